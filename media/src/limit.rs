@@ -1,0 +1,36 @@
+//! Every bound of the media plane, with the policy when it is hit.
+
+use std::time::Duration;
+
+/// Largest SDP offer in bytes. Larger: refused as malformed. Browsers with every codec send 6 to 12 KB.
+pub const OFFER_BYTES: usize = 64 * 1024;
+/// Largest datagram read or written. A larger one is dropped and counted.
+pub const DATAGRAM_BYTES: usize = 1500;
+/// Media sections in one offer. More: refused.
+pub const MEDIA_SECTIONS: usize = 8;
+/// Sessions of one shard. More: [`crate::message::Refusal::Full`].
+pub const SESSIONS: usize = 20_000;
+/// Sessions that have not finished DTLS. More: the newest is refused.
+pub const PENDING_SESSIONS: usize = 4_000;
+/// From the answer to the end of the handshake. Later: closed as `HandshakeTimeout`.
+pub const HANDSHAKE: Duration = Duration::from_secs(15);
+/// A lite agent sends no consent checks; without an authenticated request for this long the session is closed (RFC 7675 §5.1).
+pub const CONSENT: Duration = Duration::from_secs(30);
+/// No authenticated STUN or RTP from the streamer for this long: gone, the same key may take over.
+pub const STREAMER_SILENCE: Duration = Duration::from_secs(3);
+/// A dropped streamer may come back to the same broadcast for this long.
+pub const RESUME_WINDOW: Duration = Duration::from_secs(30);
+/// First datagrams of a handshake kept for the second DTLS endpoint. More bytes: no second endpoint, the handshake fails.
+pub const DTLS_REPLAY_BYTES: usize = 4 * 1024;
+/// Packets kept per layer for retransmission. Oldest overwritten.
+pub const CACHE_PACKETS: usize = 2048;
+/// How long a tap waits for a missing packet before it gives the access unit up and asks for a keyframe.
+pub const TAP_REORDER: Duration = Duration::from_millis(500);
+/// Largest access unit a tap assembles. Larger: dropped to the next keyframe, recorded as a gap.
+pub const ACCESS_UNIT_BYTES: usize = 4 * 1024 * 1024;
+/// While a track is recorded, ask for a keyframe when the newest is older than this.
+pub const RECORDED_KEYFRAME_AGE: Duration = Duration::from_secs(2);
+/// At most one keyframe request per track and this long reaches the streamer.
+pub const KEYFRAME_REQUEST_INTERVAL: Duration = Duration::from_secs(1);
+/// Tracks of one broadcast. More: the section is refused (port 0).
+pub const TRACKS: usize = 4;

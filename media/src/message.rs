@@ -1,0 +1,362 @@
+//! What crosses the walls of the media plane. Commands flow down, facts flow up; both are values.
+
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+
+use crate::id::{BroadcastId, ChannelName, SessionId, ShardId, TrackId};
+
+/// The time of a batch. The caller reads the clocks, once per turn.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// Monotonic; every deadline and interval.
+    pub mono: Instant,
+    /// Microseconds since the Unix epoch, UTC; sender reports and records only.
+    pub utc_us: u64,
+}
+
+impl Now {
+    /// The same pair of clocks `by` later. Stories advance time with it.
+    #[must_use]
+    pub fn after(self, by: Duration) -> Self {
+        Self { mono: self.mono + by, utc_us: self.utc_us + by.as_micros() as u64 }
+    }
+}
+
+/// Pairs a [`Command`] with its [`Reply`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct RequestId(pub u64);
+
+/// All that can happen to a shard. Time passing is `Input::Tick`.
+pub enum Input<'a> {
+    /// A datagram as it came from the socket. It is decrypted in place.
+    Datagram {
+        from: SocketAddr,
+        data: &'a mut [u8],
+    },
+    Command {
+        request: RequestId,
+        command: Command,
+    },
+    /// A deadline passed.
+    Tick,
+}
+
+/// All that a shard answers, besides the datagrams it leaves in the send arena.
+#[derive(Debug)]
+pub enum Output {
+    Reply { request: RequestId, reply: Result<Reply, Refusal> },
+    Event(Event),
+    Tap(TapItem),
+}
+
+#[derive(Clone, Debug)]
+pub enum Command {
+    Publish(Publish),
+    Watch(Watch),
+    /// Close one session. A publisher's broadcast is then held for [`crate::limit::RESUME_WINDOW`].
+    Close {
+        session: SessionId,
+    },
+    /// End a broadcast at once (`stop-stream`, DELETE), whatever its connection does.
+    End {
+        broadcast: BroadcastId,
+        reason: EndReason,
+    },
+    /// Ask the streamer for a keyframe soon (coalesced): a cut is wanted.
+    Keyframe {
+        broadcast: BroadcastId,
+    },
+    /// One [`RoomStats`] per live room and the counters of the shard.
+    Stats,
+}
+
+/// A streamer's offer.
+#[derive(Clone, Debug)]
+pub struct Publish {
+    pub session: SessionId,
+    pub channel: ChannelName,
+    /// The id if this starts a new broadcast; a held broadcast of the channel keeps its own.
+    pub broadcast: BroadcastId,
+    /// SDP, at most [`crate::limit::OFFER_BYTES`].
+    pub offer: String,
+    pub record: bool,
+    /// Put first in the answer when the offer has it.
+    pub prefer_video: Option<Codec>,
+}
+
+/// A viewer's offer.
+#[derive(Clone, Debug)]
+pub struct Watch {
+    pub session: SessionId,
+    pub channel: ChannelName,
+    /// SDP, at most [`crate::limit::OFFER_BYTES`].
+    pub offer: String,
+}
+
+#[derive(Debug)]
+pub enum Reply {
+    Published { broadcast: BroadcastId, answer: String, resumed: bool },
+    Watching { broadcast: BroadcastId, answer: String },
+    Done,
+    Stats(Box<ShardStats>),
+}
+
+/// Why a command was not carried out. The text is for people.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Refusal {
+    #[error("the SDP offer is malformed: {0}")]
+    MalformedOffer(String),
+    #[error("no codec in common: {0}")]
+    NoCommonCodec(String),
+    #[error("channel {0} is on air from another connection")]
+    ChannelBusy(ChannelName),
+    #[error("channel {0} is not on air")]
+    NotLive(ChannelName),
+    #[error("no such session or broadcast")]
+    Unknown,
+    #[error("the server is full: {0}")]
+    Full(&'static str),
+    #[error("the server is shutting down")]
+    ShuttingDown,
+}
+
+/// Facts. Each channel's events come in order.
+#[derive(Clone, Debug)]
+pub enum Event {
+    /// The streamer's handshake is complete.
+    BroadcastStarted {
+        channel: ChannelName,
+        broadcast: BroadcastId,
+        session: SessionId,
+        utc_us: u64,
+        record: bool,
+    },
+    /// The streamer dropped; the broadcast is held for [`crate::limit::RESUME_WINDOW`].
+    BroadcastInterrupted {
+        channel: ChannelName,
+        broadcast: BroadcastId,
+        utc_us: u64,
+    },
+    BroadcastResumed {
+        channel: ChannelName,
+        broadcast: BroadcastId,
+        session: SessionId,
+        utc_us: u64,
+    },
+    BroadcastEnded {
+        channel: ChannelName,
+        broadcast: BroadcastId,
+        utc_us: u64,
+        reason: EndReason,
+    },
+    /// Connected viewers of a room, after a change.
+    Viewers {
+        channel: ChannelName,
+        broadcast: BroadcastId,
+        count: u32,
+    },
+    SessionConnected {
+        session: SessionId,
+        channel: ChannelName,
+        role: Role,
+        srtp_profile: SrtpProfile,
+    },
+    SessionClosed {
+        session: SessionId,
+        channel: ChannelName,
+        role: Role,
+        reason: CloseReason,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    Publisher,
+    Viewer,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SrtpProfile {
+    AeadAes128Gcm,
+    Aes128CmSha1_80,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum EndReason {
+    /// `stop-stream`, WHIP DELETE or an operator.
+    Stopped,
+    /// The streamer dropped and did not come back within the window.
+    Dropped,
+    /// The server is going down.
+    Shutdown,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CloseReason {
+    /// Asked for by `Close` or `End`, or the room ended.
+    Requested,
+    /// DTLS close_notify or alert from the peer.
+    PeerClosed,
+    HandshakeTimeout,
+    HandshakeFailed,
+    /// The certificate is not the one of the SDP.
+    FingerprintMismatch,
+    /// No authenticated STUN request within [`crate::limit::CONSENT`].
+    ConsentLost,
+    /// Another connection with the key took the broadcast over.
+    TakenOver,
+    /// A broken invariant was caught in this session; the others go on.
+    Fault,
+    Shutdown,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Codec {
+    Vp8,
+    H264,
+    Opus,
+}
+
+impl Codec {
+    pub fn is_video(self) -> bool {
+        matches!(self, Codec::Vp8 | Codec::H264)
+    }
+
+    /// RTP clock in Hz.
+    pub fn clock_rate(self) -> u32 {
+        if self.is_video() { 90_000 } else { 48_000 }
+    }
+}
+
+/// What a decoder needs to know before the access units that follow: the start of an epoch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CodecConfig {
+    pub codec: Codec,
+    /// Pixels; 0 for sound.
+    pub width: u16,
+    pub height: u16,
+    /// 0 for pictures.
+    pub channels: u8,
+    /// H.264: SPS and PPS as Annex B (RFC 6184, ITU-T H.264 Annex B). Others: empty.
+    pub parameter_sets: Bytes,
+}
+
+/// One picture or one sound packet, complete and in order.
+///
+/// VP8: one frame without its RTP payload descriptor. H.264: Annex B with four-byte start codes, keyframes preceded by
+/// SPS and PPS. Opus: one packet.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct AccessUnit {
+    pub track: TrackId,
+    pub key: bool,
+    /// Nanoseconds since media zero of the broadcast (one zero for all tracks, kept across reconnects).
+    /// Strictly increasing per track; derived from the RTP timestamp, so it keeps the sender's spacing.
+    pub pts_ns: u64,
+    /// Decoding order; equal to `pts_ns` where the codec does not reorder.
+    pub dts_ns: u64,
+    /// Wall clock of the picture or sound, microseconds since the Unix epoch.
+    pub utc_us: u64,
+    /// Extended RTP sequence numbers of the first and last packet.
+    pub first_seq: u64,
+    pub last_seq: u64,
+    pub data: Bytes,
+}
+
+/// What a tap delivers about one broadcast, in the order in which a recorder must write it.
+#[derive(Clone, Debug)]
+pub struct TapItem {
+    pub broadcast: BroadcastId,
+    pub fact: TapFact,
+}
+
+#[derive(Clone, Debug)]
+pub enum TapFact {
+    /// First item of a recorded broadcast. `media_zero_utc_us` is the wall clock of pts 0.
+    Opened {
+        channel: ChannelName,
+        media_zero_utc_us: u64,
+    },
+    /// Before the first unit of a track and wherever its format changes.
+    Config {
+        track: TrackId,
+        config: CodecConfig,
+    },
+    Unit(AccessUnit),
+    /// Media that never came or could not be kept, on the broadcast's timeline.
+    Gap {
+        track: Option<TrackId>,
+        from_ns: u64,
+        to_ns: u64,
+        reason: GapReason,
+    },
+    /// RTP and wall clock of a sender report, for later proof of synchronisation.
+    Clock {
+        track: TrackId,
+        rtp: u64,
+        utc_us: u64,
+    },
+    /// Last item of a broadcast.
+    Closed {
+        utc_us: u64,
+        reason: EndReason,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum GapReason {
+    /// The streamer's connection dropped.
+    Disconnected,
+    /// Packets lost and not repaired; the track continues at the next keyframe.
+    Loss,
+    /// The recorder could not keep up (disk).
+    Overrun,
+}
+
+/// Figures of a shard at one moment; counters since start.
+#[derive(Clone, Debug, Default)]
+pub struct ShardStats {
+    pub shard: ShardId,
+    pub sessions: u32,
+    pub packets_in: u64,
+    pub packets_out: u64,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    /// Name of the reason and how many.
+    pub dropped: Vec<(&'static str, u64)>,
+    pub nacks_in: u64,
+    pub nacks_out: u64,
+    pub retransmitted: u64,
+    pub plis_in: u64,
+    pub plis_out: u64,
+    pub rooms: Vec<RoomStats>,
+}
+
+/// One live room, for the streamer's health column and the list of lives.
+#[derive(Clone, Debug)]
+pub struct RoomStats {
+    pub channel: ChannelName,
+    pub broadcast: BroadcastId,
+    pub started_utc_us: u64,
+    /// False while the streamer is away.
+    pub connected: bool,
+    pub record: bool,
+    pub viewers: u32,
+    pub tracks: Vec<TrackStats>,
+}
+
+#[derive(Clone, Debug)]
+pub struct TrackStats {
+    pub track: TrackId,
+    pub config: CodecConfig,
+    pub packets: u64,
+    pub bytes: u64,
+    pub lost: u64,
+    pub frames: u64,
+    pub keyframes: u64,
+    /// Bits per second over the last second.
+    pub bitrate: u64,
+    /// Microseconds of RTP jitter (RFC 3550 §6.4.1).
+    pub jitter_us: u32,
+}
