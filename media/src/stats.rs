@@ -1,0 +1,195 @@
+//! Every drop has a name and is counted. Names are stable: metrics and dashboards use them.
+
+/// Why a datagram, a packet or a unit went no further.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(u8)]
+pub enum DropReason {
+    /// Empty, or the first byte belongs to no protocol of RFC 7983.
+    NotOurs,
+    /// Larger than [`crate::limit::DATAGRAM_BYTES`].
+    Oversized,
+    /// No session has this address, and it is no STUN request with a user name of ours.
+    UnknownAddress,
+    /// STUN that does not parse or whose integrity check fails.
+    BadStun,
+    /// DTLS or SRTP from an address that no authenticated check validated.
+    UnvalidatedAddress,
+    /// DTLS that the endpoint refused.
+    BadDtls,
+    /// SRTP or SRTCP before the keys are known.
+    NoKeys,
+    /// SRTP or SRTCP whose tag is wrong.
+    BadTag,
+    /// SRTP or SRTCP index seen before.
+    Replayed,
+    /// RTP that does not parse.
+    BadRtp,
+    /// RTCP that does not parse.
+    BadRtcp,
+    /// RTP from a viewer.
+    UnexpectedRtp,
+    /// An SSRC or payload type that was not negotiated.
+    UnknownStream,
+    /// A repair packet for a stream or sequence number we do not know.
+    BadRepair,
+    /// A packet that the track already has.
+    Duplicate,
+    /// Older than the ring reaches.
+    TooOld,
+    /// An empty packet (padding only): bandwidth probes.
+    Padding,
+    /// A viewer without this track's codec in its answer.
+    CodecNotNegotiated,
+    /// A viewer waits for a keyframe.
+    AwaitKeyframe,
+    /// A viewer that is not connected yet, or lost its address.
+    NotConnected,
+    /// The packet was overwritten in the ring before the viewer's turn.
+    FellBehind,
+    /// The send arena had no room.
+    ArenaFull,
+    /// Does not fit a datagram after the rewrite.
+    TooLarge,
+    /// The session could not encrypt.
+    SealFailed,
+    /// A NACK for a packet that was never sent, is no longer in the ring or was answered a moment ago.
+    RepairNotFound,
+    /// A NACK beyond the viewer's budget of repairs, or from a viewer without RTX.
+    RepairRefused,
+    /// A tap gave an access unit up: packets of it never came.
+    TapLoss,
+    /// A tap skipped an access unit because it needs a keyframe first.
+    TapAwaitKeyframe,
+    /// A tap gave an access unit up: larger than [`crate::limit::ACCESS_UNIT_BYTES`] or not decodable as its codec.
+    TapMalformed,
+    /// The tap's reader was full.
+    TapOverrun,
+    /// The session was closed after a caught panic.
+    Fault,
+}
+
+impl DropReason {
+    pub const ALL: [DropReason; 31] = [
+        Self::NotOurs,
+        Self::Oversized,
+        Self::UnknownAddress,
+        Self::BadStun,
+        Self::UnvalidatedAddress,
+        Self::BadDtls,
+        Self::NoKeys,
+        Self::BadTag,
+        Self::Replayed,
+        Self::BadRtp,
+        Self::BadRtcp,
+        Self::UnexpectedRtp,
+        Self::UnknownStream,
+        Self::BadRepair,
+        Self::Duplicate,
+        Self::TooOld,
+        Self::Padding,
+        Self::CodecNotNegotiated,
+        Self::AwaitKeyframe,
+        Self::NotConnected,
+        Self::FellBehind,
+        Self::ArenaFull,
+        Self::TooLarge,
+        Self::SealFailed,
+        Self::RepairNotFound,
+        Self::RepairRefused,
+        Self::TapLoss,
+        Self::TapAwaitKeyframe,
+        Self::TapMalformed,
+        Self::TapOverrun,
+        Self::Fault,
+    ];
+
+    /// In snake case, as metrics show it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NotOurs => "not_ours",
+            Self::Oversized => "oversized",
+            Self::UnknownAddress => "unknown_address",
+            Self::BadStun => "bad_stun",
+            Self::UnvalidatedAddress => "unvalidated_address",
+            Self::BadDtls => "bad_dtls",
+            Self::NoKeys => "no_keys",
+            Self::BadTag => "bad_tag",
+            Self::Replayed => "replayed",
+            Self::BadRtp => "bad_rtp",
+            Self::BadRtcp => "bad_rtcp",
+            Self::UnexpectedRtp => "unexpected_rtp",
+            Self::UnknownStream => "unknown_stream",
+            Self::BadRepair => "bad_repair",
+            Self::Duplicate => "duplicate",
+            Self::TooOld => "too_old",
+            Self::Padding => "padding",
+            Self::CodecNotNegotiated => "codec_not_negotiated",
+            Self::AwaitKeyframe => "await_keyframe",
+            Self::NotConnected => "not_connected",
+            Self::FellBehind => "fell_behind",
+            Self::ArenaFull => "arena_full",
+            Self::TooLarge => "too_large",
+            Self::SealFailed => "seal_failed",
+            Self::RepairNotFound => "repair_not_found",
+            Self::RepairRefused => "repair_refused",
+            Self::TapLoss => "tap_loss",
+            Self::TapAwaitKeyframe => "tap_await_keyframe",
+            Self::TapMalformed => "tap_malformed",
+            Self::TapOverrun => "tap_overrun",
+            Self::Fault => "fault",
+        }
+    }
+}
+
+/// Counters of one shard since its start.
+#[derive(Clone, Debug, Default)]
+pub struct Counters {
+    pub packets_in: u64,
+    pub packets_out: u64,
+    pub bytes_in: u64,
+    pub bytes_out: u64,
+    pub nacks_in: u64,
+    pub nacks_out: u64,
+    pub retransmitted: u64,
+    pub plis_in: u64,
+    pub plis_out: u64,
+    drops: [u64; DropReason::ALL.len()],
+}
+
+impl Counters {
+    pub fn drop(&mut self, reason: DropReason) {
+        self.drop_many(reason, 1);
+    }
+
+    pub fn drop_many(&mut self, reason: DropReason, count: u64) {
+        self.drops[reason as usize] += count;
+    }
+
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.drops[reason as usize]
+    }
+
+    /// Reasons that occurred, with their counts.
+    pub fn drops(&self) -> Vec<(&'static str, u64)> {
+        DropReason::ALL.iter().map(|reason| (reason.name(), self.dropped(*reason))).filter(|(_, n)| *n > 0).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_reason_has_its_own_counter_and_name() {
+        let mut counters = Counters::default();
+        for (index, reason) in DropReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason as usize, index, "{}", reason.name());
+            counters.drop_many(reason, index as u64 + 1);
+        }
+        let mut names: Vec<_> = counters.drops().into_iter().map(|(name, _)| name).collect();
+        assert_eq!(counters.drops().iter().map(|(_, n)| n).sum::<u64>(), (1..=names.len() as u64).sum());
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), DropReason::ALL.len());
+    }
+}
