@@ -8,4 +8,6 @@ pub mod arena;
 pub mod id;
 pub mod limit;
 pub mod message;
+pub mod session;
 pub mod stats;
+pub mod token;

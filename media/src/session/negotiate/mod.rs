@@ -1,0 +1,136 @@
+//! Offer and answer (RFC 3264, RFC 8829, RFC 8843): what one peer connection carries and under which numbers.
+//!
+//! `offer` reads an SDP offer, `answer` decides and writes. Rooms and tracks do not belong here: a viewer's answer lists every codec in
+//! common, whatever is on air, and the payload type is chosen per packet.
+
+use crate::message::Codec;
+
+/// Sound or picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Kind {
+    Audio,
+    Video,
+}
+
+/// What offer and answer agreed on: the sections that carry media, in the order of the offer. Refused sections are not here.
+#[derive(Clone, Debug, Default)]
+pub struct Negotiated {
+    pub sections: Vec<Section>,
+}
+
+/// One m-line that carries media. A publisher's flows to us, a viewer's from us.
+#[derive(Clone, Debug)]
+pub struct Section {
+    /// `a=mid`; empty if the offer had a single section without one.
+    pub mid: Box<str>,
+    pub kind: Kind,
+    /// In order of preference; never empty.
+    pub codecs: Vec<PayloadMap>,
+    /// Publisher: as declared by the offer, `None` if it declares none (then [`Negotiated::section_of`] finds the section by mid or payload type).
+    /// Viewer: ours, always there.
+    pub stream: Option<Stream>,
+    pub feedback: FeedbackTypes,
+    pub extensions: ExtensionIds,
+}
+
+/// The SSRCs of one section.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stream {
+    pub ssrc: u32,
+    /// Repair stream (RFC 4588) of `ssrc`.
+    pub rtx_ssrc: Option<u32>,
+}
+
+/// One payload type of a section.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PayloadMap {
+    pub codec: Codec,
+    pub pt: u8,
+    /// Payload type of repair packets for `pt` (`apt`).
+    pub rtx_pt: Option<u8>,
+    /// `a=fmtp` as offered; empty without one.
+    pub fmtp: Box<str>,
+}
+
+/// RTCP feedback in common (RFC 4585, RFC 5104).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct FeedbackTypes {
+    pub nack: bool,
+    pub pli: bool,
+    pub fir: bool,
+    pub transport_cc: bool,
+    /// A viewer without transport-wide feedback may send its estimate instead.
+    pub remb: bool,
+}
+
+/// Ids of header extensions in common (RFC 8285), 1 to 14, as the offer numbered them.
+///
+/// Neither rid (simulcast is answered with one layer) nor video-orientation is accepted: without it a browser turns the picture
+/// before it encodes, so that viewers and recordings show it upright.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ExtensionIds {
+    pub mid: Option<u8>,
+    pub transport_cc: Option<u8>,
+    pub abs_send_time: Option<u8>,
+    pub abs_capture_time: Option<u8>,
+    pub audio_level: Option<u8>,
+    /// Viewers only.
+    pub playout_delay: Option<u8>,
+}
+
+impl Negotiated {
+    /// Where a packet from a publisher belongs: by declared SSRC, else by the mid extension, else by a payload type that only one section has.
+    pub fn section_of(&self, ssrc: u32, mid: Option<&[u8]>, pt: u8) -> Option<usize> {
+        let declared = |s: &Section| s.stream.is_some_and(|st| st.ssrc == ssrc || st.rtx_ssrc == Some(ssrc));
+        if let Some(at) = self.sections.iter().position(declared) {
+            return Some(at);
+        }
+        if let Some(mid) = mid {
+            return self.sections.iter().position(|s| s.mid.as_bytes() == mid);
+        }
+        let mut with_pt = (0..self.sections.len()).filter(|at| self.sections[*at].payload(pt).is_some());
+        with_pt.next().filter(|_| with_pt.next().is_none())
+    }
+}
+
+impl Section {
+    /// The codec of a payload type, and whether it is the type of repair packets.
+    pub fn payload(&self, pt: u8) -> Option<(&PayloadMap, Payload)> {
+        self.codecs.iter().find_map(|map| match pt {
+            _ if map.pt == pt => Some((map, Payload::Media)),
+            _ if map.rtx_pt == Some(pt) => Some((map, Payload::Repair)),
+            _ => None,
+        })
+    }
+
+    /// The payload type under which a stream goes out. `profile` is the first byte of an H.264 stream's profile-level-id (from its SPS): the type offered
+    /// with that profile is taken, else the first of the codec, since decoders of browsers follow the stream and not the label.
+    pub fn payload_for(&self, codec: Codec, profile: Option<u8>) -> Option<&PayloadMap> {
+        let same_profile = |map: &&PayloadMap| profile.is_some() && map.h264_profile() == profile;
+        let mut of_codec = self.codecs.iter().filter(|map| map.codec == codec);
+        of_codec.clone().find(same_profile).or_else(|| of_codec.next())
+    }
+}
+
+/// What a payload type carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Payload {
+    Media,
+    /// RFC 4588: the original sequence number, then the original payload.
+    Repair,
+}
+
+impl PayloadMap {
+    /// Value of one parameter of the `a=fmtp`.
+    pub fn parameter(&self, name: &str) -> Option<&str> {
+        self.fmtp.split(';').find_map(|pair| {
+            let (key, value) = pair.split_once('=')?;
+            key.trim().eq_ignore_ascii_case(name).then_some(value.trim())
+        })
+    }
+
+    /// profile_idc of an H.264 payload type, the first byte of profile-level-id (RFC 6184 §8.1).
+    pub fn h264_profile(&self) -> Option<u8> {
+        u8::from_str_radix(self.parameter("profile-level-id")?.get(..2)?, 16).ok()
+    }
+}
