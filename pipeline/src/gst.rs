@@ -1,0 +1,69 @@
+//! What every pipeline here needs: initialisation, and a guard that sets it to Null on every path.
+
+use std::time::Duration;
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+
+pub(crate) fn init() -> Result<(), String> {
+    gst::init().map_err(|error| format!("GStreamer: {error}"))
+}
+
+/// A pipeline that is set to Null when it goes: one that is dropped in any other state takes the process down later.
+pub(crate) struct Running {
+    pub pipeline: gst::Pipeline,
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _ = self.pipeline.set_state(gst::State::Null);
+    }
+}
+
+impl Running {
+    /// Builds from a description in `gst-launch` syntax. Paths and other foreign text are set as properties afterwards, never
+    /// written into it.
+    pub(crate) fn parse(description: &str) -> Result<Self, String> {
+        let element = gst::parse::launch(description).map_err(|error| format!("no pipeline: {error}"))?;
+        match element.downcast::<gst::Pipeline>() {
+            Ok(pipeline) => Ok(Self { pipeline }),
+            Err(_) => Err("no pipeline: a single element".into()),
+        }
+    }
+
+    pub(crate) fn element(&self, name: &str) -> Result<gst::Element, String> {
+        self.pipeline.by_name(name).ok_or_else(|| format!("no pipeline: {name} is missing"))
+    }
+
+    pub(crate) fn play(&self) -> Result<(), String> {
+        match self.pipeline.set_state(gst::State::Playing) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(self.error().unwrap_or_else(|| "the pipeline does not start".into())),
+        }
+    }
+
+    /// Waits for the end of the stream, an error, or the timeout.
+    pub(crate) fn finish(&self, timeout: Duration) -> Result<(), String> {
+        let Some(bus) = self.pipeline.bus() else { return Err("the pipeline has no bus".into()) };
+        let timeout = gst::ClockTime::from_nseconds(u64::try_from(timeout.as_nanos()).unwrap_or(u64::MAX - 1));
+        match bus.timed_pop_filtered(timeout, &[gst::MessageType::Eos, gst::MessageType::Error]) {
+            None => Err("the pipeline came to no end".into()),
+            Some(message) => match describe(&message) {
+                Some(error) => Err(error),
+                None => Ok(()),
+            },
+        }
+    }
+
+    /// The oldest error that the pipeline reported.
+    pub(crate) fn error(&self) -> Option<String> {
+        let message = self.pipeline.bus()?.pop_filtered(&[gst::MessageType::Error])?;
+        describe(&message)
+    }
+}
+
+fn describe(message: &gst::Message) -> Option<String> {
+    let gst::MessageView::Error(error) = message.view() else { return None };
+    let from = error.src().map(|source| source.name().to_string()).unwrap_or_default();
+    Some(format!("{from}: {} ({})", error.error(), error.debug().unwrap_or_default()))
+}

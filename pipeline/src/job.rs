@@ -1,0 +1,169 @@
+//! What is asked of a worker and what it answers. Plain values; they cross the process border as JSON.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+/// A range of one broadcast that becomes one file.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ExportJob {
+    /// Journal parts in order. Each is self-contained; a torn tail of the last one is left out.
+    pub journals: Vec<PathBuf>,
+    /// Start on the broadcast's timeline. Pictures can only start at a keyframe: the newest one at or before this moment,
+    /// else the first one after it; sound starts with the picture. `None`: everything there is.
+    pub from_ns: Option<u64>,
+    /// End on the broadcast's timeline, exclusive, exact to the unit. `None`: everything there is.
+    pub to_ns: Option<u64>,
+    /// Where the file goes. It must exist, and temporary files lie beside the result.
+    pub directory: PathBuf,
+    /// File name without extension. While it is written the file is called `<stem>.tmp.<extension>`.
+    pub stem: String,
+    /// Also write `<stem>.jpg` when the range has a picture.
+    pub poster: bool,
+}
+
+impl ExportJob {
+    /// The name under which the file is written.
+    pub(crate) fn temporary(&self, container: Container) -> PathBuf {
+        self.directory.join(format!("{}.tmp.{}", self.stem, container.extension()))
+    }
+
+    /// Where the muxer keeps the media until it knows the index that goes before it.
+    pub(crate) fn faststart(&self) -> PathBuf {
+        self.directory.join(format!("{}.tmp.faststart", self.stem))
+    }
+
+    pub(crate) fn temporary_poster(&self) -> PathBuf {
+        self.directory.join(format!("{}.tmp.jpg", self.stem))
+    }
+
+    /// What a job that did not finish may have left behind.
+    pub(crate) fn remove_temporaries(&self) {
+        let names = [
+            self.temporary(Container::Mp4),
+            self.temporary(Container::Webm),
+            self.faststart(),
+            self.temporary_poster(),
+        ];
+        for name in names {
+            match std::fs::remove_file(&name) {
+                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                    tracing::warn!(file = %name.display(), %error, "a temporary file stays behind");
+                }
+                _ => {}
+            }
+        }
+    }
+}
+
+/// The finished file. It is complete, verified, synced and under its final name.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Exported {
+    pub file: PathBuf,
+    pub container: Container,
+    /// Without the codecs parameter: `video/mp4`, `video/webm` or `audio/mp4`.
+    pub mime: String,
+    /// Bytes.
+    pub size: u64,
+    /// Of the whole file, lower-case hex.
+    pub sha256: String,
+    /// Of the file as players show it.
+    pub duration_ms: u64,
+    /// The broadcast's timeline: pts of the first unit and end of the last one.
+    pub from_ns: u64,
+    pub to_ns: u64,
+    /// Pixels, the largest picture in the range; 0 without picture.
+    pub width: u16,
+    pub height: u16,
+    pub tracks: Vec<ExportedTrack>,
+    /// The poster, when one was asked for and a keyframe could be decoded.
+    pub poster: Option<PathBuf>,
+    /// Part of the last journal that could not be read (a crash while it was written), in bytes.
+    pub torn_bytes: u64,
+}
+
+/// What the file holds of one track.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportedTrack {
+    /// Its number in the broadcast.
+    pub track: u8,
+    /// `vp8`, `h264` or `opus`.
+    pub codec: String,
+    /// Access units in the file.
+    pub units: u64,
+    /// Their bytes as received.
+    pub bytes: u64,
+    /// The broadcast's timeline.
+    pub first_pts_ns: u64,
+    pub last_pts_ns: u64,
+    /// Extended RTP sequence numbers of the first and last packet.
+    pub first_seq: u64,
+    pub last_seq: u64,
+    /// Pictures within the range that come before its first keyframe. No decoder could show them; they are not in the file.
+    pub undecodable: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Container {
+    /// Progressive, index first. H.264 with or without Opus, and Opus alone.
+    Mp4,
+    /// VP8 with or without Opus: MP4 with VP8 does not play in Firefox.
+    Webm,
+}
+
+impl Container {
+    /// Without the dot.
+    pub fn extension(self) -> &'static str {
+        match self {
+            Container::Mp4 => "mp4",
+            Container::Webm => "webm",
+        }
+    }
+}
+
+/// Whose turn it is. A job of an earlier lane starts before any waiting job of a later one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lane {
+    /// Somebody waits for this clip.
+    ClipNow,
+    Rollover,
+    Poster,
+    Rest,
+}
+
+impl Lane {
+    pub const ALL: [Lane; 4] = [Lane::ClipNow, Lane::Rollover, Lane::Poster, Lane::Rest];
+}
+
+/// Why there is no file. Only this job failed; the workers go on.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "text", rename_all = "snake_case")]
+pub enum ExportError {
+    /// The worker died while it did the job: a crash in a library, or its memory limit.
+    #[error("the worker died: {0}")]
+    Crashed(String),
+    /// The worker was killed after [`crate::WorkersConfig::job_timeout`].
+    #[error("the export took too long")]
+    TimedOut,
+    /// The range cannot become a file. Trying again does not help.
+    #[error("cannot export: {0}")]
+    Refused(String),
+    /// A file could not be read or written, or a worker not started. Trying again may help.
+    #[error("input or output: {0}")]
+    Io(String),
+    /// The finished file does not hold what was put into it. It was deleted.
+    #[error("the file is not what it should be: {0}")]
+    Unfaithful(String),
+    /// As many jobs wait in this lane as may. Trying again later helps.
+    #[error("too many jobs are waiting")]
+    Busy,
+    #[error("the workers are stopped")]
+    Stopped,
+}
+
+impl From<std::io::Error> for ExportError {
+    fn from(error: std::io::Error) -> Self {
+        ExportError::Io(error.to_string())
+    }
+}

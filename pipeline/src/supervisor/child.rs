@@ -1,0 +1,113 @@
+//! One worker process, seen from its parent.
+
+use std::path::Path;
+use std::process::Stdio;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use futures::StreamExt;
+use tokio::io::AsyncWriteExt;
+use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
+use tokio_util::codec::{FramedRead, LinesCodec};
+
+use crate::job::{ExportError, ExportJob, Exported};
+use crate::protocol::{LINE_BYTES, Reply, Setup, line};
+
+/// How long an idle worker may take to end after its stdin was closed.
+const FAREWELL: Duration = Duration::from_secs(5);
+/// Longer lines of a worker's stderr are cut.
+const LOG_LINE_BYTES: usize = 2048;
+
+pub(super) struct Worker {
+    process: Child,
+    stdin: ChildStdin,
+    stdout: FramedRead<ChildStdout, LinesCodec>,
+    /// Last line on stderr: usually the reason of a death.
+    last_words: Arc<Mutex<String>>,
+    /// Jobs given to it so far.
+    pub jobs: u32,
+}
+
+impl Worker {
+    pub(super) async fn spawn(program: &Path, memory_bytes: u64) -> std::io::Result<Worker> {
+        let mut process = Command::new(program)
+            .arg("worker")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .kill_on_drop(true)
+            .spawn()?;
+        let (Some(mut stdin), Some(stdout), Some(stderr)) =
+            (process.stdin.take(), process.stdout.take(), process.stderr.take())
+        else {
+            return Err(std::io::Error::other("the worker's pipes are missing"));
+        };
+        let last_words = Arc::default();
+        tokio::spawn(log(stderr, process.id(), Arc::clone(&last_words)));
+        stdin.write_all(&line(&Setup { memory_bytes })).await?;
+        let stdout = FramedRead::new(stdout, LinesCodec::new_with_max_length(LINE_BYTES));
+        Ok(Worker { process, stdin, stdout, last_words, jobs: 0 })
+    }
+
+    /// Itself, if it can still be given a job.
+    pub(super) fn if_alive(mut self) -> Option<Self> {
+        matches!(self.process.try_wait(), Ok(None)).then_some(self)
+    }
+
+    /// Does one job. After `Crashed` or `TimedOut` the worker must be killed; after any other answer it can go on.
+    pub(super) async fn run(&mut self, job: &ExportJob, timeout: Duration) -> Result<Exported, ExportError> {
+        self.jobs += 1;
+        match tokio::time::timeout(timeout, self.ask(job)).await {
+            Ok(answer) => answer,
+            Err(_) => Err(ExportError::TimedOut),
+        }
+    }
+
+    async fn ask(&mut self, job: &ExportJob) -> Result<Exported, ExportError> {
+        if self.stdin.write_all(&line(job)).await.is_err() {
+            return Err(self.died().await);
+        }
+        while let Some(Ok(text)) = self.stdout.next().await {
+            match serde_json::from_str(&text) {
+                Ok(Reply::Exported(exported)) => return Ok(*exported),
+                Ok(Reply::Failed(error)) => return Err(error),
+                // Libraries may print; only our lines are JSON of this shape.
+                Err(_) => tracing::debug!(text, "a worker printed"),
+            }
+        }
+        Err(self.died().await)
+    }
+
+    async fn died(&mut self) -> ExportError {
+        let status = match self.process.wait().await {
+            Ok(status) => status.to_string(),
+            Err(error) => error.to_string(),
+        };
+        let words = self.last_words.lock().unwrap_or_else(|poisoned| poisoned.into_inner()).clone();
+        ExportError::Crashed(if words.is_empty() { status } else { format!("{status}: {words}") })
+    }
+
+    pub(super) async fn kill(mut self) {
+        if let Err(error) = self.process.kill().await {
+            tracing::warn!(%error, "a worker could not be killed");
+        }
+    }
+
+    /// Ends an idle worker.
+    pub(super) async fn retire(mut self) {
+        drop(self.stdin);
+        if tokio::time::timeout(FAREWELL, self.process.wait()).await.is_err() {
+            let _ = self.process.kill().await;
+        }
+    }
+}
+
+async fn log(stderr: ChildStderr, pid: Option<u32>, last_words: Arc<Mutex<String>>) {
+    let mut lines = FramedRead::new(stderr, LinesCodec::new_with_max_length(LOG_LINE_BYTES));
+    // After an overlong line the codec reports it once and continues behind it.
+    while let Some(text) = lines.next().await {
+        let Ok(text) = text else { continue };
+        tracing::warn!(pid, text, "worker");
+        *last_words.lock().unwrap_or_else(|poisoned| poisoned.into_inner()) = text;
+    }
+}
