@@ -1,1 +1,14 @@
-//! storage
+//! What Oxbow keeps: objects (media files), the database people look things up in, and this node's own jobs.
+//!
+//! Two doors, each with an embedded back end and a networked one behind it: [`ObjectStore`] (a folder, or S3) and
+//! [`Database`] (SQLite, or MongoDB). One conformance suite runs over all four. Both doors open at once and connect
+//! behind: a store that is away answers [`StorageError::Away`] within seconds, it never hangs and never stops a start.
+//!
+//! What does not belong here: any knowledge of WebRTC, journals or HTTP; and reading settings.
+
+pub mod error;
+pub mod key;
+pub mod model;
+
+pub use error::StorageError;
+pub use model::{Broadcast, BroadcastQuery, Clip, ClipCause, ClipQuery, Id, IdError, Page, Secret};
