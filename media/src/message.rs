@@ -331,6 +331,37 @@ pub struct ShardStats {
     pub plis_in: u64,
     pub plis_out: u64,
     pub rooms: Vec<RoomStats>,
+    /// Filled in by the loop that drives the shard.
+    pub drive: DriveStats,
+}
+
+/// Figures of the loop around a shard: its socket, its time, its queues. Counters since start.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct DriveStats {
+    pub turns: u64,
+    /// Microseconds spent in turns, waiting excluded.
+    pub busy_us: u64,
+    /// Microseconds of the longest turn since these figures were last asked for.
+    pub longest_turn_us: u64,
+    /// Datagrams given to the kernel, and the messages they went in: datagrams per message is the length of GSO runs.
+    pub datagrams_out: u64,
+    pub messages_out: u64,
+    /// False where the kernel has no UDP GSO or refused it once.
+    pub gso: bool,
+    /// Times that a socket gave up GSO.
+    pub gso_fallbacks: u64,
+    /// Datagrams dropped because the socket's send buffer was full.
+    pub send_would_block: u64,
+    /// Datagrams that the kernel refused for another reason.
+    pub send_failed: u64,
+    /// Datagrams dropped unread: too long, empty or from port 0.
+    pub unusable_in: u64,
+    pub tap_items: u64,
+    /// Access units that the recorder's queue had no room for, and how often a track ran into that.
+    pub tap_dropped_units: u64,
+    pub tap_overruns: u64,
+    /// Times that the shard failed on a broken invariant and was started anew.
+    pub restarts: u64,
 }
 
 /// One live room, for the streamer's health column and the list of lives.

@@ -1,0 +1,99 @@
+//! The way into a shard: a bounded channel of requests and a waker for the thread that sleeps on its socket.
+
+use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+
+use media::message::{Command, Refusal, Reply};
+use tokio::sync::{mpsc, oneshot};
+
+/// Requests that wait for a shard. More: refused as full.
+const REQUESTS: usize = 4096;
+
+pub type ReplySender = oneshot::Sender<Result<Reply, Refusal>>;
+
+pub enum Request {
+    Command {
+        command: Command,
+        reply: ReplySender,
+    },
+    /// End everything, then the thread.
+    Shutdown,
+}
+
+/// The handle's end. Its drop wakes the shard too: the channel closes first, then the bell reads as ended.
+pub struct Outside {
+    requests: mpsc::Sender<Request>,
+    bell: UnixStream,
+}
+
+/// The shard's end.
+pub struct Inbox {
+    requests: mpsc::Receiver<Request>,
+    bell: UnixStream,
+}
+
+/// What [`Inbox::next`] found.
+pub enum Next {
+    Request(Request),
+    Empty,
+    /// All handles are gone.
+    Abandoned,
+}
+
+pub fn inbox() -> io::Result<(Outside, Inbox)> {
+    let (ring, bell) = UnixStream::pair()?;
+    ring.set_nonblocking(true)?;
+    bell.set_nonblocking(true)?;
+    let (sender, receiver) = mpsc::channel(REQUESTS);
+    Ok((Outside { requests: sender, bell: ring }, Inbox { requests: receiver, bell }))
+}
+
+impl Outside {
+    /// # Errors
+    /// [`Refusal::Full`] when too many requests wait, [`Refusal::ShuttingDown`] when the shard is gone.
+    pub async fn command(&self, command: Command) -> Result<Reply, Refusal> {
+        let (reply, answer) = oneshot::channel();
+        self.requests.try_send(Request::Command { command, reply }).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => Refusal::Full("too many requests wait for the media plane"),
+            mpsc::error::TrySendError::Closed(_) => Refusal::ShuttingDown,
+        })?;
+        self.ring();
+        // Without an answer the shard stopped or failed while it held the request.
+        answer.await.unwrap_or(Err(Refusal::ShuttingDown))
+    }
+
+    /// Waits for room; a shard that is already gone needs no shutdown.
+    pub async fn shutdown(&self) {
+        if self.requests.send(Request::Shutdown).await.is_ok() {
+            self.ring();
+        }
+    }
+
+    fn ring(&self) {
+        // A full pipe rings already; a closed one has nobody to wake.
+        let _ = (&self.bell).write(&[1]);
+    }
+}
+
+impl Inbox {
+    /// Forgets the rings so far. Call it before [`Inbox::next`]: a request sent after it rings again.
+    pub fn silence(&self) {
+        let mut rings = [0; 256];
+        while matches!((&self.bell).read(&mut rings), Ok(n) if n == rings.len()) {}
+    }
+
+    pub fn next(&mut self) -> Next {
+        match self.requests.try_recv() {
+            Ok(request) => Next::Request(request),
+            Err(mpsc::error::TryRecvError::Empty) => Next::Empty,
+            Err(mpsc::error::TryRecvError::Disconnected) => Next::Abandoned,
+        }
+    }
+}
+
+impl AsFd for Inbox {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.bell.as_fd()
+    }
+}

@@ -1,0 +1,208 @@
+//! [`MediaPlane`]: the handle, its requests and its start. The loop itself is in `shard.rs`.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use media::id::{BroadcastId, ChannelName, SessionId, ShardId};
+use media::message::{Codec, Command, EndReason, Event, Publish, Refusal, Reply, ShardStats, Watch};
+use tokio::sync::{broadcast, watch};
+
+use crate::inbox::Outside;
+
+/// Events that a receiver may lag behind. More: it gets `Lagged` with the number it missed and must count it.
+const EVENTS: usize = 4096;
+
+/// How to start a media plane.
+#[derive(Clone, Debug)]
+pub struct MediaConfig {
+    /// UDP address of all media. Port 0: any free one, see [`MediaPlane::local_addr`].
+    pub bind: SocketAddr,
+    /// ICE host candidates of every answer. Port 0: the bound one.
+    pub announce: Vec<SocketAddr>,
+    /// Threads; this version has exactly one.
+    pub shards: usize,
+    /// Items that the recorder may be behind before media is dropped (with a gap record), at least 1.
+    pub tap_items: usize,
+}
+
+/// Why a media plane did not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("UDP port {} of {} is in use by another process", .0.port(), .0.ip())]
+    PortTaken(SocketAddr),
+    #[error("cannot open UDP {address}: {source}")]
+    Bind { address: SocketAddr, source: io::Error },
+    #[error("{0} shards were asked for; this version runs exactly one")]
+    Shards(usize),
+    #[error("no address to announce: viewers could not reach the server")]
+    NothingToAnnounce,
+    #[error("cannot make the DTLS certificate: {0}")]
+    Certificate(String),
+    #[error("cannot start the media thread: {0}")]
+    Thread(io::Error),
+}
+
+#[derive(Clone, Debug)]
+pub struct PublishRequest {
+    pub channel: ChannelName,
+    /// SDP offer, at most [`media::limit::OFFER_BYTES`].
+    pub offer: String,
+    pub record: bool,
+    /// Put first in the answer when the offer has it.
+    pub prefer_video: Option<Codec>,
+}
+
+#[derive(Clone, Debug)]
+pub struct Published {
+    pub session: SessionId,
+    pub broadcast: BroadcastId,
+    /// SDP answer with complete candidates.
+    pub answer: String,
+    /// True when this continues a broadcast that had lost its connection.
+    pub resumed: bool,
+}
+
+#[derive(Clone, Debug)]
+pub struct WatchRequest {
+    pub channel: ChannelName,
+    /// SDP offer, at most [`media::limit::OFFER_BYTES`].
+    pub offer: String,
+}
+
+#[derive(Clone, Debug)]
+pub struct Watching {
+    pub session: SessionId,
+    pub broadcast: BroadcastId,
+    /// SDP answer with complete candidates.
+    pub answer: String,
+}
+
+/// Whether the media plane runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PlaneState {
+    Running,
+    /// After [`MediaPlane::shutdown`].
+    Stopped,
+    /// The shard failed again and again, or its socket did. The process should end; the text is the cause.
+    Failed(String),
+}
+
+/// A cheap handle on the running media plane. When the last one is dropped the plane shuts down.
+#[derive(Clone)]
+pub struct MediaPlane {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    outside: Outside,
+    local: SocketAddr,
+    sessions: AtomicU64,
+    events: broadcast::Sender<Event>,
+    state: watch::Receiver<PlaneState>,
+    thread: Mutex<Option<JoinHandle<()>>>,
+}
+
+impl MediaPlane {
+    /// The UDP address that media goes to.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.inner.local
+    }
+
+    /// Answers a streamer's offer. The broadcast starts when the handshake is complete ([`Event::BroadcastStarted`]).
+    ///
+    /// # Errors
+    /// Any [`Refusal`]; [`Refusal::ChannelBusy`] while another connection of the channel is alive.
+    pub async fn publish(&self, request: PublishRequest) -> Result<Published, Refusal> {
+        let session = self.next_session();
+        let utc_ms = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64);
+        let publish = Publish {
+            session,
+            channel: request.channel,
+            broadcast: BroadcastId::new(utc_ms, rand::random()),
+            offer: request.offer,
+            record: request.record,
+            prefer_video: request.prefer_video,
+        };
+        match self.inner.outside.command(Command::Publish(publish)).await? {
+            Reply::Published { broadcast, answer, resumed } => Ok(Published { session, broadcast, answer, resumed }),
+            _ => unreachable!("a publish is answered by Published or a refusal"),
+        }
+    }
+
+    /// Answers a viewer's offer.
+    ///
+    /// # Errors
+    /// Any [`Refusal`]; [`Refusal::NotLive`] when the channel is not on air.
+    pub async fn watch(&self, request: WatchRequest) -> Result<Watching, Refusal> {
+        let session = self.next_session();
+        let watch = Watch { session, channel: request.channel, offer: request.offer };
+        match self.inner.outside.command(Command::Watch(watch)).await? {
+            Reply::Watching { broadcast, answer } => Ok(Watching { session, broadcast, answer }),
+            _ => unreachable!("a watch is answered by Watching or a refusal"),
+        }
+    }
+
+    /// Closes one session. A streamer's broadcast is then held for [`media::limit::RESUME_WINDOW`].
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`] when there is no such session any more.
+    pub async fn close(&self, session: SessionId) -> Result<(), Refusal> {
+        self.inner.outside.command(Command::Close { session }).await.map(drop)
+    }
+
+    /// Ends a broadcast at once.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`] when there is no such broadcast any more.
+    pub async fn end(&self, broadcast: BroadcastId, reason: EndReason) -> Result<(), Refusal> {
+        self.inner.outside.command(Command::End { broadcast, reason }).await.map(drop)
+    }
+
+    /// Asks the streamer for a keyframe soon; requests are coalesced.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`] when there is no such broadcast any more.
+    pub async fn keyframe(&self, broadcast: BroadcastId) -> Result<(), Refusal> {
+        self.inner.outside.command(Command::Keyframe { broadcast }).await.map(drop)
+    }
+
+    /// Figures of every shard that answers; none after the end.
+    pub async fn stats(&self) -> Vec<ShardStats> {
+        match self.inner.outside.command(Command::Stats).await {
+            Ok(Reply::Stats(stats)) => vec![*stats],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Events from now on. A receiver that falls 4096 events behind gets `Lagged` with the number it missed.
+    pub fn events(&self) -> broadcast::Receiver<Event> {
+        self.inner.events.subscribe()
+    }
+
+    /// Whether the plane runs. A process that serves must watch it and end when it is [`PlaneState::Failed`].
+    pub fn state(&self) -> watch::Receiver<PlaneState> {
+        self.inner.state.clone()
+    }
+
+    /// Ends all broadcasts ([`EndReason::Shutdown`]) and sessions (DTLS close_notify), closes the taps and joins the thread.
+    /// A second call waits for the same end.
+    pub async fn shutdown(&self) {
+        self.inner.outside.shutdown().await;
+        let mut state = self.inner.state.clone();
+        // An error means that the thread is gone, which is what we wait for.
+        let _ = state.wait_for(|state| *state != PlaneState::Running).await;
+        let thread = self.inner.thread.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(thread) = thread {
+            // The state is the last thing that the thread sets.
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+
+    fn next_session(&self) -> SessionId {
+        SessionId::new(ShardId(0), self.inner.sessions.fetch_add(1, Ordering::Relaxed))
+    }
+}
