@@ -1,0 +1,217 @@
+//! Whatever happens to the bytes of a journal, reading it gives a prefix of what was written and never panics.
+
+use std::fs;
+use std::path::Path;
+
+use bytes::Bytes;
+use journal::{Appender, Cause, ClipId, Header, Index, Range, Reader, Record, Tail};
+use media::id::{BroadcastId, TrackId};
+use media::message::{AccessUnit, Codec, CodecConfig, GapReason};
+use proptest::prelude::*;
+
+fn header() -> Header {
+    Header {
+        broadcast: BroadcastId::new(1_700_000_000_000, 7),
+        part: 0,
+        clip: ClipId(42),
+        channel: "main".parse().expect("a channel"),
+        media_zero_utc_us: 1_700_000_000_000_000,
+        opened_utc_us: 1_700_000_000_000_000,
+    }
+}
+
+fn config(track: u8, codec: Codec) -> Record {
+    let config = CodecConfig { codec, width: 64, height: 64, channels: 0, parameter_sets: Bytes::new() };
+    Record::Config { track: TrackId(track), config }
+}
+
+fn unit(track: u8, key: bool, pts_ns: u64, size: usize) -> Record {
+    Record::Unit(AccessUnit {
+        track: TrackId(track),
+        key,
+        pts_ns,
+        dts_ns: pts_ns,
+        utc_us: 1_700_000_000_000_000 + pts_ns / 1000,
+        first_seq: pts_ns,
+        last_seq: pts_ns + 1,
+        data: vec![(pts_ns % 251) as u8; size].into(),
+    })
+}
+
+fn write(path: &Path, records: &[Record]) -> Vec<u64> {
+    let mut appender = Appender::create(path, &header()).expect("create");
+    let mut ends = vec![appender.written()];
+    for record in records {
+        appender.append(record).expect("append");
+        appender.flush().expect("flush");
+        ends.push(appender.written());
+    }
+    ends
+}
+
+fn read(path: &Path) -> (Vec<Record>, Tail) {
+    let mut reader = Reader::open(path).expect("open");
+    let records = reader.by_ref().map(|r| r.expect("the medium is good")).collect();
+    (records, reader.tail().expect("read to the end"))
+}
+
+fn records() -> impl Strategy<Value = Vec<Record>> {
+    let one = prop_oneof![
+        (0..3u8, any::<bool>(), 0..10_000_000u64, 0..4000usize).prop_map(|(t, key, pts, n)| unit(t, key, pts, n)),
+        Just(config(0, Codec::Vp8)),
+        (0..100u64).prop_map(|at| Record::Gap { track: None, from_ns: at, to_ns: at + 9, reason: GapReason::Loss }),
+        (0..100u64).prop_map(|rtp| Record::Clock { track: TrackId(1), rtp, utc_us: 5 }),
+    ];
+    proptest::collection::vec(one, 1..40)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 64, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_cut_file_gives_every_whole_record(records in records(), cut in any::<prop::sample::Index>()) {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("a.oxj");
+        let ends = write(&path, &records);
+        let length = *ends.last().expect("an end");
+        let cut = ends[0] + cut.index((length - ends[0] + 1) as usize) as u64;
+        fs::OpenOptions::new().write(true).open(&path).and_then(|f| f.set_len(cut)).expect("cut");
+
+        let whole = ends.iter().filter(|end| **end <= cut).count() - 1;
+        let (found, tail) = read(&path);
+        prop_assert_eq!(&found[..], &records[..whole]);
+        let at = ends[whole];
+        prop_assert_eq!(tail, if at == cut { Tail::Clean } else { Tail::Torn { at, bytes: cut - at } });
+    }
+
+    #[test]
+    fn a_flipped_bit_ends_the_reading_before_it(
+        records in records(), at in any::<prop::sample::Index>(), bit in 0..8u8, also in any::<prop::sample::Index>(),
+    ) {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("a.oxj");
+        let ends = write(&path, &records);
+        let mut bytes = fs::read(&path).expect("read");
+        let first = ends[0] as usize;
+        let (a, b) = (first + at.index(bytes.len() - first), first + also.index(bytes.len() - first));
+        bytes[a] ^= 1 << bit;
+        if a != b { bytes[b] ^= 0xff; }
+        fs::write(&path, &bytes).expect("write");
+
+        let good = ends.iter().filter(|end| **end <= a.min(b) as u64).count() - 1;
+        let (found, tail) = read(&path);
+        prop_assert_eq!(&found[..], &records[..good]);
+        prop_assert_eq!(tail, Tail::Torn { at: ends[good], bytes: bytes.len() as u64 - ends[good] });
+    }
+
+    #[test]
+    fn rubbish_never_panics(bytes in proptest::collection::vec(any::<u8>(), 0..4000), with_header in any::<bool>()) {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("a.oxj");
+        let mut all = if with_header { journal::format::encode_header(&header()) } else { Vec::new() };
+        all.extend_from_slice(&bytes);
+        fs::write(&path, &all).expect("write");
+        match Index::build(&path) {
+            Ok(index) => prop_assert!(with_header && index.entries.is_empty()),
+            Err(_) => prop_assert!(!with_header),
+        }
+    }
+}
+
+#[test]
+fn an_empty_or_foreign_file_is_refused_by_name() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("x.oxj");
+    for bytes in
+        [&b""[..], b"OXBOW", b"not a journal at all, but long enough to be one, if it were; which it is not, sorry."]
+    {
+        fs::write(&path, bytes).expect("write");
+        let error = Reader::open(&path).expect_err("refused").to_string();
+        assert!(error.contains("x.oxj"), "{error}");
+    }
+}
+
+#[test]
+fn a_part_is_never_written_over() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = journal::part_path(folder.path(), header().broadcast, 0, header().clip);
+    write(&path, &[unit(0, true, 1, 10)]);
+    let before = fs::read(&path).expect("read");
+    assert!(Appender::create(&path, &header()).is_err());
+    assert_eq!(fs::read(&path).expect("read"), before);
+}
+
+#[test]
+fn a_refused_record_leaves_the_others_in_order() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("a.oxj");
+    let mut appender = Appender::create(&path, &header()).expect("create");
+    appender.append(&unit(0, true, 1, 100)).expect("append");
+    assert!(appender.append(&unit(0, false, 2, journal::format::DATA_BYTES + 1)).is_err());
+    appender.append(&unit(0, false, 3, 100)).expect("append");
+    let length = appender.close(9, Cause::End).expect("close");
+    assert_eq!(fs::metadata(&path).expect("stat").len(), length);
+    let index = Index::build(&path).expect("index");
+    assert_eq!(index.entries.iter().map(|e| e.pts_ns).collect::<Vec<_>>(), [1, 3]);
+    assert!(index.closed);
+}
+
+#[test]
+fn many_records_go_out_in_one_flush() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("a.oxj");
+    let records: Vec<_> = (0..2000).map(|at| unit(0, at % 30 == 0, at, (at % 7) as usize)).collect();
+    let mut appender = Appender::create(&path, &header()).expect("create");
+    for record in &records {
+        appender.append(record).expect("append");
+    }
+    appender.flush().expect("flush");
+    assert_eq!(appender.pending_bytes(), 0);
+    assert_eq!(read(&path), (records, Tail::Clean));
+}
+
+#[test]
+fn neighbouring_ranges_share_nothing_and_miss_nothing() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("a.oxj");
+    let mut records = vec![config(0, Codec::Vp8), config(1, Codec::Opus)];
+    for at in 0..300u64 {
+        records.push(unit(0, at % 30 == 0, at * 33_000_000, 20));
+        records.push(unit(1, true, at * 33_000_000 + 7_000_000, 5));
+    }
+    write(&path, &records);
+    let index = Index::build(&path).expect("index");
+    assert_eq!(index.video(), Some(TrackId(0)));
+    let wanted = [None, Some(1_500_000_000), Some(4_000_000_001), Some(9_000_000_000), None];
+    let total: usize = wanted.windows(2).map(|w| index.select(index.range(w[0], w[1])).count()).sum();
+    assert_eq!(total, 600);
+    let middle = index.range(wanted[1], wanted[2]);
+    assert_eq!(middle, Range { from_ns: 60 * 33_000_000, to_ns: 150 * 33_000_000 });
+    let first = index.select(middle).next().expect("a unit");
+    assert!(first.key && first.track == TrackId(0));
+    let mut reader = Reader::open(&path).expect("open");
+    for entry in index.select(middle) {
+        let Record::Unit(unit) = reader.read_at(entry.offset).expect("read") else { panic!("no unit") };
+        assert_eq!((unit.pts_ns, unit.track, unit.data.len()), (entry.pts_ns, entry.track, entry.size as usize));
+    }
+}
+
+#[test]
+fn what_a_cut_gave_away_does_not_count() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("a.oxj");
+    let records = [
+        config(1, Codec::Opus),
+        unit(1, true, 10, 5),
+        unit(1, true, 30, 5), // sound ahead of the picture
+        config(0, Codec::Vp8),
+        unit(0, true, 5, 9),
+        Record::Cut { at_ns: 20, cause: Cause::Length },
+        unit(1, true, 19, 5), // sound that came late
+    ];
+    write(&path, &records);
+    let index = Index::build(&path).expect("index");
+    assert_eq!(index.entries.iter().map(|e| e.pts_ns).collect::<Vec<_>>(), [10, 5, 19]);
+    assert_eq!(index.epochs.iter().map(|e| e.first_entry).collect::<Vec<_>>(), [0, 1]);
+    assert_eq!((index.cut_ns, index.cause, index.closed), (Some(20), Some(Cause::Length), false));
+}
