@@ -22,6 +22,14 @@ pub const STREAMER_SILENCE: Duration = Duration::from_secs(3);
 pub const RESUME_WINDOW: Duration = Duration::from_secs(30);
 /// First datagrams of a handshake kept for the second DTLS endpoint. More bytes: no second endpoint, the handshake fails.
 pub const DTLS_REPLAY_BYTES: usize = 4 * 1024;
+/// DTLS records that a session is given during its handshake, and handshake records after it. More: dropped and counted.
+pub const DTLS_RECORDS: u16 = 512;
+/// Addresses of one session that passed an ICE check. More: the one silent for longest is forgotten.
+pub const VALIDATED_ADDRESSES: usize = 8;
+/// SSRCs that one session may send us. More: dropped and counted.
+pub const INBOUND_SSRCS: usize = 32;
+/// SSRCs that one session may be sent. More: not sealed.
+pub const OUTBOUND_SSRCS: usize = 16;
 /// Packets kept per layer for retransmission. Oldest overwritten.
 pub const CACHE_PACKETS: usize = 2048;
 /// How long a tap waits for a missing packet before it gives the access unit up and asks for a keyframe.

@@ -14,15 +14,31 @@
 //! - `last_heard()` is the latest authenticated STUN request or SRTP packet.
 
 use std::net::SocketAddr;
+use std::time::Instant;
 
+use rand::Rng;
 use rand::rngs::StdRng;
 
+use crate::arena::SendArena;
 use crate::id::SessionId;
-use crate::message::{CloseReason, Codec, Role, SrtpProfile};
+use crate::message::{CloseReason, Codec, Now, Refusal, Role, SrtpProfile};
 use crate::stats::DropReason;
+use crate::token::RtpToken;
 
+mod certificate;
+mod cipher;
+mod dtls;
 pub mod feedback;
+mod ice;
 pub mod negotiate;
+mod replay;
+mod srtp;
+mod transport;
+
+pub use certificate::{Certificate, CertificateError};
+
+use negotiate::{Negotiated, Terms};
+use transport::Transport;
 
 /// Bytes that sealing adds to an RTP packet at most: the tag of AES-GCM.
 pub const RTP_OVERHEAD: usize = 16;
@@ -33,6 +49,7 @@ pub struct SessionConfig<'a> {
     pub role: Role,
     /// Addresses of the media port, each a host candidate of the answer, the preferred first.
     pub announce: &'a [SocketAddr],
+    pub certificate: &'a Certificate,
     /// Put first in a publisher's answer when the offer has it.
     pub prefer_video: Option<Codec>,
     /// Source of credentials and SSRCs; must be seeded unpredictably.
@@ -71,4 +88,128 @@ pub struct OpenPacket<'a> {
     pub header_len: usize,
     /// Bytes of header and payload.
     pub len: usize,
+}
+
+/// See the head of this module. New → Connected → Closing → Closed; never back.
+pub struct Session {
+    id: SessionId,
+    role: Role,
+    media: Negotiated,
+    transport: Transport,
+}
+
+impl Session {
+    /// Answers an offer. The session is then waiting for its peer.
+    ///
+    /// # Errors
+    /// [`Refusal::MalformedOffer`] names the problem, [`Refusal::NoCommonCodec`] what was offered.
+    pub fn accept(now: Now, offer: &str, config: SessionConfig<'_>) -> Result<(Self, String), Refusal> {
+        let SessionConfig { id, role, announce, certificate, prefer_video, rng } = config;
+        let mut transport = Transport::new(now.mono, role, certificate.clone(), rng);
+        let origin = rng.next_u64() >> 2; // fits a signed number, as browsers read it
+        let mut drawn = vec![0];
+        let mut ssrc = || {
+            loop {
+                let ssrc = rng.next_u32();
+                if !drawn.contains(&ssrc) {
+                    drawn.push(ssrc);
+                    return ssrc;
+                }
+            }
+        };
+        let terms = Terms {
+            role,
+            prefer_video,
+            announce,
+            ufrag: transport.ice().ufrag(),
+            password: transport.ice().password(),
+            fingerprint: certificate.fingerprint(),
+            origin,
+            ssrc: &mut ssrc,
+        };
+        let (media, fingerprints, answer) = negotiate::negotiate(offer, terms)?;
+        transport.expect(fingerprints);
+        Ok((Self { id, role, media, transport }, answer))
+    }
+
+    pub fn id(&self) -> SessionId {
+        self.id
+    }
+
+    pub fn role(&self) -> Role {
+        self.role
+    }
+
+    /// What was negotiated.
+    pub fn media(&self) -> &Negotiated {
+        &self.media
+    }
+
+    /// The part before the colon in the USERNAME of the peer's checks.
+    pub fn local_ufrag(&self) -> &str {
+        self.transport.ice().ufrag()
+    }
+
+    /// Where media goes: the address of the latest authenticated check that carried USE-CANDIDATE.
+    pub fn address(&self) -> Option<SocketAddr> {
+        self.transport.ice().selected()
+    }
+
+    /// Addresses whose datagrams belong to this session, at most [`crate::limit::VALIDATED_ADDRESSES`].
+    pub fn addresses(&self) -> impl Iterator<Item = SocketAddr> {
+        self.transport.ice().validated()
+    }
+
+    /// Handshake done and not yet closed.
+    pub fn is_connected(&self) -> bool {
+        self.transport.is_connected()
+    }
+
+    /// The latest authenticated STUN request or SRTP packet; the moment of the answer before any came.
+    pub fn last_heard(&self) -> Instant {
+        self.transport.last_heard()
+    }
+
+    /// Takes a datagram of this session; answers of STUN and DTLS go into the arena.
+    pub fn receive<'d>(
+        &mut self,
+        now: Now,
+        from: SocketAddr,
+        data: &'d mut [u8],
+        arena: &mut SendArena,
+    ) -> Received<'d> {
+        self.transport.receive(now.mono, from, data, arena)
+    }
+
+    /// Encrypts a viewer's packet in place and returns the length of the datagram. SSRC and sequence number of the token are written into the header.
+    ///
+    /// # Errors
+    /// [`DropReason::NotConnected`] before and after the connection; [`DropReason::SealFailed`] if the slot is too small, the lengths make no packet or the
+    /// token's numbers were sealed before.
+    pub fn seal_rtp(&mut self, token: RtpToken, packet: OpenPacket<'_>) -> Result<usize, DropReason> {
+        self.transport.seal_rtp(token, packet)
+    }
+
+    /// Encrypts a compound packet into a datagram to [`Session::address`].
+    ///
+    /// # Errors
+    /// [`DropReason::NotConnected`] without keys or address, [`DropReason::ArenaFull`], [`DropReason::SealFailed`] if it is no RTCP packet.
+    pub fn seal_rtcp(&mut self, compound: &[u8], arena: &mut SendArena) -> Result<(), DropReason> {
+        self.transport.seal_rtcp(compound, arena)
+    }
+
+    /// Time passed: repeats lost DTLS flights and watches handshake and consent. A reason ends the session; forget it then.
+    pub fn tick(&mut self, now: Now, arena: &mut SendArena) -> Option<CloseReason> {
+        self.transport.tick(now.mono, arena)
+    }
+
+    /// When [`Session::tick`] has something to do; `None` after the end.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.transport.next_deadline()
+    }
+
+    /// Sends close_notify. Whoever keeps the session until [`Session::tick`] says [`CloseReason::Requested`] lets it repeat a lost one.
+    pub fn close(&mut self, now: Now, arena: &mut SendArena) {
+        self.transport.close(now.mono, arena);
+    }
 }

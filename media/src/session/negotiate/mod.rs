@@ -3,7 +3,23 @@
 //! `offer` reads an SDP offer, `answer` decides and writes. Rooms and tracks do not belong here: a viewer's answer lists every codec in
 //! common, whatever is on air, and the payload type is chosen per packet.
 
-use crate::message::Codec;
+mod answer;
+mod offer;
+
+pub(super) use answer::Terms;
+pub(super) use offer::Fingerprint;
+
+use crate::message::{Codec, Refusal};
+
+/// Reads `offer` and answers it. Also returns the hashes of which the peer's certificate must have one.
+///
+/// # Errors
+/// [`Refusal::MalformedOffer`] names the problem, [`Refusal::NoCommonCodec`] what was offered.
+pub(super) fn negotiate(offer: &str, mut terms: Terms<'_>) -> Result<(Negotiated, Vec<Fingerprint>, String), Refusal> {
+    let offer = offer::parse(offer)?;
+    let (negotiated, answer) = answer::decide(&offer, &mut terms)?;
+    Ok((negotiated, offer.fingerprints, answer))
+}
 
 /// Sound or picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -80,16 +96,23 @@ pub struct ExtensionIds {
 
 impl Negotiated {
     /// Where a packet from a publisher belongs: by declared SSRC, else by the mid extension, else by a payload type that only one section has.
+    /// A section that declared its SSRCs takes no others, but for a repair stream that it did not declare.
     pub fn section_of(&self, ssrc: u32, mid: Option<&[u8]>, pt: u8) -> Option<usize> {
         let declared = |s: &Section| s.stream.is_some_and(|st| st.ssrc == ssrc || st.rtx_ssrc == Some(ssrc));
         if let Some(at) = self.sections.iter().position(declared) {
             return Some(at);
         }
+        let open = |s: &Section| match (s.stream, s.payload(pt)) {
+            (_, None) => false,
+            (None, Some(_)) => true,
+            (Some(stream), Some((_, payload))) => payload == Payload::Repair && stream.rtx_ssrc.is_none(),
+        };
+        let mut candidates = self.sections.iter().enumerate().filter(|(_, s)| open(s));
         if let Some(mid) = mid {
-            return self.sections.iter().position(|s| s.mid.as_bytes() == mid);
+            return candidates.find(|(_, s)| s.mid.as_bytes() == mid).map(|(at, _)| at);
         }
-        let mut with_pt = (0..self.sections.len()).filter(|at| self.sections[*at].payload(pt).is_some());
-        with_pt.next().filter(|_| with_pt.next().is_none())
+        let (first, _) = candidates.next()?;
+        candidates.next().is_none().then_some(first)
     }
 }
 

@@ -1,0 +1,286 @@
+//! SRTP transforms in place: AEAD_AES_128_GCM (RFC 7714) by ring, AES128_CM_HMAC_SHA1_80 (RFC 3711) by the primitives of the WebRTC crates.
+//!
+//! A cipher knows neither rollover nor replay; `srtp` does.
+
+use ring::aead::{self, Aad, LessSafeKey, Nonce, UnboundKey};
+use rtc_dtls::crypto_provider::{
+    BlockCipherAlgorithm, HmacAlgorithm, Mac, RTCCrypto, StreamCipher, StreamCipherAlgorithm,
+};
+
+use crate::message::SrtpProfile;
+
+/// Which of the keys of RFC 3711 §4.3.2 a cipher has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Usage {
+    Rtp,
+    Rtcp,
+}
+
+/// Session keys of one direction and usage.
+pub(super) enum Cipher {
+    Gcm { key: LessSafeKey, salt: [u8; 12] },
+    Cm { stream: Box<dyn StreamCipher>, mac: Box<dyn Mac>, salt: [u8; 14] },
+}
+
+/// Why a transform did not happen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub(super) enum CipherError {
+    #[error("the tag is wrong or the packet too short for one")]
+    Tag,
+    #[error("the slot is too small for the tag")]
+    Room,
+    #[error("the crypto library refused")]
+    Library,
+}
+
+const GCM_TAG: usize = 16;
+const CM_TAG: usize = 10;
+/// RTCP header and SSRC, sent in clear.
+const RTCP_CLEAR: usize = 8;
+/// E bit and SRTCP index.
+const RTCP_INDEX: usize = 4;
+
+impl Cipher {
+    /// Derives session keys (RFC 3711 §4.3, key derivation rate 0).
+    pub fn derive(
+        profile: SrtpProfile,
+        usage: Usage,
+        (key, salt): (&[u8], &[u8]),
+        crypto: &dyn RTCCrypto,
+    ) -> Result<Self, CipherError> {
+        let label = match usage {
+            Usage::Rtp => 0,
+            Usage::Rtcp => 3,
+        };
+        let derive = |label: u8, out: &mut [u8]| derive(crypto, key, salt, label, out);
+        let mut session_key = [0; 16];
+        derive(label, &mut session_key)?;
+        match profile {
+            SrtpProfile::AeadAes128Gcm => {
+                let mut salt = [0; 12];
+                derive(label + 2, &mut salt)?;
+                let key = UnboundKey::new(&aead::AES_128_GCM, &session_key).map_err(|_| CipherError::Library)?;
+                Ok(Self::Gcm { key: LessSafeKey::new(key), salt })
+            }
+            SrtpProfile::Aes128CmSha1_80 => {
+                let (mut salt, mut mac_key) = ([0; 14], [0; 20]);
+                derive(label + 2, &mut salt)?;
+                derive(label + 1, &mut mac_key)?;
+                let stream = crypto.new_stream_cipher(StreamCipherAlgorithm::Aes128Ctr, &session_key);
+                let mac = crypto.new_hmac(HmacAlgorithm::Sha1, &mac_key);
+                match (stream, mac) {
+                    (Ok(stream), Ok(mac)) => Ok(Self::Cm { stream, mac, salt }),
+                    _ => Err(CipherError::Library),
+                }
+            }
+        }
+    }
+
+    /// Encrypts `packet[header_len..len]`, appends the tag and returns the new length. `index` is ROC << 16 | SEQ.
+    pub fn seal_rtp(
+        &mut self,
+        ssrc: u32,
+        index: u64,
+        packet: &mut [u8],
+        header_len: usize,
+        len: usize,
+    ) -> Result<usize, CipherError> {
+        match self {
+            Self::Gcm { key, salt } => {
+                let (header, rest) = packet.get_mut(..len + GCM_TAG).ok_or(CipherError::Room)?.split_at_mut(header_len);
+                let (payload, tag) = rest.split_at_mut(len - header_len);
+                let sealed = key
+                    .seal_in_place_separate_tag(rtp_nonce(salt, ssrc, index), Aad::from(&*header), payload)
+                    .map_err(|_| CipherError::Library)?;
+                tag.copy_from_slice(sealed.as_ref());
+                Ok(len + GCM_TAG)
+            }
+            Self::Cm { stream, mac, salt } => {
+                let (body, tag) = packet.get_mut(..len + CM_TAG).ok_or(CipherError::Room)?.split_at_mut(len);
+                stream
+                    .apply_keystream(&counter(salt, ssrc, index), &mut body[header_len..])
+                    .map_err(|_| CipherError::Library)?;
+                tag.copy_from_slice(&cm_tag(mac, &[body, &rollover(index)])?);
+                Ok(len + CM_TAG)
+            }
+        }
+    }
+
+    /// Verifies and decrypts in place; returns the length of header and payload.
+    pub fn open_rtp(
+        &mut self,
+        ssrc: u32,
+        index: u64,
+        packet: &mut [u8],
+        header_len: usize,
+    ) -> Result<usize, CipherError> {
+        match self {
+            Self::Gcm { key, salt } => {
+                let len = packet.len().checked_sub(GCM_TAG).filter(|len| *len >= header_len).ok_or(CipherError::Tag)?;
+                let (header, rest) = packet.split_at_mut(header_len);
+                key.open_in_place(rtp_nonce(salt, ssrc, index), Aad::from(&*header), rest)
+                    .map_err(|_| CipherError::Tag)?;
+                Ok(len)
+            }
+            Self::Cm { stream, mac, salt } => {
+                let len = packet.len().checked_sub(CM_TAG).filter(|len| *len >= header_len).ok_or(CipherError::Tag)?;
+                let (body, tag) = packet.split_at_mut(len);
+                if !equal(&cm_tag(mac, &[body, &rollover(index)])?, tag) {
+                    return Err(CipherError::Tag);
+                }
+                stream
+                    .apply_keystream(&counter(salt, ssrc, index), &mut body[header_len..])
+                    .map_err(|_| CipherError::Library)?;
+                Ok(len)
+            }
+        }
+    }
+
+    /// Encrypts the compound packet in `packet[..len]`, appends tag and index in the order of the profile and returns the new length.
+    pub fn seal_rtcp(&mut self, index: u32, packet: &mut [u8], len: usize) -> Result<usize, CipherError> {
+        let ssrc = rtcp_ssrc(packet).filter(|_| len >= RTCP_CLEAR).ok_or(CipherError::Room)?;
+        let word = (index | 1 << 31).to_be_bytes();
+        match self {
+            Self::Gcm { key, salt } => {
+                let slot = packet.get_mut(..len + GCM_TAG + RTCP_INDEX).ok_or(CipherError::Room)?;
+                let aad = rtcp_aad(slot, word);
+                let (body, tail) = slot.split_at_mut(len);
+                let tag = key
+                    .seal_in_place_separate_tag(rtcp_nonce(salt, ssrc, index), Aad::from(aad), &mut body[RTCP_CLEAR..])
+                    .map_err(|_| CipherError::Library)?;
+                tail[..GCM_TAG].copy_from_slice(tag.as_ref());
+                tail[GCM_TAG..].copy_from_slice(&word);
+                Ok(len + GCM_TAG + RTCP_INDEX)
+            }
+            Self::Cm { stream, mac, salt } => {
+                let slot = packet.get_mut(..len + RTCP_INDEX + CM_TAG).ok_or(CipherError::Room)?;
+                let counter = counter(salt, ssrc, u64::from(index));
+                stream.apply_keystream(&counter, &mut slot[RTCP_CLEAR..len]).map_err(|_| CipherError::Library)?;
+                slot[len..len + RTCP_INDEX].copy_from_slice(&word);
+                let tag = cm_tag(mac, &[&slot[..len + RTCP_INDEX]])?;
+                slot[len + RTCP_INDEX..].copy_from_slice(&tag);
+                Ok(len + RTCP_INDEX + CM_TAG)
+            }
+        }
+    }
+
+    /// Verifies and decrypts in place; returns the length of the compound packet.
+    pub fn open_rtcp(&mut self, index: u32, packet: &mut [u8]) -> Result<usize, CipherError> {
+        let ssrc = rtcp_ssrc(packet).ok_or(CipherError::Tag)?;
+        match self {
+            Self::Gcm { key, salt } => {
+                let len = packet
+                    .len()
+                    .checked_sub(GCM_TAG + RTCP_INDEX)
+                    .filter(|len| *len >= RTCP_CLEAR)
+                    .ok_or(CipherError::Tag)?;
+                let aad = rtcp_aad(packet, (index | 1 << 31).to_be_bytes());
+                key.open_in_place(
+                    rtcp_nonce(salt, ssrc, index),
+                    Aad::from(aad),
+                    &mut packet[RTCP_CLEAR..len + GCM_TAG],
+                )
+                .map_err(|_| CipherError::Tag)?;
+                Ok(len)
+            }
+            Self::Cm { stream, mac, salt } => {
+                let len = packet
+                    .len()
+                    .checked_sub(RTCP_INDEX + CM_TAG)
+                    .filter(|len| *len >= RTCP_CLEAR)
+                    .ok_or(CipherError::Tag)?;
+                let (signed, tag) = packet.split_at_mut(len + RTCP_INDEX);
+                if !equal(&cm_tag(mac, &[signed])?, tag) {
+                    return Err(CipherError::Tag);
+                }
+                let counter = counter(salt, ssrc, u64::from(index));
+                stream.apply_keystream(&counter, &mut signed[RTCP_CLEAR..len]).map_err(|_| CipherError::Library)?;
+                Ok(len)
+            }
+        }
+    }
+
+    /// The SRTCP index of an encrypted packet; `None` if the packet is too short or says that it is not encrypted.
+    pub fn rtcp_index(&self, packet: &[u8]) -> Option<u32> {
+        let behind = match self {
+            Self::Gcm { .. } => 0,
+            Self::Cm { .. } => CM_TAG,
+        };
+        let end = packet.len().checked_sub(behind)?;
+        let word = u32::from_be_bytes(packet.get(end.checked_sub(RTCP_INDEX)?..end)?.try_into().ok()?);
+        (word >> 31 == 1).then_some(word & 0x7fff_ffff)
+    }
+}
+
+/// RFC 3711 §4.3.1 and §4.3.3: AES in counter mode over salt XOR label.
+fn derive(crypto: &dyn RTCCrypto, key: &[u8], salt: &[u8], label: u8, out: &mut [u8]) -> Result<(), CipherError> {
+    let mut start = [0; 16];
+    start[..salt.len()].copy_from_slice(salt);
+    start[7] ^= label;
+    for (at, chunk) in out.chunks_mut(16).enumerate() {
+        let mut block = start;
+        block[15] = at as u8;
+        crypto.block_encrypt(BlockCipherAlgorithm::Aes128, key, &mut block).map_err(|_| CipherError::Library)?;
+        chunk.copy_from_slice(&block[..chunk.len()]);
+    }
+    Ok(())
+}
+
+/// RFC 7714 §8.1.
+fn rtp_nonce(salt: &[u8; 12], ssrc: u32, index: u64) -> Nonce {
+    let mut nonce = [0; 12];
+    nonce[2..6].copy_from_slice(&ssrc.to_be_bytes());
+    nonce[6..].copy_from_slice(&index.to_be_bytes()[2..]);
+    xor(&mut nonce, salt);
+    Nonce::assume_unique_for_key(nonce)
+}
+
+/// RFC 7714 §9.1.
+fn rtcp_nonce(salt: &[u8; 12], ssrc: u32, index: u32) -> Nonce {
+    let mut nonce = [0; 12];
+    nonce[2..6].copy_from_slice(&ssrc.to_be_bytes());
+    nonce[8..].copy_from_slice(&index.to_be_bytes());
+    xor(&mut nonce, salt);
+    Nonce::assume_unique_for_key(nonce)
+}
+
+/// RFC 3711 §4.1.1.
+fn counter(salt: &[u8; 14], ssrc: u32, index: u64) -> [u8; 16] {
+    let mut counter = [0; 16];
+    counter[4..8].copy_from_slice(&ssrc.to_be_bytes());
+    counter[8..14].copy_from_slice(&index.to_be_bytes()[2..]);
+    xor(&mut counter[..14], salt);
+    counter
+}
+
+fn xor(into: &mut [u8], with: &[u8]) {
+    for (a, b) in into.iter_mut().zip(with) {
+        *a ^= b;
+    }
+}
+
+/// RFC 7714 §9.2: the clear header and the index word.
+fn rtcp_aad(packet: &[u8], word: [u8; 4]) -> [u8; 12] {
+    let mut aad = [0; 12];
+    aad[..8].copy_from_slice(&packet[..8]);
+    aad[8..].copy_from_slice(&word);
+    aad
+}
+
+fn rtcp_ssrc(packet: &[u8]) -> Option<u32> {
+    Some(u32::from_be_bytes(packet.get(4..8)?.try_into().ok()?))
+}
+
+fn rollover(index: u64) -> [u8; 4] {
+    ((index >> 16) as u32).to_be_bytes()
+}
+
+fn cm_tag(mac: &mut Box<dyn Mac>, input: &[&[u8]]) -> Result<[u8; CM_TAG], CipherError> {
+    let mut full = [0; 20];
+    mac.sign(input, &mut full).map_err(|_| CipherError::Library)?;
+    Ok(full[..CM_TAG].try_into().expect("20 bytes have 10"))
+}
+
+fn equal(left: &[u8], right: &[u8]) -> bool {
+    rtc_dtls::crypto_provider::constant_time_eq(left, right)
+}
