@@ -150,6 +150,7 @@ mod tests {
 
     /// Port, bytes, segment, count.
     type Shape = (u16, usize, usize, u16);
+    type Case = (&'static str, &'static [(u16, usize)], &'static [Shape]);
 
     fn lengths(datagrams: &[(u16, usize)]) -> Vec<Shape> {
         let mut arena = SendArena::new();
@@ -161,7 +162,7 @@ mod tests {
 
     #[test]
     fn runs_follow_the_rule_of_gso() {
-        let table: &[(&str, &[(u16, usize)], &[Shape])] = &[
+        let table: &[Case] = &[
             ("one", &[(1, 100)], &[(1, 100, 100, 1)]),
             ("equal segments extend", &[(1, 100), (1, 100), (1, 100)], &[(1, 300, 100, 3)]),
             ("a shorter one ends the run", &[(1, 100), (1, 60), (1, 60)], &[(1, 160, 100, 2), (1, 60, 60, 1)]),

@@ -8,6 +8,7 @@ pub mod arena;
 pub mod id;
 pub mod limit;
 pub mod message;
+pub mod rtp;
 pub mod session;
 pub mod stats;
 pub mod token;

@@ -1,0 +1,5 @@
+//! RTP as bytes: header, numbers and payload formats. No streams, no clocks, no sessions.
+
+pub mod codec;
+pub mod packet;
+pub mod seq;
