@@ -187,7 +187,7 @@ mod tests {
             counters.drop_many(reason, index as u64 + 1);
         }
         let mut names: Vec<_> = counters.drops().into_iter().map(|(name, _)| name).collect();
-        assert_eq!(counters.drops().iter().map(|(_, n)| n).sum::<u64>(), (1..=names.len() as u64).sum());
+        assert_eq!(counters.drops().iter().map(|(_, n)| n).sum::<u64>(), (1..=names.len() as u64).sum::<u64>());
         names.sort_unstable();
         names.dedup();
         assert_eq!(names.len(), DropReason::ALL.len());
