@@ -5,6 +5,8 @@
 //! or spawns anything; `clippy.toml` beside it bans the calls.
 
 pub mod arena;
+pub mod buffer;
+pub mod forward;
 pub mod id;
 pub mod limit;
 pub mod message;

@@ -1,0 +1,137 @@
+//! The ring of a track's newest packets. It serves retransmissions, viewers who start inside a frame, and taps; there is no other copy of a packet.
+
+use std::time::Instant;
+
+use crate::limit;
+use crate::rtp::codec::Inspected;
+
+/// One packet of a track, without header and padding.
+#[derive(Clone, Copy, Debug)]
+pub struct Meta {
+    /// Extended sequence number of the sender, growing for the life of the track: a new source continues above the old one.
+    pub index: u64,
+    /// Extended RTP timestamp; comparable within one `source` only.
+    pub timestamp: u64,
+    /// Counts the senders of the track: a reconnect or a change of codec begins a new one.
+    pub source: u32,
+    pub marker: bool,
+    pub inspected: Inspected,
+    pub arrival: Instant,
+}
+
+/// A packet in the ring.
+#[derive(Clone, Copy, Debug)]
+pub struct Packet<'a> {
+    pub meta: &'a Meta,
+    /// Empty for padding, which only carries a sequence number.
+    pub payload: &'a [u8],
+}
+
+/// What became of a packet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Insert {
+    New,
+    Duplicate,
+    /// Older than the ring reaches.
+    TooOld,
+}
+
+struct Slot {
+    meta: Meta,
+    payload: Vec<u8>,
+}
+
+/// [`limit::CACHE_PACKETS`] packets; the oldest is overwritten. Buffers are reused, so a steady stream allocates nothing.
+#[derive(Default)]
+pub struct PacketCache {
+    slots: Vec<Option<Slot>>,
+    newest: Option<u64>,
+}
+
+impl PacketCache {
+    pub fn insert(&mut self, meta: Meta, payload: &[u8]) -> Insert {
+        if self.slots.is_empty() {
+            self.slots.resize_with(limit::CACHE_PACKETS, || None);
+        }
+        if self.newest.is_some_and(|newest| meta.index + limit::CACHE_PACKETS as u64 <= newest) {
+            return Insert::TooOld;
+        }
+        match &mut self.slots[Self::place(meta.index)] {
+            Some(slot) if slot.meta.index == meta.index => return Insert::Duplicate,
+            Some(slot) if slot.meta.index > meta.index => return Insert::TooOld,
+            Some(slot) => {
+                slot.meta = meta;
+                slot.payload.clear();
+                slot.payload.extend_from_slice(payload);
+            }
+            empty => *empty = Some(Slot { meta, payload: payload.to_vec() }),
+        }
+        self.newest = Some(self.newest.map_or(meta.index, |newest| newest.max(meta.index)));
+        Insert::New
+    }
+
+    pub fn get(&self, index: u64) -> Option<Packet<'_>> {
+        let slot = self.slots.get(Self::place(index))?.as_ref()?;
+        (slot.meta.index == index).then_some(Packet { meta: &slot.meta, payload: &slot.payload })
+    }
+
+    /// Highest index so far.
+    pub fn newest(&self) -> Option<u64> {
+        self.newest
+    }
+
+    /// Lowest index that the ring can still hold.
+    pub fn floor(&self) -> u64 {
+        self.newest.map_or(0, |newest| (newest + 1).saturating_sub(limit::CACHE_PACKETS as u64))
+    }
+
+    fn place(index: u64) -> usize {
+        index as usize % limit::CACHE_PACKETS
+    }
+}
+
+#[cfg(test)]
+pub(crate) mod tests {
+    use super::*;
+
+    /// A packet of source 1 at 30 frames a second, one packet a frame.
+    #[expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
+    pub(crate) fn meta(index: u64) -> Meta {
+        thread_local!(static START: Instant = Instant::now());
+        Meta {
+            index,
+            timestamp: (1 << 32) + index * 3000,
+            source: 1,
+            marker: true,
+            inspected: Inspected::default(),
+            arrival: START.with(|start| *start),
+        }
+    }
+
+    #[test]
+    fn the_ring_keeps_the_newest() {
+        let size = limit::CACHE_PACKETS as u64;
+        let mut cache = PacketCache::default();
+        assert!(cache.get(5).is_none());
+        assert_eq!(cache.insert(meta(70_000), b"a"), Insert::New);
+        assert_eq!(cache.insert(meta(70_000), b"b"), Insert::Duplicate);
+        assert_eq!(cache.insert(meta(69_999), b"c"), Insert::New);
+        assert_eq!(cache.get(70_000).unwrap().payload, b"a");
+        assert_eq!(cache.insert(meta(70_000 + size), b"d"), Insert::New);
+        assert_eq!(cache.insert(meta(70_000), b"a"), Insert::TooOld);
+        assert!(cache.get(70_000).is_none());
+        assert_eq!(cache.get(70_000 + size).unwrap().payload, b"d");
+        assert_eq!(cache.newest(), Some(70_000 + size));
+        assert_eq!(cache.floor(), 70_001);
+    }
+
+    #[test]
+    fn a_hole_stays_a_hole() {
+        let mut cache = PacketCache::default();
+        cache.insert(meta(100), b"a");
+        cache.insert(meta(102), b"c");
+        assert!(cache.get(101).is_none());
+        assert_eq!(cache.insert(meta(101), b"b"), Insert::New);
+        assert_eq!(cache.get(101).unwrap().payload, b"b");
+    }
+}

@@ -1,0 +1,199 @@
+//! Where a viewer may start, and how the streamer is asked for a keyframe.
+
+use std::time::{Duration, Instant};
+
+use crate::buffer::cache::Meta;
+use crate::limit;
+
+/// Lets a viewer's stream begin at a keyframe. Sound passes at once, since each of its packets is one.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Gate {
+    open: Option<Opened>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Opened {
+    source: u32,
+    index: u64,
+    timestamp: u64,
+}
+
+impl Gate {
+    pub fn admit(&mut self, packet: &Meta) -> bool {
+        if let Some(open) = self.open
+            && open.source == packet.source
+        {
+            // A packet of the first picture may arrive after a later one of it.
+            return packet.index >= open.index || packet.timestamp == open.timestamp;
+        }
+        if packet.inspected.key {
+            self.open = Some(Opened { source: packet.source, index: packet.index, timestamp: packet.timestamp });
+        }
+        packet.inspected.key
+    }
+
+    pub fn is_open(&self, source: u32) -> bool {
+        self.open.is_some_and(|open| open.source == source)
+    }
+
+    /// The next packet must be a keyframe again.
+    pub fn close(&mut self) {
+        self.open = None;
+    }
+}
+
+/// How to ask for a keyframe.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ask {
+    /// Picture loss indication (RFC 4585 §6.3.1).
+    Pli,
+    /// Full intra request (RFC 5104 §4.3.1).
+    Fir,
+}
+
+/// A streamer that ignored so many PLIs is asked by FIR; some obey only that.
+const PLIS_BEFORE_FIR: u32 = 3;
+/// A track without packets for this long is muted or gone: asking is of no use.
+const SILENCE: Duration = Duration::from_secs(3);
+
+/// Asks the streamer of one track: wishes of all viewers and taps are one request, at most one per
+/// [`limit::KEYFRAME_REQUEST_INTERVAL`], repeated until a keyframe came.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Requester {
+    wanted: bool,
+    asked: Option<Instant>,
+    unanswered: u32,
+    newest: Option<Instant>,
+    heard: Option<Instant>,
+}
+
+impl Requester {
+    /// Somebody cannot go on without a keyframe.
+    pub fn want(&mut self) {
+        self.wanted = true;
+    }
+
+    /// A packet of the track came.
+    pub fn on_packet(&mut self, now: Instant) {
+        self.heard = Some(now);
+    }
+
+    /// A keyframe began.
+    pub fn on_keyframe(&mut self, now: Instant) {
+        self.newest = Some(now);
+        self.wanted = false;
+        self.unanswered = 0;
+    }
+
+    /// A new source: what was asked of the old one counts no more.
+    pub fn restart(&mut self) {
+        *self = Self { wanted: true, ..Self::default() };
+    }
+
+    /// When [`Requester::poll`] has something to say. `recorded`: the track may not go without a keyframe for longer than
+    /// [`limit::RECORDED_KEYFRAME_AGE`].
+    pub fn deadline(&self, recorded: bool) -> Option<Instant> {
+        let heard = self.heard?;
+        let aged = self.newest.map_or(heard, |newest| newest + limit::RECORDED_KEYFRAME_AGE);
+        let due = match (self.wanted, recorded) {
+            (true, _) => heard,
+            (false, true) => aged,
+            (false, false) => return None,
+        };
+        let due = self.asked.map_or(due, |asked| due.max(asked + limit::KEYFRAME_REQUEST_INTERVAL));
+        (due <= heard + SILENCE).then_some(due)
+    }
+
+    pub fn poll(&mut self, now: Instant, recorded: bool) -> Option<Ask> {
+        if self.deadline(recorded)? > now || self.heard? + SILENCE < now {
+            return None;
+        }
+        self.asked = Some(now);
+        self.wanted = true;
+        self.unanswered += 1;
+        Some(if self.unanswered > PLIS_BEFORE_FIR { Ask::Fir } else { Ask::Pli })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::buffer::cache::tests::meta;
+    use crate::rtp::codec::Inspected;
+
+    fn key(index: u64) -> Meta {
+        Meta { inspected: Inspected { key: true, start: true }, ..meta(index) }
+    }
+
+    #[test]
+    fn the_gate_opens_at_a_keyframe() {
+        let mut gate = Gate::default();
+        assert!(!gate.admit(&meta(100)));
+        assert!(gate.admit(&key(101)));
+        assert!(gate.admit(&meta(102)));
+        assert!(!gate.admit(&meta(99)), "older than the keyframe");
+        let mut late_part = meta(100);
+        late_part.timestamp = key(101).timestamp;
+        assert!(gate.admit(&late_part), "of the same picture");
+    }
+
+    #[test]
+    fn a_new_source_closes_the_gate() {
+        let mut gate = Gate::default();
+        assert!(gate.admit(&key(1)));
+        assert!(!gate.admit(&Meta { source: 2, ..meta(5000) }));
+        assert!(!gate.is_open(2));
+        assert!(gate.admit(&Meta { source: 2, ..key(5001) }));
+        gate.close();
+        assert!(!gate.admit(&Meta { source: 2, ..meta(5002) }));
+    }
+
+    /// Times in milliseconds at which it asked, while packets flow and no keyframe comes.
+    fn asked(requester: &mut Requester, recorded: bool, ms: std::ops::Range<u64>) -> Vec<(u64, Ask)> {
+        let start = meta(0).arrival;
+        ms.step_by(10)
+            .filter_map(|ms| {
+                let now = start + Duration::from_millis(ms);
+                requester.on_packet(now);
+                requester.poll(now, recorded).map(|ask| (ms, ask))
+            })
+            .collect()
+    }
+
+    #[test]
+    fn wishes_are_one_request_a_second_until_a_keyframe_comes() {
+        let mut requester = Requester::default();
+        assert_eq!(asked(&mut requester, false, 0..1000), []);
+        for _ in 0..100 {
+            requester.want();
+        }
+        let expected = [(1000, Ask::Pli), (2000, Ask::Pli), (3000, Ask::Pli), (4000, Ask::Fir), (5000, Ask::Fir)];
+        assert_eq!(asked(&mut requester, false, 1000..5500), expected);
+        requester.on_keyframe(meta(0).arrival + Duration::from_millis(5500));
+        assert_eq!(asked(&mut requester, false, 5500..9000), []);
+        requester.want();
+        assert_eq!(asked(&mut requester, false, 9000..9500), [(9000, Ask::Pli)]);
+    }
+
+    #[test]
+    fn a_recorded_track_is_asked_when_its_keyframe_is_old() {
+        let mut requester = Requester::default();
+        assert_eq!(asked(&mut requester, true, 0..500), [(0, Ask::Pli)]);
+        requester.on_keyframe(meta(0).arrival + Duration::from_millis(500));
+        assert_eq!(asked(&mut requester, true, 500..3000), [(2500, Ask::Pli)]);
+    }
+
+    #[test]
+    fn a_silent_track_is_not_asked() {
+        let mut requester = Requester::default();
+        let start = meta(0).arrival;
+        requester.want();
+        assert_eq!(requester.deadline(true), None, "never a packet");
+        requester.on_packet(start);
+        assert_eq!(requester.poll(start, true), Some(Ask::Pli));
+        assert_eq!(requester.poll(start + Duration::from_secs(2), true), Some(Ask::Pli));
+        assert_eq!(requester.poll(start + Duration::from_secs(4), true), None);
+        requester.on_packet(start + Duration::from_secs(60));
+        assert_eq!(requester.poll(start + Duration::from_secs(60), true), Some(Ask::Pli));
+    }
+}

@@ -1,0 +1,30 @@
+//! What one viewer gets of one track, packet by packet. Nothing is queued here: a packet is sent now, or dropped for a reason.
+
+pub mod keyframe;
+pub mod rewrite;
+
+use std::time::Instant;
+
+use crate::buffer::cache::Meta;
+use crate::stats::DropReason;
+
+use keyframe::Gate;
+use rewrite::{Mapped, Rewriter};
+
+/// What happens to one packet for one viewer.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Verdict {
+    Send(Mapped),
+    Drop(DropReason),
+}
+
+/// Decides about one packet: the gate, then the numbers. `clock_rate` is the track's, in Hz.
+pub fn forward(gate: &mut Gate, rewriter: &mut Rewriter, now: Instant, packet: &Meta, clock_rate: u32) -> Verdict {
+    if !gate.admit(packet) {
+        return Verdict::Drop(DropReason::AwaitKeyframe);
+    }
+    match rewriter.map(now, packet, clock_rate) {
+        Ok(mapped) => Verdict::Send(mapped),
+        Err(reason) => Verdict::Drop(reason),
+    }
+}

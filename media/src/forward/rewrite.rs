@@ -1,0 +1,267 @@
+//! A viewer's own numbers: continuous sequence numbers and timestamps, whatever happens at the source.
+//!
+//! Here, and in [`Repairs`] for the repair stream, is the only place that issues [`RtpToken`]s: each (SSRC, ROC, SEQ) once.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use rand::{Rng, RngExt};
+
+use crate::buffer::cache::Meta;
+use crate::stats::DropReason;
+use crate::token::RtpToken;
+
+/// Changes of the mapping remembered to answer NACKs. More: the oldest is forgotten.
+const SEGMENTS: usize = 8;
+/// How far behind the newest a packet may be sent for the first time, in packets.
+const WINDOW: u64 = 1024;
+const WORDS: usize = (WINDOW / 64) as usize;
+
+/// A packet's place in the viewer's stream.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Mapped {
+    pub token: RtpToken,
+    pub timestamp: u32,
+}
+
+/// One stretch of the stream in which numbers differ from the source's by constants.
+#[derive(Clone, Copy, Debug)]
+struct Segment {
+    source: u32,
+    /// First number of the viewer's stream, and the source's index that it stands for.
+    out_start: u64,
+    in_start: u64,
+    /// Added to the source's timestamp, modulo 2^32.
+    timestamp_offset: u32,
+}
+
+/// See the head of this module.
+#[derive(Debug)]
+pub struct Rewriter {
+    ssrc: u32,
+    first: u64,
+    first_timestamp: u32,
+    segments: VecDeque<Segment>,
+    issued: Issued,
+    /// When the newest packet was mapped, and its timestamp.
+    newest: Option<(Instant, u32)>,
+}
+
+impl Rewriter {
+    /// The first sequence number is drawn below 2^15, so that a receiver guesses the rollover counter right
+    /// (RFC 3711 §3.3.1), and above 2^10, so that packets reordered around the start have a number.
+    pub fn new(ssrc: u32, rng: &mut impl Rng) -> Self {
+        Self {
+            ssrc,
+            first: rng.random_range(WINDOW..1 << 15),
+            first_timestamp: rng.random(),
+            segments: VecDeque::new(),
+            issued: Issued::default(),
+            newest: None,
+        }
+    }
+
+    pub fn ssrc(&self) -> u32 {
+        self.ssrc
+    }
+
+    /// The viewer's numbers for one packet. A new source continues the sequence without a hole, and the timestamp by the time that
+    /// passed meanwhile; `clock_rate` in Hz.
+    ///
+    /// # Errors
+    /// [`DropReason::Duplicate`] if it was sent before, [`DropReason::TooOld`] if it lies before the mapping in force.
+    pub fn map(&mut self, now: Instant, packet: &Meta, clock_rate: u32) -> Result<Mapped, DropReason> {
+        let known = self.segments.back().is_some_and(|segment| segment.source == packet.source);
+        let segment = if known { self.segments[self.segments.len() - 1] } else { self.begin(now, packet, clock_rate) };
+        let out = if packet.index >= segment.in_start {
+            segment.out_start + (packet.index - segment.in_start)
+        } else if self.segments.len() == 1 {
+            segment.out_start.checked_sub(segment.in_start - packet.index).ok_or(DropReason::TooOld)?
+        } else {
+            return Err(DropReason::TooOld);
+        };
+        let newest = self.issued.highest.is_none_or(|highest| out > highest);
+        self.issued.issue(out)?;
+        let timestamp = (packet.timestamp as u32).wrapping_add(segment.timestamp_offset);
+        if newest {
+            self.newest = Some((now, timestamp));
+        }
+        Ok(Mapped { token: RtpToken::new(self.ssrc, out), timestamp })
+    }
+
+    /// The source's index behind a sequence number that a viewer names, and the timestamp offset it was sent with. `None` if no such packet was
+    /// sent.
+    pub fn source_of(&self, sequence: u16) -> Option<(u64, u32)> {
+        let highest = self.issued.highest?;
+        let out = highest.checked_sub(u64::from((highest as u16).wrapping_sub(sequence)))?;
+        let before_the_first = || self.segments.front().filter(|_| self.segments.len() == 1);
+        let segment = self.segments.iter().rev().find(|segment| segment.out_start <= out).or_else(before_the_first)?;
+        let index = (segment.in_start + out).checked_sub(segment.out_start)?;
+        Some((index, segment.timestamp_offset))
+    }
+
+    /// The viewer's timestamp for a source's; `None` before the first packet of this source.
+    pub fn timestamp(&self, source: u32, timestamp: u64) -> Option<u32> {
+        let segment = self.segments.back().filter(|segment| segment.source == source)?;
+        Some((timestamp as u32).wrapping_add(segment.timestamp_offset))
+    }
+
+    fn begin(&mut self, now: Instant, packet: &Meta, clock_rate: u32) -> Segment {
+        let out_start = self.issued.highest.map_or(self.first, |highest| highest + 1);
+        let timestamp = self.newest.map_or(self.first_timestamp, |(at, timestamp)| {
+            timestamp.wrapping_add(ticks(now.saturating_duration_since(at), clock_rate).max(1))
+        });
+        let segment = Segment {
+            source: packet.source,
+            out_start,
+            in_start: packet.index,
+            timestamp_offset: timestamp.wrapping_sub(packet.timestamp as u32),
+        };
+        if self.segments.len() == SEGMENTS {
+            self.segments.pop_front();
+        }
+        self.segments.push_back(segment);
+        segment
+    }
+}
+
+fn ticks(elapsed: Duration, clock_rate: u32) -> u32 {
+    (elapsed.as_micros() * u128::from(clock_rate) / 1_000_000) as u32
+}
+
+/// Which of the newest numbers were issued; anything older counts as issued.
+#[derive(Debug, Default)]
+struct Issued {
+    highest: Option<u64>,
+    bits: [u64; WORDS],
+}
+
+impl Issued {
+    fn issue(&mut self, out: u64) -> Result<(), DropReason> {
+        match self.highest {
+            Some(highest) if out + WINDOW <= highest => return Err(DropReason::TooOld),
+            Some(highest) if out <= highest => {
+                let (word, bit) = Self::place(out);
+                if self.bits[word] & bit != 0 {
+                    return Err(DropReason::Duplicate);
+                }
+            }
+            Some(highest) => {
+                for skipped in (highest + 1..=out).take(WINDOW as usize) {
+                    let (word, bit) = Self::place(skipped);
+                    self.bits[word] &= !bit;
+                }
+                self.highest = Some(out);
+            }
+            None => self.highest = Some(out),
+        }
+        let (word, bit) = Self::place(out);
+        self.bits[word] |= bit;
+        Ok(())
+    }
+
+    fn place(out: u64) -> (usize, u64) {
+        ((out % WINDOW / 64) as usize, 1 << (out % 64))
+    }
+}
+
+/// Numbers of a viewer's repair stream (RFC 4588): its own SSRC, its own sequence.
+#[derive(Debug)]
+pub struct Repairs {
+    ssrc: u32,
+    next: u64,
+}
+
+impl Repairs {
+    pub fn new(ssrc: u32, rng: &mut impl Rng) -> Self {
+        Self { ssrc, next: rng.random_range(0..1 << 15) }
+    }
+
+    pub fn issue(&mut self) -> RtpToken {
+        let token = RtpToken::new(self.ssrc, self.next);
+        self.next += 1;
+        token
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::buffer::cache::tests::meta;
+    use rand::SeedableRng;
+    use rand::rngs::StdRng;
+    use std::collections::HashSet;
+
+    fn rewriter(seed: u64) -> Rewriter {
+        Rewriter::new(7, &mut StdRng::seed_from_u64(seed))
+    }
+
+    fn sent(rewriter: &mut Rewriter, packet: &Meta, ms: u64) -> Result<(u64, u32), DropReason> {
+        let now = meta(0).arrival + Duration::from_millis(ms);
+        rewriter.map(now, packet, 90_000).map(|mapped| (mapped.token.index(), mapped.timestamp))
+    }
+
+    #[test]
+    fn the_first_number_leaves_room_on_both_sides() {
+        for seed in 0..500 {
+            let (index, _) = sent(&mut rewriter(seed), &meta(70_000), 0).unwrap();
+            assert!((1024..1 << 15).contains(&index));
+        }
+    }
+
+    #[test]
+    fn holes_and_reordering_are_kept() {
+        let mut rewriter = rewriter(1);
+        let (first, timestamp) = sent(&mut rewriter, &meta(70_000), 0).unwrap();
+        assert_eq!(sent(&mut rewriter, &meta(70_002), 0), Ok((first + 2, timestamp.wrapping_add(6000))));
+        assert_eq!(sent(&mut rewriter, &meta(70_001), 0), Ok((first + 1, timestamp.wrapping_add(3000))));
+        assert_eq!(sent(&mut rewriter, &meta(70_001), 0), Err(DropReason::Duplicate));
+        assert_eq!(sent(&mut rewriter, &meta(69_999), 0), Ok((first - 1, timestamp.wrapping_sub(3000))));
+        assert_eq!(
+            rewriter.source_of((first + 1) as u16),
+            Some((70_001, timestamp.wrapping_sub(meta(70_000).timestamp as u32)))
+        );
+    }
+
+    #[test]
+    fn a_new_source_continues_without_a_hole() {
+        let mut rewriter = rewriter(2);
+        let (first, timestamp) = sent(&mut rewriter, &meta(70_000), 0).unwrap();
+        let next = Meta { source: 2, index: 500_000, timestamp: 42, ..meta(0) };
+        assert_eq!(sent(&mut rewriter, &next, 2000), Ok((first + 1, timestamp.wrapping_add(180_000))));
+        assert_eq!(rewriter.source_of(first as u16).unwrap().0, 70_000);
+        assert_eq!(rewriter.source_of((first + 1) as u16).unwrap().0, 500_000);
+        let before = Meta { index: 499_999, ..next };
+        assert_eq!(sent(&mut rewriter, &before, 2000), Err(DropReason::TooOld));
+    }
+
+    #[test]
+    fn numbers_wrap_with_their_rollover() {
+        let mut rewriter = rewriter(3);
+        let (first, _) = sent(&mut rewriter, &meta(70_000), 0).unwrap();
+        for step in 1..200_000u64 {
+            let (index, _) = sent(&mut rewriter, &meta(70_000 + step), 0).unwrap();
+            assert_eq!(index, first + step);
+        }
+        assert_eq!(rewriter.source_of((first + 199_998) as u16).unwrap().0, 70_000 + 199_998);
+    }
+
+    proptest::proptest! {
+        /// Whatever order, duplicates and sources come: no number twice, on the media nor on the repair stream.
+        #[test]
+        fn no_number_is_issued_twice(seed: u64, steps in proptest::collection::vec((0u32..4, 0u64..3000), 1..400)) {
+            let mut rng = StdRng::seed_from_u64(seed);
+            let mut rewriter = Rewriter::new(7, &mut rng);
+            let mut repairs = Repairs::new(8, &mut rng);
+            let mut seen = HashSet::new();
+            for (source, index) in steps {
+                let packet = Meta { source, ..meta(u64::from(source) * 100_000 + index) };
+                if let Ok((number, _)) = sent(&mut rewriter, &packet, index) {
+                    proptest::prop_assert!(seen.insert((7, number)));
+                }
+                let token = repairs.issue();
+                proptest::prop_assert!(seen.insert((token.ssrc(), token.index())));
+            }
+        }
+    }
+}
