@@ -1,0 +1,198 @@
+//! The one map from what can go wrong to what outside is told: HTTP status, RFC 9457 problem, socket ack.
+//!
+//! The text of an [`Error`] is for people and may cross the wire; causes that might name inner addresses are logged here and not sent.
+
+use std::time::Duration;
+
+use axum::response::{IntoResponse, Response};
+use http::{HeaderValue, StatusCode, header};
+use media::message::Refusal;
+use serde::Serialize;
+use ts_rs::TS;
+
+use crate::socket::event::{Ack, AckError};
+use crate::view::Problem;
+
+/// The closed list of what can be wrong, as programs read it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, TS)]
+#[serde(rename_all = "snake_case")]
+pub enum Code {
+    BadKey,
+    KeyRequired,
+    MalformedOffer,
+    NoCommonCodec,
+    ChannelBusy,
+    NotLive,
+    NotFound,
+    Invalid,
+    TooLarge,
+    UnsupportedMediaType,
+    MethodNotAllowed,
+    RangeNotSatisfiable,
+    RateLimited,
+    Conflict,
+    Away,
+    Full,
+    ShuttingDown,
+    Forbidden,
+    Internal,
+}
+
+impl Code {
+    pub const ALL: [Code; 19] = [
+        Code::BadKey,
+        Code::KeyRequired,
+        Code::MalformedOffer,
+        Code::NoCommonCodec,
+        Code::ChannelBusy,
+        Code::NotLive,
+        Code::NotFound,
+        Code::Invalid,
+        Code::TooLarge,
+        Code::UnsupportedMediaType,
+        Code::MethodNotAllowed,
+        Code::RangeNotSatisfiable,
+        Code::RateLimited,
+        Code::Conflict,
+        Code::Away,
+        Code::Full,
+        Code::ShuttingDown,
+        Code::Forbidden,
+        Code::Internal,
+    ];
+
+    /// (name on the wire, HTTP status, title)
+    fn row(self) -> (&'static str, StatusCode, &'static str) {
+        match self {
+            Code::BadKey => ("bad_key", StatusCode::UNAUTHORIZED, "Wrong stream key"),
+            Code::KeyRequired => ("key_required", StatusCode::UNAUTHORIZED, "Stream key required"),
+            Code::MalformedOffer => ("malformed_offer", StatusCode::BAD_REQUEST, "Malformed SDP offer"),
+            Code::NoCommonCodec => ("no_common_codec", StatusCode::NOT_ACCEPTABLE, "No codec in common"),
+            Code::ChannelBusy => ("channel_busy", StatusCode::CONFLICT, "Channel is on air"),
+            Code::NotLive => ("not_live", StatusCode::NOT_FOUND, "Channel is not on air"),
+            Code::NotFound => ("not_found", StatusCode::NOT_FOUND, "Not found"),
+            Code::Invalid => ("invalid", StatusCode::BAD_REQUEST, "Invalid request"),
+            Code::TooLarge => ("too_large", StatusCode::PAYLOAD_TOO_LARGE, "Too large"),
+            Code::UnsupportedMediaType => {
+                ("unsupported_media_type", StatusCode::UNSUPPORTED_MEDIA_TYPE, "Unsupported media type")
+            }
+            Code::MethodNotAllowed => ("method_not_allowed", StatusCode::METHOD_NOT_ALLOWED, "Method not allowed"),
+            Code::RangeNotSatisfiable => {
+                ("range_not_satisfiable", StatusCode::RANGE_NOT_SATISFIABLE, "Range not satisfiable")
+            }
+            Code::RateLimited => ("rate_limited", StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
+            Code::Conflict => ("conflict", StatusCode::PRECONDITION_FAILED, "Changed meanwhile"),
+            Code::Away => ("away", StatusCode::SERVICE_UNAVAILABLE, "A part of the server is away"),
+            Code::Full => ("full", StatusCode::SERVICE_UNAVAILABLE, "The server is full"),
+            Code::ShuttingDown => ("shutting_down", StatusCode::SERVICE_UNAVAILABLE, "The server is shutting down"),
+            Code::Forbidden => ("forbidden", StatusCode::FORBIDDEN, "Forbidden"),
+            Code::Internal => ("internal", StatusCode::INTERNAL_SERVER_ERROR, "Internal error"),
+        }
+    }
+
+    pub fn name(self) -> &'static str {
+        self.row().0
+    }
+
+    pub fn status(self) -> StatusCode {
+        self.row().1
+    }
+
+    pub fn title(self) -> &'static str {
+        self.row().2
+    }
+}
+
+/// A refusal on its way out.
+#[derive(Clone, Debug, thiserror::Error)]
+#[error("{detail}")]
+pub struct Error {
+    pub code: Code,
+    pub detail: String,
+    /// When to try again, for `rate_limited`, `not_live`, `away` and `full`.
+    pub retry_after: Option<Duration>,
+}
+
+impl Error {
+    pub fn new(code: Code, detail: impl Into<String>) -> Self {
+        Self { code, detail: detail.into(), retry_after: None }
+    }
+
+    pub fn retry_after(mut self, after: Duration) -> Self {
+        self.retry_after = Some(after);
+        self
+    }
+
+    pub fn invalid(detail: impl Into<String>) -> Self {
+        Self::new(Code::Invalid, detail)
+    }
+
+    pub fn not_found() -> Self {
+        Self::new(Code::NotFound, "there is nothing at this address")
+    }
+
+    pub fn key_required() -> Self {
+        Self::new(Code::KeyRequired, "this needs the stream key")
+    }
+
+    pub fn bad_key() -> Self {
+        Self::new(Code::BadKey, "wrong stream key")
+    }
+
+    pub fn not_live(channel: impl std::fmt::Display) -> Self {
+        Self::new(Code::NotLive, format!("channel {channel} is not on air")).retry_after(Duration::from_secs(2))
+    }
+
+    pub fn internal(what: &str, cause: impl std::fmt::Display) -> Self {
+        tracing::error!(%cause, "{what}");
+        Self::new(Code::Internal, format!("{what}; the cause is in the server's log"))
+    }
+
+    pub fn problem(&self) -> Problem {
+        let (name, status, title) = self.code.row();
+        Problem {
+            kind: format!("/problems/{name}"),
+            title: title.to_owned(),
+            status: status.as_u16(),
+            detail: self.detail.clone(),
+            code: self.code,
+        }
+    }
+
+    pub fn ack<T>(self) -> Ack<T> {
+        Ack::Refused(AckError { code: self.code, detail: self.detail })
+    }
+}
+
+impl From<Refusal> for Error {
+    fn from(refusal: Refusal) -> Self {
+        let detail = refusal.to_string();
+        match refusal {
+            Refusal::MalformedOffer(_) => Self::new(Code::MalformedOffer, detail),
+            Refusal::NoCommonCodec(_) => Self::new(Code::NoCommonCodec, detail),
+            Refusal::ChannelBusy(_) => Self::new(Code::ChannelBusy, detail),
+            Refusal::NotLive(channel) => Self::not_live(channel),
+            Refusal::Unknown => Self::new(Code::NotFound, detail),
+            Refusal::Full(_) => Self::new(Code::Full, detail).retry_after(Duration::from_secs(10)),
+            Refusal::ShuttingDown => Self::new(Code::ShuttingDown, detail).retry_after(Duration::from_secs(5)),
+        }
+    }
+}
+
+impl IntoResponse for Error {
+    fn into_response(self) -> Response {
+        let problem = self.problem();
+        let body = serde_json::to_vec(&problem).unwrap_or_default();
+        let mut response = (self.code.status(), body).into_response();
+        let headers = response.headers_mut();
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if let Some(after) = self.retry_after {
+            headers.insert(header::RETRY_AFTER, HeaderValue::from(after.as_secs().max(1)));
+        }
+        if matches!(self.code, Code::BadKey | Code::KeyRequired) {
+            headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"oxbow\""));
+        }
+        response
+    }
+}

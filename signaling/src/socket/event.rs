@@ -1,0 +1,210 @@
+//! What the socket carries: the payload of every event, both ways, and the form of an ack.
+//!
+//! Unknown fields are ignored, a wrong type is refused with `invalid`. TypeScript is generated from here
+//! (`typescript.rs`). What the events do is in `media.rs` and `room.rs`.
+
+use serde::{Deserialize, Serialize};
+use ts_rs::TS;
+
+use crate::error::Code;
+use crate::view::{AirState, Clip, Live};
+
+/// What a client may send in the handshake, as `auth` or as query parameters.
+#[derive(Clone, Default, Deserialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct Handshake {
+    /// The streamer's key. Without it, a viewer.
+    #[ts(optional)]
+    pub stream_key: Option<String>,
+    /// `[a-z0-9-]{1,32}`, "main" when absent.
+    #[ts(optional)]
+    pub channel: Option<String>,
+    /// "streamer" asks that the session cookie be taken as the key.
+    #[ts(optional)]
+    pub role: Option<String>,
+}
+
+/// `start-stream`: go live on the handshake's channel.
+#[derive(Clone, Debug, Deserialize, TS)]
+pub struct StartStream {
+    /// SDP.
+    pub offer: String,
+    /// Put first in the answer when the offer has it; the server's choice when absent.
+    #[ts(optional)]
+    pub codec: Option<VideoCodec>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, TS)]
+#[serde(rename_all = "lowercase")]
+pub enum VideoCodec {
+    H264,
+    Vp8,
+}
+
+#[derive(Clone, Debug, Serialize, TS)]
+pub struct StreamAnswered {
+    /// SDP with complete candidates.
+    pub answer: String,
+    pub broadcast: String,
+    /// True when a broadcast that was held for its streamer goes on.
+    pub resumed: bool,
+}
+
+/// `watch`: follow a channel, and play it when an offer is given and it is on air.
+#[derive(Clone, Debug, Default, Deserialize, TS)]
+pub struct Watch {
+    /// The handshake's channel when absent.
+    #[ts(optional)]
+    pub channel: Option<String>,
+    /// SDP.
+    #[ts(optional)]
+    pub offer: Option<String>,
+}
+
+#[derive(Clone, Debug, Serialize, TS)]
+pub struct WatchAnswered {
+    pub state: AirState,
+    pub live: Option<Live>,
+    /// SDP with complete candidates; null without an offer or a live.
+    pub answer: Option<String>,
+}
+
+/// `ice-candidate`. The server is a lite agent whose answers are complete: checked, then ignored.
+#[derive(Clone, Debug, Deserialize, TS)]
+pub struct IceCandidate {
+    #[ts(type = "RTCIceCandidateInit | string | null")]
+    pub candidate: serde_json::Value,
+}
+
+/// `clip`: cut here, now.
+#[derive(Clone, Debug, Default, Deserialize, TS)]
+pub struct ClipWanted {
+    #[ts(optional)]
+    pub title: Option<String>,
+}
+
+/// `stop-stream` and `unwatch` take nothing; an empty object is welcome.
+#[derive(Clone, Debug, Default, Deserialize, TS)]
+pub struct Nothing {}
+
+/// An ack that says no more than yes.
+#[derive(Clone, Copy, Debug, Serialize, TS)]
+pub struct Done {}
+
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, TS)]
+pub struct AckError {
+    pub code: Code,
+    /// For people.
+    pub detail: String,
+}
+
+/// Every ack: `{ok: true, …}` or `{ok: false, error}`.
+#[derive(Clone, Debug)]
+pub enum Ack<T> {
+    Done(T),
+    Refused(AckError),
+}
+
+impl<T: Serialize> Serialize for Ack<T> {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Yes<'a, T> {
+            ok: bool,
+            #[serde(flatten)]
+            body: &'a T,
+        }
+        #[derive(Serialize)]
+        struct No<'a> {
+            ok: bool,
+            error: &'a AckError,
+        }
+        match self {
+            Ack::Done(body) => Yes { ok: true, body }.serialize(serializer),
+            Ack::Refused(error) => No { ok: false, error }.serialize(serializer),
+        }
+    }
+}
+
+/// `stream-started`, to the channel's room.
+#[derive(Clone, Debug, Serialize, TS)]
+pub struct StreamStarted {
+    pub live: Live,
+    /// True when the streamer is back after a drop: the same broadcast goes on.
+    pub resumed: bool,
+}
+
+/// `stream-interrupted`: the streamer dropped and is waited for.
+#[derive(Clone, Debug, Serialize, TS)]
+pub struct StreamInterrupted {
+    pub channel: String,
+    pub broadcast: String,
+}
+
+/// `stream-ended`.
+#[derive(Clone, Debug, Serialize, TS)]
+pub struct StreamEnded {
+    pub channel: String,
+    pub broadcast: String,
+    pub reason: EndReason,
+    /// Address of the recording's page, null when the broadcast was not recorded.
+    pub recording: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]
+#[serde(rename_all = "lowercase")]
+pub enum EndReason {
+    Stopped,
+    Dropped,
+    Shutdown,
+}
+
+/// `viewers`: connected viewers of a channel, after a change.
+#[derive(Clone, Debug, Serialize, TS)]
+pub struct Viewers {
+    pub channel: String,
+    pub count: u32,
+}
+
+/// `clip`: a clip became playable, or its state changed.
+#[derive(Clone, Debug, Serialize, TS)]
+pub struct ClipAnnounced {
+    pub clip: Clip,
+}
+
+/// `alarm`, to the channel's streamer: something about the recording needs a person.
+#[derive(Clone, Debug, Serialize, TS)]
+pub struct Alarm {
+    pub text: String,
+}
+
+/// `taken-over` and `server-stopping` carry nothing but an empty object.
+#[derive(Clone, Copy, Debug, Serialize, TS)]
+pub struct Notice {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn acks_are_flat_and_say_ok_first() {
+        let yes = Ack::Done(StreamAnswered { answer: "v=0".into(), broadcast: "b".into(), resumed: false });
+        assert_eq!(
+            serde_json::to_string(&yes).unwrap(),
+            r#"{"ok":true,"answer":"v=0","broadcast":"b","resumed":false}"#
+        );
+        assert_eq!(serde_json::to_string(&Ack::Done(Done {})).unwrap(), r#"{"ok":true}"#);
+        let no: Ack<Done> = Ack::Refused(AckError { code: Code::ChannelBusy, detail: "on air".into() });
+        assert_eq!(
+            serde_json::to_string(&no).unwrap(),
+            r#"{"ok":false,"error":{"code":"channel_busy","detail":"on air"}}"#
+        );
+    }
+
+    #[test]
+    fn unknown_fields_are_ignored_and_wrong_types_are_not() {
+        let watch: Watch = serde_json::from_str(r#"{"channel":"main","volume":11}"#).unwrap();
+        assert_eq!(watch.channel.as_deref(), Some("main"));
+        assert!(serde_json::from_str::<StartStream>(r#"{"offer":7}"#).is_err());
+        assert!(serde_json::from_str::<StartStream>(r#"{"offer":"v=0","codec":"av1"}"#).is_err());
+    }
+}

@@ -1,0 +1,335 @@
+// Generated from signaling/src/view.rs and signaling/src/socket/event.rs.
+// Do not edit: run `cargo run -p signaling --example types`.
+
+/**
+ * A list, newest first. `next` is the cursor of the page that follows, absent on the last one.
+ */
+export type Page<T> = { items: Array<T>, next: string | null, };
+
+/**
+ * A list that is always whole.
+ */
+export type List<T> = { items: Array<T>, };
+
+/**
+ * The closed list of what can be wrong, as programs read it.
+ */
+export type Code = "bad_key" | "key_required" | "malformed_offer" | "no_common_codec" | "channel_busy" | "not_live" | "not_found" | "invalid" | "too_large" | "unsupported_media_type" | "method_not_allowed" | "range_not_satisfiable" | "rate_limited" | "conflict" | "away" | "full" | "shutting_down" | "forbidden" | "internal";
+
+/**
+ * RFC 9457. `code` is for programs, `detail` for people.
+ */
+export type Problem = { type: string, title: string, status: number, detail: string, code: Code, };
+
+/**
+ * A channel that is on air, or whose streamer has dropped and may still come back.
+ */
+export type Live = { channel: string, broadcast: string, state: LiveState, startedAt: number, viewers: number, recording: boolean, 
+/**
+ * "vp8" or "h264"; null while no picture has come.
+ */
+video: string | null, 
+/**
+ * "opus"; null while no sound has come.
+ */
+audio: string | null, 
+/**
+ * Pixels, 0 while unknown.
+ */
+width: number, height: number, };
+
+export type LiveState = "live" | "reconnecting";
+
+export type AirState = "live" | "reconnecting" | "offline";
+
+export type ChannelState = { channel: string, state: AirState, live: Live | null, lastBroadcast: Broadcast | null, };
+
+/**
+ * One live from start to end, across reconnects.
+ */
+export type Broadcast = { id: string, channel: string, title: string, startedAt: number, 
+/**
+ * Null while it goes on.
+ */
+endedAt: number | null, durationMs: number, 
+/**
+ * "stopped", "dropped", "shutdown"; null while it goes on.
+ */
+endReason: string | null, live: boolean, };
+
+/**
+ * A kept piece of a broadcast.
+ */
+export type Clip = { id: string, broadcast: string, channel: string, 
+/**
+ * Counts from 0 within the broadcast.
+ */
+part: number, title: string, 
+/**
+ * Why it was cut: "size", "length", "request", "end", "interrupted", "recovered".
+ */
+cause: string, 
+/**
+ * Wall clock of its first frame.
+ */
+startedAt: number, durationMs: number, 
+/**
+ * For example "video/mp4".
+ */
+mime: string, video: string | null, audio: string | null, width: number, height: number, size: number, 
+/**
+ * Of the media file, 64 hexadecimal digits.
+ */
+sha256: string, state: ClipState, 
+/**
+ * Why the last step failed, for people; null when nothing is wrong.
+ */
+error: string | null, 
+/**
+ * Media missing inside: lost packets, gaps, the tail of a crash.
+ */
+lostMs: number, createdAt: number, 
+/**
+ * Counts the edits; also the ETag of the clip.
+ */
+revision: number, 
+/**
+ * Address of the file.
+ */
+media: string, 
+/**
+ * Address of the poster (JPEG), null for a clip of sound only.
+ */
+poster: string | null, 
+/**
+ * Address of the page that plays it.
+ */
+watch: string, };
+
+/**
+ * Where a clip is on its way from the spool to the store. It is playable from `Queued` on.
+ */
+export type ClipState = "exporting" | "queued" | "uploading" | "verified" | "stored" | "failed";
+
+/**
+ * The server as a visitor may know it.
+ */
+export type ServerInfo = { version: string, recordStreams: boolean, clipLengthMs: number, clipSizeBytes: number, storage: StorageKind, database: DatabaseKind, 
+/**
+ * Parts that do not answer at the moment: "database", "storage".
+ */
+away: Array<string>, };
+
+export type StorageKind = "folder" | "s3";
+
+export type DatabaseKind = "sqlite" | "mongo";
+
+/**
+ * Who the browser is, as `GET /api/session` says.
+ */
+export type Session = { streamer: boolean, };
+
+/**
+ * What the server receives from the streamer, for the health column.
+ */
+export type ChannelStats = { channel: string, broadcast: string, state: LiveState, startedAt: number, viewers: number, recording: boolean, tracks: Array<TrackFigures>, 
+/**
+ * Clips of this broadcast that are complete (playable).
+ */
+clipsSaved: number, 
+/**
+ * How long the clip that is being recorded is by now; null when nothing is recorded.
+ */
+currentClipMs: number | null, };
+
+export type TrackFigures = { track: number, kind: TrackKind, 
+/**
+ * "vp8", "h264" or "opus".
+ */
+codec: string, width: number, height: number, 
+/**
+ * 0 for pictures.
+ */
+channels: number, 
+/**
+ * Bits per second over the last second.
+ */
+bitrate: number, packets: number, lost: number, frames: number, keyframes: number, jitterMs: number, };
+
+export type TrackKind = "video" | "audio";
+
+/**
+ * `GET /readyz`.
+ */
+export type Readiness = { ready: boolean, away: Array<AwayPart>, };
+
+export type AwayPart = { 
+/**
+ * "database" or "storage".
+ */
+part: string, since: number, error: string, };
+
+/**
+ * A clip was asked for; it is cut at the next keyframe and announced by the event `clip`.
+ */
+export type Requested = { 
+/**
+ * The id the clip will have.
+ */
+requested: string, };
+
+/**
+ * What a client may send in the handshake, as `auth` or as query parameters.
+ */
+export type Handshake = { 
+/**
+ * The streamer's key. Without it, a viewer.
+ */
+streamKey?: string, 
+/**
+ * `[a-z0-9-]{1,32}`, "main" when absent.
+ */
+channel?: string, 
+/**
+ * "streamer" asks that the session cookie be taken as the key.
+ */
+role?: string, };
+
+/**
+ * `start-stream`: go live on the handshake's channel.
+ */
+export type StartStream = { 
+/**
+ * SDP.
+ */
+offer: string, 
+/**
+ * Put first in the answer when the offer has it; the server's choice when absent.
+ */
+codec?: VideoCodec, };
+
+export type VideoCodec = "h264" | "vp8";
+
+export type StreamAnswered = { 
+/**
+ * SDP with complete candidates.
+ */
+answer: string, broadcast: string, 
+/**
+ * True when a broadcast that was held for its streamer goes on.
+ */
+resumed: boolean, };
+
+/**
+ * `watch`: follow a channel, and play it when an offer is given and it is on air.
+ */
+export type Watch = { 
+/**
+ * The handshake's channel when absent.
+ */
+channel?: string, 
+/**
+ * SDP.
+ */
+offer?: string, };
+
+export type WatchAnswered = { state: AirState, live: Live | null, 
+/**
+ * SDP with complete candidates; null without an offer or a live.
+ */
+answer: string | null, };
+
+/**
+ * `ice-candidate`. The server is a lite agent whose answers are complete: checked, then ignored.
+ */
+export type IceCandidate = { candidate: RTCIceCandidateInit | string | null, };
+
+/**
+ * `clip`: cut here, now.
+ */
+export type ClipWanted = { title?: string, };
+
+/**
+ * `stop-stream` and `unwatch` take nothing; an empty object is welcome.
+ */
+export type Nothing = Record<symbol, never>;
+
+/**
+ * An ack that says no more than yes.
+ */
+export type Done = Record<symbol, never>;
+
+export type AckError = { code: Code, 
+/**
+ * For people.
+ */
+detail: string, };
+
+/**
+ * `stream-started`, to the channel's room.
+ */
+export type StreamStarted = { live: Live, 
+/**
+ * True when the streamer is back after a drop: the same broadcast goes on.
+ */
+resumed: boolean, };
+
+/**
+ * `stream-interrupted`: the streamer dropped and is waited for.
+ */
+export type StreamInterrupted = { channel: string, broadcast: string, };
+
+/**
+ * `stream-ended`.
+ */
+export type StreamEnded = { channel: string, broadcast: string, reason: EndReason, 
+/**
+ * Address of the recording's page, null when the broadcast was not recorded.
+ */
+recording: string | null, };
+
+export type EndReason = "stopped" | "dropped" | "shutdown";
+
+/**
+ * `viewers`: connected viewers of a channel, after a change.
+ */
+export type Viewers = { channel: string, count: number, };
+
+/**
+ * `clip`: a clip became playable, or its state changed.
+ */
+export type ClipAnnounced = { clip: Clip, };
+
+/**
+ * `alarm`, to the channel's streamer: something about the recording needs a person.
+ */
+export type Alarm = { text: string, };
+
+/**
+ * `taken-over` and `server-stopping` carry nothing but an empty object.
+ */
+export type Notice = Record<symbol, never>;
+
+export type Ack<T> = ({ ok: true } & T) | { ok: false, error: AckError };
+
+/** Client to server; each is answered by an ack. */
+export interface ClientToServerEvents {
+  "start-stream": (payload: StartStream, ack: (answer: Ack<StreamAnswered>) => void) => void;
+  "stop-stream": (payload: Nothing, ack: (answer: Ack<Done>) => void) => void;
+  "watch": (payload: Watch, ack: (answer: Ack<WatchAnswered>) => void) => void;
+  "unwatch": (payload: Nothing, ack: (answer: Ack<Done>) => void) => void;
+  "ice-candidate": (payload: IceCandidate, ack: (answer: Ack<Done>) => void) => void;
+  "clip": (payload: ClipWanted, ack: (answer: Ack<Requested>) => void) => void;
+}
+
+/** Server to client. */
+export interface ServerToClientEvents {
+  "stream-started": (payload: StreamStarted) => void;
+  "stream-interrupted": (payload: StreamInterrupted) => void;
+  "stream-ended": (payload: StreamEnded) => void;
+  "viewers": (payload: Viewers) => void;
+  "clip": (payload: ClipAnnounced) => void;
+  "taken-over": (payload: Notice) => void;
+  "server-stopping": (payload: Notice) => void;
+  "alarm": (payload: Alarm) => void;
+}
