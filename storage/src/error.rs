@@ -1,6 +1,6 @@
 //! The one error of this crate: a closed kind for the caller to act on, a cause for the log.
 //!
-//! No cause holds a secret.
+//! No cause holds a secret: texts that come from a driver are passed through [`redact`] where a password could be in them.
 
 /// Why a store did not do what was asked.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -39,9 +39,42 @@ impl StorageError {
     }
 }
 
+/// An error and its sources in one line: outer text first, no source repeated that its parent already prints.
+pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(source) = next {
+        let part = source.to_string();
+        if !part.is_empty() && !text.contains(&part) {
+            text.push_str(": ");
+            text.push_str(&part);
+        }
+        next = source.source();
+    }
+    text
+}
+
+/// `text` with every occurrence of `secret` struck out.
+pub(crate) fn redact(text: &str, secret: &str) -> String {
+    if secret.is_empty() { text.to_owned() } else { text.replace(secret, "***") }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn secrets_are_struck_out() {
+        assert_eq!(redact("mongodb://me:hunter2@host: hunter2", "hunter2"), "mongodb://me:***@host: ***");
+        assert_eq!(redact("plain", ""), "plain");
+    }
+
+    #[test]
+    fn a_chain_names_each_cause_once() {
+        let inner = std::io::Error::other("connection refused");
+        let outer = std::io::Error::other(inner);
+        assert_eq!(chain(&outer), "connection refused");
+    }
 
     #[test]
     fn only_the_store_itself_is_worth_a_second_try() {

@@ -6,9 +6,19 @@
 //!
 //! What does not belong here: any knowledge of WebRTC, journals or HTTP; and reading settings.
 
+mod blocking;
+mod clock;
+pub mod database;
 pub mod error;
+pub mod health;
 pub mod key;
 pub mod model;
+pub mod object;
 
+pub use database::{Database, MongoConfig};
 pub use error::StorageError;
+pub use health::{Health, StoreStatus};
 pub use model::{Broadcast, BroadcastQuery, Clip, ClipCause, ClipQuery, Id, IdError, Page, Secret};
+pub use object::{
+    ChecksumMode, ObjectBody, ObjectEntry, ObjectInfo, ObjectStore, S3Config, Stored, content_disposition,
+};

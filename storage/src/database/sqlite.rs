@@ -1,0 +1,319 @@
+//! The embedded database: one SQLite file in WAL mode. Every commit is on the disk before a call returns.
+//!
+//! One connection, opened by the first call and opened anew after an I/O error, used on the blocking pool only.
+
+mod schema;
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rusqlite::types::{Type, Value};
+use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, named_params, params_from_iter};
+
+use super::cursor::Cursor;
+use super::fold;
+use crate::blocking::blocking;
+use crate::{Broadcast, BroadcastQuery, Clip, ClipQuery, Id, StorageError};
+
+#[derive(Debug)]
+pub(super) struct Sqlite {
+    path: Arc<Path>,
+    connection: Arc<Mutex<Option<Connection>>>,
+}
+
+impl Sqlite {
+    pub fn new(path: PathBuf) -> Self {
+        Self { path: path.into(), connection: Arc::default() }
+    }
+
+    async fn with<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&mut Connection) -> Result<T, rusqlite::Error> + Send + 'static,
+    ) -> Result<T, StorageError> {
+        let (path, shared) = (self.path.clone(), self.connection.clone());
+        blocking(move || {
+            // After a panic inside the connection is whole: an unfinished transaction was rolled back when it was dropped.
+            let mut slot = shared.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut connection = match slot.take() {
+                Some(connection) => connection,
+                None => schema::open(&path)?,
+            };
+            let result = work(&mut connection).map_err(|error| kind(&error));
+            if !matches!(result, Err(StorageError::Away(_) | StorageError::Corrupt(_))) {
+                *slot = Some(connection);
+            }
+            result
+        })
+        .await
+    }
+
+    pub async fn ping(&self) -> Result<(), StorageError> {
+        // The file may have been removed under the open connection, which would go on writing into nothing.
+        if !self.path.exists() {
+            let shared = self.connection.clone();
+            blocking(move || {
+                shared.lock().unwrap_or_else(PoisonError::into_inner).take();
+                Ok(())
+            })
+            .await?;
+        }
+        self.with(|db| db.query_row("SELECT count(*) FROM schema_version", [], |_| Ok(()))).await
+    }
+
+    pub async fn insert_clip(&self, clip: &Clip) -> Result<(), StorageError> {
+        let clip = clip.clone();
+        self.with(move |db| {
+            db.prepare_cached(
+                "INSERT OR IGNORE INTO clips SELECT :id, :broadcast, :channel, :part, :title, :title_folded, :cause, :started_at_ms,
+                 :duration_ms, :from_ns, :to_ns, :mime, :video, :audio, :width, :height, :frames, :packets, :size, :sha256,
+                 :object, :poster, :lost_ms, :created_at_ms, :revision
+                 WHERE NOT EXISTS (SELECT 1 FROM deleted_clips WHERE id = :id)",
+            )?
+            .execute(named_params! {
+                ":id": clip.id.as_str(), ":broadcast": clip.broadcast.as_str(), ":channel": clip.channel, ":part": clip.part,
+                ":title": clip.title, ":title_folded": fold(&clip.title), ":cause": clip.cause.as_str(),
+                ":started_at_ms": clip.started_at_ms, ":duration_ms": clip.duration_ms as i64,
+                ":from_ns": clip.from_ns as i64, ":to_ns": clip.to_ns as i64, ":mime": clip.mime, ":video": clip.video,
+                ":audio": clip.audio, ":width": clip.width, ":height": clip.height, ":frames": clip.frames as i64,
+                ":packets": clip.packets as i64, ":size": clip.size as i64, ":sha256": clip.sha256, ":object": clip.object,
+                ":poster": clip.poster, ":lost_ms": clip.lost_ms as i64, ":created_at_ms": clip.created_at_ms,
+                ":revision": clip.revision,
+            })?;
+            Ok(())
+        })
+        .await
+    }
+
+    pub async fn clip(&self, id: &Id) -> Result<Option<Clip>, StorageError> {
+        let id = id.clone();
+        self.with(move |db| find_clip(db, &id)).await
+    }
+
+    pub async fn clips(&self, query: &ClipQuery, after: Option<Cursor>) -> Result<Vec<Clip>, StorageError> {
+        let mut filter = Filter::default();
+        filter.equal("channel", query.channel.as_deref());
+        filter.equal("broadcast", query.broadcast.as_ref().map(Id::as_str));
+        if let Some(text) = &query.text {
+            filter.add("title_folded LIKE ? ESCAPE '\\'", [format!("%{}%", escape_like(&fold(text))).into()]);
+        }
+        filter.after(after);
+        self.rows("clips", filter, query.limit, read_clip).await
+    }
+
+    pub async fn rename_clip(&self, id: &Id, title: &str, if_revision: Option<u32>) -> Result<Clip, StorageError> {
+        let (id, title) = (id.clone(), title.to_owned());
+        self.with(move |db| {
+            let tx = db.transaction()?;
+            let changed = tx.execute(
+                "UPDATE clips SET title = ?2, title_folded = ?3, revision = revision + 1
+                 WHERE id = ?1 AND revision = coalesce(?4, revision)",
+                (id.as_str(), &title, fold(&title), if_revision),
+            )?;
+            let clip = find_clip(&tx, &id)?;
+            tx.commit()?;
+            Ok(match clip {
+                None => Err(StorageError::NotFound),
+                Some(_) if changed == 0 => Err(StorageError::Conflict),
+                Some(clip) => Ok(clip),
+            })
+        })
+        .await?
+    }
+
+    pub async fn delete_clip(&self, id: &Id) -> Result<Option<Clip>, StorageError> {
+        let id = id.clone();
+        self.with(move |db| {
+            let tx = db.transaction()?;
+            let clip = find_clip(&tx, &id)?;
+            if clip.is_some() {
+                tx.execute("INSERT OR IGNORE INTO deleted_clips VALUES (?1)", [id.as_str()])?;
+                tx.execute("DELETE FROM clips WHERE id = ?1", [id.as_str()])?;
+            }
+            tx.commit()?;
+            Ok(clip)
+        })
+        .await
+    }
+
+    pub async fn upsert_broadcast(&self, broadcast: &Broadcast) -> Result<(), StorageError> {
+        let broadcast = broadcast.clone();
+        self.with(move |db| {
+            db.prepare_cached(&format!(
+                "INSERT INTO broadcasts VALUES (:id, :channel, :title, :started_at_ms, :ended_at_ms, :clips, :duration_ms, :recorded,
+                 :end_reason)
+                 ON CONFLICT (id) DO UPDATE SET
+                 channel = iif({STALE}, channel, excluded.channel),
+                 title = iif({STALE}, title, excluded.title),
+                 started_at_ms = iif({STALE}, started_at_ms, excluded.started_at_ms),
+                 recorded = iif({STALE}, recorded, excluded.recorded),
+                 end_reason = iif({STALE}, end_reason, excluded.end_reason),
+                 ended_at_ms = coalesce(excluded.ended_at_ms, ended_at_ms),
+                 clips = max(clips, excluded.clips),
+                 duration_ms = max(duration_ms, excluded.duration_ms)"
+            ))?
+            .execute(named_params! {
+                ":id": broadcast.id.as_str(), ":channel": broadcast.channel, ":title": broadcast.title,
+                ":started_at_ms": broadcast.started_at_ms, ":ended_at_ms": broadcast.ended_at_ms, ":clips": broadcast.clips,
+                ":duration_ms": broadcast.duration_ms as i64, ":recorded": broadcast.recorded,
+                ":end_reason": broadcast.end_reason,
+            })?;
+            Ok(())
+        })
+        .await
+    }
+
+    pub async fn broadcast(&self, id: &Id) -> Result<Option<Broadcast>, StorageError> {
+        let id = id.clone();
+        self.with(move |db| {
+            db.prepare_cached("SELECT * FROM broadcasts WHERE id = ?1")?
+                .query_row([id.as_str()], read_broadcast)
+                .optional()
+        })
+        .await
+    }
+
+    pub async fn broadcasts(
+        &self,
+        query: &BroadcastQuery,
+        after: Option<Cursor>,
+    ) -> Result<Vec<Broadcast>, StorageError> {
+        let mut filter = Filter::default();
+        filter.equal("channel", query.channel.as_deref());
+        filter.after(after);
+        self.rows("broadcasts", filter, query.limit, read_broadcast).await
+    }
+
+    /// Newest first, one more than `limit`.
+    async fn rows<T: Send + 'static>(
+        &self,
+        table: &'static str,
+        filter: Filter,
+        limit: u32,
+        read: fn(&Row<'_>) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>, StorageError> {
+        self.with(move |db| {
+            let condition = if filter.conditions.is_empty() { "1".into() } else { filter.conditions.join(" AND ") };
+            let limit = u64::from(limit) + 1;
+            let sql =
+                format!("SELECT * FROM {table} WHERE {condition} ORDER BY started_at_ms DESC, id DESC LIMIT {limit}");
+            db.prepare_cached(&sql)?.query_map(params_from_iter(filter.values), read)?.collect()
+        })
+        .await
+    }
+}
+
+/// Inside an upsert of a broadcast: an open one that arrives after its end.
+const STALE: &str = "(broadcasts.ended_at_ms IS NOT NULL AND excluded.ended_at_ms IS NULL)";
+
+/// Conditions and their values, in order. Values never become SQL.
+#[derive(Default)]
+struct Filter {
+    conditions: Vec<String>,
+    values: Vec<Value>,
+}
+
+impl Filter {
+    fn add(&mut self, condition: &str, values: impl IntoIterator<Item = Value>) {
+        self.conditions.push(condition.to_owned());
+        self.values.extend(values);
+    }
+
+    fn equal(&mut self, column: &str, value: Option<&str>) {
+        if let Some(value) = value {
+            self.add(&format!("{column} = ?"), [value.to_owned().into()]);
+        }
+    }
+
+    fn after(&mut self, cursor: Option<Cursor>) {
+        if let Some(cursor) = cursor {
+            self.add("(started_at_ms, id) < (?, ?)", [cursor.started_at_ms.into(), cursor.id.to_string().into()]);
+        }
+    }
+}
+
+fn escape_like(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+}
+
+fn find_clip(db: &Connection, id: &Id) -> rusqlite::Result<Option<Clip>> {
+    db.prepare_cached("SELECT * FROM clips WHERE id = ?1")?.query_row([id.as_str()], read_clip).optional()
+}
+
+fn read_clip(row: &Row<'_>) -> rusqlite::Result<Clip> {
+    Ok(Clip {
+        id: parsed(row, "id")?,
+        broadcast: parsed(row, "broadcast")?,
+        channel: row.get("channel")?,
+        part: row.get("part")?,
+        title: row.get("title")?,
+        cause: parsed(row, "cause")?,
+        started_at_ms: row.get("started_at_ms")?,
+        duration_ms: unsigned(row, "duration_ms")?,
+        from_ns: unsigned(row, "from_ns")?,
+        to_ns: unsigned(row, "to_ns")?,
+        mime: row.get("mime")?,
+        video: row.get("video")?,
+        audio: row.get("audio")?,
+        width: row.get("width")?,
+        height: row.get("height")?,
+        frames: unsigned(row, "frames")?,
+        packets: unsigned(row, "packets")?,
+        size: unsigned(row, "size")?,
+        sha256: row.get("sha256")?,
+        object: row.get("object")?,
+        poster: row.get("poster")?,
+        lost_ms: unsigned(row, "lost_ms")?,
+        created_at_ms: row.get("created_at_ms")?,
+        revision: row.get("revision")?,
+    })
+}
+
+fn read_broadcast(row: &Row<'_>) -> rusqlite::Result<Broadcast> {
+    Ok(Broadcast {
+        id: parsed(row, "id")?,
+        channel: row.get("channel")?,
+        title: row.get("title")?,
+        started_at_ms: row.get("started_at_ms")?,
+        ended_at_ms: row.get("ended_at_ms")?,
+        clips: row.get("clips")?,
+        duration_ms: unsigned(row, "duration_ms")?,
+        recorded: row.get("recorded")?,
+        end_reason: row.get("end_reason")?,
+    })
+}
+
+fn unsigned(row: &Row<'_>, column: &str) -> rusqlite::Result<u64> {
+    let number: i64 = row.get(column)?;
+    let at = row.as_ref().column_index(column).unwrap_or_default();
+    u64::try_from(number).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(at, number))
+}
+
+fn parsed<T>(row: &Row<'_>, column: &str) -> rusqlite::Result<T>
+where
+    T: FromStr,
+    T::Err: std::error::Error + Send + Sync + 'static,
+{
+    let text: String = row.get(column)?;
+    text.parse().map_err(|error| {
+        let at = row.as_ref().column_index(column).unwrap_or_default();
+        rusqlite::Error::FromSqlConversionFailure(at, Type::Text, Box::new(error))
+    })
+}
+
+/// What an error of SQLite means to the caller.
+fn kind(error: &rusqlite::Error) -> StorageError {
+    use rusqlite::Error as Sql;
+    match error {
+        Sql::FromSqlConversionFailure(..) | Sql::InvalidColumnType(..) | Sql::IntegralValueOutOfRange(..) => {
+            StorageError::Corrupt(error.to_string())
+        }
+        Sql::SqliteFailure(failure, _) => match failure.code {
+            ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase => StorageError::Corrupt(error.to_string()),
+            ErrorCode::DiskFull => StorageError::Refused(format!("the disk is full: {error}")),
+            ErrorCode::ReadOnly | ErrorCode::PermissionDenied => StorageError::Refused(error.to_string()),
+            _ => StorageError::Away(error.to_string()),
+        },
+        _ => StorageError::Away(error.to_string()),
+    }
+}
