@@ -9,6 +9,12 @@ pub(crate) fn init() -> Result<(), String> {
     gst::init().map_err(|error| format!("GStreamer: {error}"))
 }
 
+/// libav's, else openh264's.
+pub(crate) fn h264_decoder() -> Result<&'static str, String> {
+    let there = |name: &&str| gst::ElementFactory::find(name).is_some();
+    ["avdec_h264", "openh264dec"].into_iter().find(there).ok_or_else(|| "no H.264 decoder is installed".into())
+}
+
 /// A pipeline that is set to Null when it goes: one that is dropped in any other state takes the process down later.
 pub(crate) struct Running {
     pub pipeline: gst::Pipeline,

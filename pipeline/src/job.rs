@@ -9,10 +9,11 @@ use serde::{Deserialize, Serialize};
 pub struct ExportJob {
     /// Journal parts in order. Each is self-contained; a torn tail of the last one is left out.
     pub journals: Vec<PathBuf>,
-    /// Start on the broadcast's timeline. Pictures can only start at a keyframe: the newest one at or before this moment,
-    /// else the first one after it; sound starts with the picture. `None`: everything there is.
+    /// Start on the broadcast's timeline, moved to the first keyframe at or after it; sound starts with the picture.
+    /// `None`: with the first unit there is.
     pub from_ns: Option<u64>,
-    /// End on the broadcast's timeline, exclusive, exact to the unit. `None`: everything there is.
+    /// End on the broadcast's timeline, moved to the first keyframe at or after it, exclusive. Ranges that share a border
+    /// share no unit and leave none out. `None`: with the last unit there is.
     pub to_ns: Option<u64>,
     /// Where the file goes. It must exist, and temporary files lie beside the result.
     pub directory: PathBuf,
@@ -76,6 +77,8 @@ pub struct Exported {
     pub width: u16,
     pub height: u16,
     pub tracks: Vec<ExportedTrack>,
+    /// Tracks of the range that are not in the file: a second picture or sound, or pictures without any keyframe.
+    pub omitted: Vec<u8>,
     /// The poster, when one was asked for and a keyframe could be decoded.
     pub poster: Option<PathBuf>,
     /// Part of the last journal that could not be read (a crash while it was written), in bytes.

@@ -21,8 +21,11 @@
 
 mod export;
 mod gst;
+pub mod inspect;
 mod job;
+pub mod number;
 mod protocol;
+pub mod source;
 mod supervisor;
 mod worker;
 

@@ -14,6 +14,8 @@ pub(crate) const LINE_BYTES: usize = 4 * 1024 * 1024;
 pub(crate) struct Setup {
     /// Private writable memory the worker may map (`RLIMIT_DATA`).
     pub memory_bytes: u64,
+    /// For each pipeline of a job, in milliseconds; the supervisor bounds the whole job.
+    pub pipeline_timeout_ms: u64,
 }
 
 pub(crate) type Request = ExportJob;

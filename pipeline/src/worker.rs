@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Read, Write};
 use std::process::ExitCode;
 use std::sync::mpsc::{SyncSender, sync_channel};
+use std::time::Duration;
 
 use rustix::process::{Resource, Rlimit};
 
@@ -29,6 +30,7 @@ fn run() -> Result<(), String> {
     let setup: Setup = serde_json::from_slice(&setup).map_err(|error| format!("the first line: {error}"))?;
     limit(&setup)?;
     crate::gst::init()?;
+    let timeout = Duration::from_millis(setup.pipeline_timeout_ms);
 
     let (requests, incoming) = sync_channel(1);
     std::thread::Builder::new()
@@ -36,7 +38,7 @@ fn run() -> Result<(), String> {
         .spawn(move || listen(stdin, &requests))
         .map_err(|error| format!("no thread: {error}"))?;
     while let Ok(request) = incoming.recv() {
-        let reply = serve(&request);
+        let reply = serve(&request, timeout);
         let mut stdout = std::io::stdout().lock();
         if stdout.write_all(&line(&reply)).and_then(|()| stdout.flush()).is_err() {
             break; // nobody listens any more
@@ -45,12 +47,12 @@ fn run() -> Result<(), String> {
     Ok(())
 }
 
-fn serve(request: &[u8]) -> Reply {
+fn serve(request: &[u8], timeout: Duration) -> Reply {
     let job: Request = match serde_json::from_slice(request) {
         Ok(job) => job,
         Err(error) => return Reply::Failed(ExportError::Refused(format!("the request: {error}"))),
     };
-    match crate::export::export(&job) {
+    match crate::export::export(&job, timeout) {
         Ok(exported) => Reply::Exported(Box::new(exported)),
         Err(error) => {
             job.remove_temporaries();

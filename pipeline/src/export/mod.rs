@@ -1,7 +1,115 @@
-//! A range of journals becomes one file.
+//! A range of journals becomes one file: plan, mux, compare with the plan, make durable, then give it its name.
+//!
+//! Runs in a worker process. Everything lies under temporary names until the last step, so that a file under its final name is
+//! whole.
 
-use crate::job::{ExportError, ExportJob, Exported};
+mod h264;
+mod mux;
+mod opus;
+mod plan;
+mod poster;
+mod verify;
 
-pub(crate) fn export(job: &ExportJob) -> Result<Exported, ExportError> {
-    Err(ExportError::Refused(format!("{} cannot be read yet", job.stem)))
+use std::fs::File;
+use std::io::{BufReader, Read};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use media::message::Codec;
+use sha2::{Digest, Sha256};
+
+use self::plan::{Plan, Track};
+use crate::job::{Container, ExportError, ExportJob, Exported, ExportedTrack};
+
+/// `timeout` bounds each of the pipelines; the supervisor bounds the whole.
+pub(crate) fn export(job: &ExportJob, timeout: Duration) -> Result<Exported, ExportError> {
+    let plan = plan::plan(job)?;
+    let temporary = job.temporary(plan.container);
+    mux::mux(&plan, job, timeout)?;
+    verify::verify(&temporary, &plan, timeout)?;
+    let (size, sha256) = sync_and_hash(&temporary)?;
+    let poster = poster(&plan, job);
+
+    let file = job.directory.join(format!("{}.{}", job.stem, plan.container.extension()));
+    std::fs::rename(&temporary, &file)?;
+    let poster = poster.and_then(|temporary| {
+        let named = job.directory.join(format!("{}.jpg", job.stem));
+        std::fs::rename(&temporary, &named).ok().map(|()| named)
+    });
+    File::open(&job.directory)?.sync_all()?;
+    Ok(Exported {
+        file,
+        container: plan.container,
+        mime: mime(&plan).into(),
+        size,
+        sha256,
+        duration_ms: (plan.end_ns - plan.zero_ns).div_ceil(1_000_000),
+        from_ns: plan.zero_ns,
+        to_ns: plan.end_ns,
+        width: plan.video.as_ref().map_or(0, |track| track.width),
+        height: plan.video.as_ref().map_or(0, |track| track.height),
+        tracks: plan.tracks().map(describe).collect(),
+        omitted: plan.omitted,
+        poster,
+        torn_bytes: plan.torn_bytes,
+    })
+}
+
+fn mime(plan: &Plan) -> &'static str {
+    match (plan.container, &plan.video) {
+        (Container::Webm, _) => "video/webm",
+        (Container::Mp4, Some(_)) => "video/mp4",
+        (Container::Mp4, None) => "audio/mp4",
+    }
+}
+
+fn describe(track: &Track) -> ExportedTrack {
+    let (first, last) = (track.samples.first(), track.samples.last());
+    ExportedTrack {
+        track: track.id.0,
+        codec: match track.codec {
+            Codec::Vp8 => "vp8",
+            Codec::H264 => "h264",
+            Codec::Opus => "opus",
+        }
+        .into(),
+        units: track.samples.len() as u64,
+        bytes: track.samples.iter().map(|sample| u64::from(sample.size)).sum(),
+        first_pts_ns: first.map_or(0, |sample| sample.pts_ns),
+        last_pts_ns: last.map_or(0, |sample| sample.pts_ns),
+        first_seq: first.map_or(0, |sample| sample.first_seq),
+        last_seq: last.map_or(0, |sample| sample.last_seq),
+        undecodable: track.undecodable,
+    }
+}
+
+fn sync_and_hash(path: &Path) -> Result<(u64, String), ExportError> {
+    let file = File::open(path)?;
+    file.sync_all()?;
+    let mut input = BufReader::with_capacity(1 << 20, file);
+    let mut hash = Sha256::new();
+    let mut chunk = vec![0; 1 << 18];
+    let mut size = 0;
+    loop {
+        match input.read(&mut chunk)? {
+            0 => return Ok((size, hex::encode(hash.finalize()))),
+            read => {
+                hash.update(&chunk[..read]);
+                size += read as u64;
+            }
+        }
+    }
+}
+
+/// The poster under its temporary name. Without one the clip is shown without: the reason goes to the log.
+fn poster(plan: &Plan, job: &ExportJob) -> Option<PathBuf> {
+    let track = plan.video.as_ref().filter(|_| job.poster)?;
+    let temporary = job.temporary_poster();
+    match poster::poster(track, job, &temporary) {
+        Ok(()) => Some(temporary),
+        Err(error) => {
+            eprintln!("{}: no poster: {error}", job.stem);
+            None
+        }
+    }
 }

@@ -29,7 +29,7 @@ pub(super) struct Worker {
 }
 
 impl Worker {
-    pub(super) async fn spawn(program: &Path, memory_bytes: u64) -> std::io::Result<Worker> {
+    pub(super) async fn spawn(program: &Path, setup: &Setup) -> std::io::Result<Worker> {
         let mut process = Command::new(program)
             .arg("worker")
             .stdin(Stdio::piped())
@@ -44,7 +44,7 @@ impl Worker {
         };
         let last_words = Arc::default();
         tokio::spawn(log(stderr, process.id(), Arc::clone(&last_words)));
-        stdin.write_all(&line(&Setup { memory_bytes })).await?;
+        stdin.write_all(&line(setup)).await?;
         let stdout = FramedRead::new(stdout, LinesCodec::new_with_max_length(LINE_BYTES));
         Ok(Worker { process, stdin, stdout, last_words, jobs: 0 })
     }

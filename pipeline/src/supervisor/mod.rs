@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use self::child::Worker;
 use self::queue::{Queue, Waiting};
 use crate::job::{ExportError, ExportJob, Exported, Lane};
+use crate::protocol::Setup;
 
 /// Pause after a worker could not be started.
 const RESPAWN: Duration = Duration::from_secs(1);
@@ -141,7 +142,11 @@ async fn slot(config: WorkersConfig, queue: Arc<Queue>, stop: CancellationToken)
 }
 
 async fn spawn(config: &WorkersConfig) -> std::io::Result<Worker> {
-    let spawned = Worker::spawn(&config.program, config.memory_bytes).await;
+    let setup = Setup {
+        memory_bytes: config.memory_bytes,
+        pipeline_timeout_ms: u64::try_from(config.job_timeout.as_millis()).unwrap_or(u64::MAX),
+    };
+    let spawned = Worker::spawn(&config.program, &setup).await;
     if let Err(error) = &spawned {
         tracing::error!(program = %config.program.display(), %error, "a worker could not be started");
     }

@@ -1,0 +1,178 @@
+//! The muxing pipeline: one thread per track reads its units and pushes them, the muxer takes what it needs next.
+//!
+//! A thread per track, because a muxer waits for all its tracks: one thread that pushed in journal order would fill the
+//! queue of one track while the muxer waits for the other.
+
+use std::thread;
+use std::time::Duration;
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app::AppSrc;
+use journal::{Reader, Record};
+use media::message::Codec;
+
+use super::h264;
+use super::plan::{Plan, Track};
+use crate::gst::Running;
+use crate::job::{Container, ExportError, ExportJob};
+
+/// Units of one track that wait for the muxer.
+const WAITING_BYTES: u64 = 8 * 1024 * 1024;
+/// H.264 and VP8 tracks count like RTP does. A guess from the frame rate would round times.
+const VIDEO_TIMESCALE: u32 = 90_000;
+const SOUND_TIMESCALE: u32 = 48_000;
+/// Of edit lists, which hold the offset between the tracks: 0.1 ms.
+const MOVIE_TIMESCALE: u32 = 10_000;
+/// mp4mux takes no smaller picture.
+const SMALLEST_PICTURE: u16 = 16;
+
+pub(super) fn mux(plan: &Plan, job: &ExportJob, timeout: Duration) -> Result<(), ExportError> {
+    let running = Running::parse(match plan.container {
+        Container::Mp4 => "mp4mux name=mux faststart=true ! filesink name=file",
+        Container::Webm => "webmmux name=mux ! filesink name=file",
+    })
+    .map_err(ExportError::Io)?;
+    let mux = running.element("mux").map_err(ExportError::Io)?;
+    running.element("file").map_err(ExportError::Io)?.set_property("location", path(&job.temporary(plan.container))?);
+    match plan.container {
+        Container::Mp4 => {
+            mux.set_property("faststart-file", path(&job.faststart())?);
+            mux.set_property("movie-timescale", MOVIE_TIMESCALE);
+        }
+        Container::Webm => mux.set_property("writing-app", "Oxbow"),
+    }
+    let mut inputs = Vec::new();
+    for track in plan.tracks() {
+        inputs.push((track, input(&running, &mux, plan.container, track)?));
+    }
+    thread::scope(|scope| {
+        let feeders: Vec<_> = inputs
+            .iter()
+            .map(|(track, source)| {
+                scope.spawn(move || {
+                    let fed = feed(plan, track, job, source);
+                    let _ = source.end_of_stream(); // refused only when the pipeline is already down
+                    fed
+                })
+            })
+            .collect();
+        let finished = running.play().and_then(|()| running.finish(timeout));
+        let _ = running.pipeline.set_state(gst::State::Null); // lets blocked feeders go
+        for feeder in feeders {
+            match feeder.join() {
+                Ok(fed) => fed?,
+                Err(panic) => std::panic::resume_unwind(panic),
+            }
+        }
+        finished.map_err(ExportError::Io)
+    })
+}
+
+fn path(path: &std::path::Path) -> Result<&str, ExportError> {
+    path.to_str().ok_or_else(|| ExportError::Refused("the folder's name is not UTF-8".into()))
+}
+
+fn input(running: &Running, mux: &gst::Element, container: Container, track: &Track) -> Result<AppSrc, ExportError> {
+    let source =
+        AppSrc::builder().caps(&caps(track)?).format(gst::Format::Time).block(true).max_bytes(WAITING_BYTES).build();
+    let (pad, timescale) =
+        if track.codec.is_video() { ("video_%u", VIDEO_TIMESCALE) } else { ("audio_%u", SOUND_TIMESCALE) };
+    let link = || -> Option<()> {
+        running.pipeline.add(&source).ok()?;
+        let sink = mux.request_pad_simple(pad)?;
+        if container == Container::Mp4 {
+            sink.set_property("trak-timescale", timescale);
+        }
+        source.static_pad("src")?.link(&sink).ok()?;
+        Some(())
+    };
+    link().ok_or_else(|| ExportError::Refused(format!("the muxer takes no {:?}", track.codec)))?;
+    Ok(source)
+}
+
+fn caps(track: &Track) -> Result<gst::Caps, ExportError> {
+    if track.codec.is_video() && track.width.min(track.height) < SMALLEST_PICTURE {
+        return Err(ExportError::Refused(format!("a picture of {}x{}", track.width, track.height)));
+    }
+    let (width, height) = (i32::from(track.width), i32::from(track.height));
+    Ok(match track.codec {
+        // webmmux wants a frame rate; 0/1 says that it varies.
+        Codec::Vp8 => gst::Caps::builder("video/x-vp8")
+            .field("width", width)
+            .field("height", height)
+            .field("framerate", gst::Fraction::new(0, 1))
+            .build(),
+        Codec::H264 => gst::Caps::builder("video/x-h264")
+            .field("stream-format", if track.parameter_sets.is_single() { "avc" } else { "avc3" })
+            .field("alignment", "au")
+            .field("width", width)
+            .field("height", height)
+            .field("codec_data", gst::Buffer::from_slice(track.parameter_sets.decoder_configuration()))
+            .build(),
+        Codec::Opus => {
+            let channels = track.channels.clamp(1, 2);
+            let head = gst::Buffer::from_slice(opus_head(channels));
+            gst::Caps::builder("audio/x-opus")
+                .field("rate", 48_000)
+                .field("channels", i32::from(channels))
+                .field("channel-mapping-family", 0)
+                .field("stream-count", 1)
+                .field("coupled-count", i32::from(channels) - 1)
+                .field("streamheader", gst::Array::new([head, gst::Buffer::from_slice(opus_tags())]))
+                .build()
+        }
+    })
+}
+
+/// RFC 7845 §5.1. The pre-skip is 0: nothing is skipped in the middle of a live, and Chromium does not play WebM with one.
+fn opus_head(channels: u8) -> Vec<u8> {
+    let mut head = b"OpusHead".to_vec();
+    head.extend_from_slice(&[1, channels, 0, 0]);
+    head.extend_from_slice(&48_000_u32.to_le_bytes());
+    head.extend_from_slice(&[0, 0, 0]);
+    head
+}
+
+/// RFC 7845 §5.2.
+fn opus_tags() -> Vec<u8> {
+    let mut tags = b"OpusTags".to_vec();
+    tags.extend_from_slice(&5_u32.to_le_bytes());
+    tags.extend_from_slice(b"Oxbow");
+    tags.extend_from_slice(&0_u32.to_le_bytes());
+    tags
+}
+
+fn feed(plan: &Plan, track: &Track, job: &ExportJob, source: &AppSrc) -> Result<(), ExportError> {
+    let in_band = !track.parameter_sets.is_single();
+    let mut open: Option<(usize, Reader)> = None;
+    for sample in &track.samples {
+        let reader = match &mut open {
+            Some((journal, reader)) if *journal == sample.journal => reader,
+            other => {
+                let reader = Reader::open(&job.journals[sample.journal]).map_err(super::plan::open_error)?;
+                &mut other.insert((sample.journal, reader)).1
+            }
+        };
+        let Record::Unit(unit) = reader.read_at(sample.offset)? else {
+            return Err(ExportError::Io(format!("{}: no unit at {}", reader.path().display(), sample.offset)));
+        };
+        let mut buffer = match track.codec {
+            Codec::H264 => gst::Buffer::from_slice(h264::sample(&unit.data, in_band)),
+            _ => gst::Buffer::from_slice(unit.data),
+        };
+        if let Some(buffer) = buffer.get_mut() {
+            let at = gst::ClockTime::from_nseconds(sample.pts_ns - plan.zero_ns);
+            buffer.set_pts(at);
+            buffer.set_dts(at); // nothing here reorders
+            buffer.set_duration(gst::ClockTime::from_nseconds(sample.duration_ns));
+            if !sample.key {
+                buffer.set_flags(gst::BufferFlags::DELTA_UNIT);
+            }
+        }
+        if source.push_buffer(buffer).is_err() {
+            return Ok(()); // the pipeline is down; its error is the reason
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,172 @@
+//! A still of the clip: its first keyframe that is not black, as JPEG.
+//!
+//! A clip without a poster is a clip all the same, so nothing here fails an export.
+
+use std::path::Path;
+use std::time::Duration;
+
+use gstreamer as gst;
+use gstreamer::prelude::*;
+use gstreamer_app::{AppSink, AppSrc};
+use gstreamer_video::prelude::*;
+use gstreamer_video::{VideoFrameRef, VideoInfo};
+use journal::{Reader, Record};
+use media::message::Codec;
+
+use super::plan::{Sample, Track};
+use crate::gst::Running;
+use crate::job::ExportJob;
+
+/// Keyframes looked at before the brightest one is taken.
+const CANDIDATES: usize = 5;
+/// Mean luma above which a picture is not black; black is 16, white 235 (BT.601).
+const NOT_BLACK: u64 = 28;
+/// Pixels; smaller pictures stay as they are.
+const WIDEST: i32 = 640;
+/// Pixels of a keyframe; more would take the worker's memory.
+const LARGEST: u32 = 4096 * 4096;
+const DECODE: Duration = Duration::from_secs(10);
+
+struct Still {
+    sample: gst::Sample,
+    info: VideoInfo,
+    luma: u64,
+}
+
+/// Writes the JPEG to `to` and syncs it.
+pub(super) fn poster(track: &Track, job: &ExportJob, to: &Path) -> Result<(), String> {
+    let mut best: Option<Still> = None;
+    let mut last_error = None;
+    for key in track.samples.iter().filter(|sample| sample.key).take(CANDIDATES) {
+        match read(key, job).and_then(|unit| decode(track.codec, &unit)) {
+            Ok(still) => {
+                let found = still.luma > NOT_BLACK;
+                if best.as_ref().is_none_or(|best| still.luma > best.luma) {
+                    best = Some(still);
+                }
+                if found {
+                    break;
+                }
+            }
+            Err(error) => last_error = Some(error),
+        }
+    }
+    let best = best.ok_or_else(|| last_error.unwrap_or_else(|| "there is no keyframe".into()))?;
+    let jpeg = encode(&best)?;
+    std::fs::write(to, jpeg).and_then(|()| std::fs::File::open(to)?.sync_all()).map_err(|error| error.to_string())
+}
+
+fn read(key: &Sample, job: &ExportJob) -> Result<bytes::Bytes, String> {
+    let mut reader = Reader::open(&job.journals[key.journal]).map_err(|error| error.to_string())?;
+    match reader.read_at(key.offset) {
+        Ok(Record::Unit(unit)) => Ok(unit.data),
+        Ok(_) => Err("there is no unit".into()),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+fn decode(codec: Codec, unit: &[u8]) -> Result<Still, String> {
+    let (caps, decoder) = match codec {
+        Codec::Vp8 if vp8_pixels(unit).is_none_or(|pixels| pixels > LARGEST) => {
+            return Err("the keyframe is damaged or too large".into());
+        }
+        Codec::Vp8 => (gst::Caps::builder("video/x-vp8").build(), "vp8dec"),
+        Codec::H264 => (
+            gst::Caps::builder("video/x-h264").field("stream-format", "byte-stream").field("alignment", "au").build(),
+            crate::gst::h264_decoder()?,
+        ),
+        Codec::Opus => return Err("sound has no picture".into()),
+    };
+    let sample = push_one(
+        &format!("appsrc name=in ! {decoder} ! videoconvert ! video/x-raw,format=I420 ! appsink name=out sync=false"),
+        &caps,
+        gst::Buffer::from_slice(unit.to_vec()),
+    )?;
+    let info = sample.caps().and_then(|caps| VideoInfo::from_caps(caps).ok()).ok_or("the picture has no format")?;
+    let luma = {
+        let buffer = sample.buffer().ok_or("there is no picture")?;
+        let frame = VideoFrameRef::from_buffer_ref_readable(buffer, &info).map_err(|error| error.to_string())?;
+        mean_luma(&frame)?
+    };
+    Ok(Still { sample, info, luma })
+}
+
+/// Every eighth pixel of every eighth line.
+fn mean_luma(frame: &VideoFrameRef<&gst::BufferRef>) -> Result<u64, String> {
+    let plane = frame.plane_data(0).map_err(|error| error.to_string())?;
+    let stride = usize::try_from(frame.plane_stride()[0]).unwrap_or(0);
+    let (width, height) = (frame.width() as usize, frame.height() as usize);
+    let lines = (0..height).step_by(8).filter_map(|y| plane.get(y * stride..y * stride + width));
+    let (sum, count) = lines
+        .flat_map(|line| line.iter().step_by(8))
+        .fold((0_u64, 0_u64), |(sum, count), luma| (sum + u64::from(*luma), count + 1));
+    Ok(sum / count.max(1))
+}
+
+fn encode(still: &Still) -> Result<Vec<u8>, String> {
+    let (width, height) = fit(still.info.width() as i32, still.info.height() as i32);
+    let buffer = still.sample.buffer_owned().ok_or("there is no picture")?;
+    let caps = still.sample.caps_owned().ok_or("the picture has no format")?;
+    let jpeg = push_one(
+        &format!(
+            "appsrc name=in ! videoscale ! video/x-raw,width={width},height={height},pixel-aspect-ratio=1/1 ! \
+             videoconvert ! jpegenc quality=82 ! appsink name=out sync=false"
+        ),
+        &caps,
+        buffer,
+    )?;
+    let buffer = jpeg.buffer().ok_or("there is no JPEG")?;
+    Ok(buffer.map_readable().map_err(|error| error.to_string())?.to_vec())
+}
+
+/// One buffer in, one sample out.
+fn push_one(description: &str, caps: &gst::Caps, mut buffer: gst::Buffer) -> Result<gst::Sample, String> {
+    let running = Running::parse(description)?;
+    let input = running.element("in")?.downcast::<AppSrc>().map_err(|_| "no source")?;
+    let output = running.element("out")?.downcast::<AppSink>().map_err(|_| "no sink")?;
+    input.set_format(gst::Format::Time);
+    input.set_caps(Some(caps));
+    let fresh = buffer.make_mut();
+    fresh.set_pts(gst::ClockTime::ZERO);
+    fresh.set_dts(gst::ClockTime::NONE);
+    running.play()?;
+    input.push_buffer(buffer).map_err(|error| error.to_string())?;
+    input.end_of_stream().map_err(|error| error.to_string())?;
+    let timeout = gst::ClockTime::from_seconds(DECODE.as_secs());
+    output.try_pull_sample(timeout).ok_or_else(|| running.error().unwrap_or_else(|| "no picture came out".into()))
+}
+
+/// At most [`WIDEST`] wide, the same shape, even sides.
+fn fit(width: i32, height: i32) -> (i32, i32) {
+    let scaled = |side: i32| (side * WIDEST / width.max(1)).max(2);
+    let (width, height) = if width > WIDEST { (WIDEST, scaled(height)) } else { (width, height) };
+    (width & !1, height & !1)
+}
+
+/// Width times height of a VP8 keyframe (RFC 6386 §9.1).
+fn vp8_pixels(unit: &[u8]) -> Option<u32> {
+    let [head, _, _, 0x9d, 0x01, 0x2a, w0, w1, h0, h1, ..] = unit else { return None };
+    let side = |low: u8, high: u8| u32::from(u16::from_le_bytes([low, high]) & 0x3fff);
+    (head & 1 == 0).then(|| side(*w0, *w1) * side(*h0, *h1))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn posters_are_at_most_640_wide_and_keep_their_shape() {
+        assert_eq!(fit(1280, 720), (640, 360));
+        assert_eq!(fit(720, 1280), (640, 1136));
+        assert_eq!(fit(320, 180), (320, 180));
+        assert_eq!(fit(641, 3), (640, 2));
+    }
+
+    #[test]
+    fn the_size_of_a_vp8_keyframe_is_in_its_head() {
+        let key = [0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x01, 0];
+        assert_eq!(vp8_pixels(&key), Some(640 * 360));
+        assert_eq!(vp8_pixels(&[0x11, 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x01]), None);
+        assert_eq!(vp8_pixels(&key[..9]), None);
+    }
+}

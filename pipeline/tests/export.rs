@@ -1,0 +1,232 @@
+//! What is in the journal is in the file: every picture once, at its time, in all shapes a live can take.
+
+mod support;
+
+use journal::{Cause, Record};
+use media::message::Codec;
+use pipeline::source::TestPattern;
+use pipeline::{Container, ExportError, ExportJob, inspect};
+use support::{
+    SECOND, SOUND, VIDEO, config, consecutive, count, export, job, later, leftovers, media, only, pattern, run,
+};
+
+const MS: u64 = 1_000_000;
+
+#[tokio::test]
+async fn a_whole_part_becomes_a_clip_with_every_picture_once() {
+    for (codec, container, mime, name) in [
+        (Codec::Vp8, Container::Webm, "video/webm", "clip.webm"),
+        (Codec::H264, Container::Mp4, "video/mp4", "clip.mp4"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let records = media(&pattern(codec), 4);
+        let part = support::write_part(folder.path(), 0, &records, Cause::End);
+        let exported = run(ExportJob { poster: true, ..job(folder.path(), vec![part]) }).await.unwrap();
+
+        assert_eq!((exported.container, exported.mime.as_str()), (container, mime));
+        assert_eq!(exported.file, folder.path().join(name));
+        assert_eq!((exported.width, exported.height), (384, 216));
+        assert_eq!((exported.from_ns, exported.duration_ms.abs_diff(4_000) < 25), (0, true), "{exported:?}");
+        assert_eq!(exported.tracks.len(), 2);
+        assert_eq!(exported.tracks[0].units, 120);
+        assert_eq!(exported.tracks[1].units, count(&records, SOUND));
+        assert_eq!((exported.tracks[0].first_seq, exported.tracks[0].last_seq), (0, 119 * 3 + 2));
+
+        let bytes = std::fs::read(&exported.file).unwrap();
+        assert_eq!(exported.size, bytes.len() as u64);
+        assert_eq!(exported.sha256, hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&bytes)));
+        let poster = std::fs::read(exported.poster.expect("a poster")).unwrap();
+        assert!(poster.starts_with(&[0xff, 0xd8]) && poster.ends_with(&[0xff, 0xd9]), "a JPEG");
+        assert_eq!(leftovers(folder.path()), [""; 0]);
+
+        let clip = inspect::clip(&exported.file).unwrap();
+        consecutive(&clip.numbers().unwrap(), 0, 120);
+        assert!(clip.sounds.len() as u64 >= count(&records, SOUND));
+        assert!(clip.duration_ns.abs_diff(4 * SECOND) < 25 * MS);
+        let offset = clip.sound_offset_ns(30).expect("beeps");
+        assert!(offset.abs() < 5 * MS as i64, "{codec:?}: sound is {offset} ns late");
+    }
+}
+
+#[tokio::test]
+async fn the_index_of_an_mp4_comes_before_the_media() {
+    let folder = tempfile::tempdir().unwrap();
+    let exported = export(folder.path(), &media(&pattern(Codec::H264), 1)).await.unwrap();
+    let bytes = std::fs::read(&exported.file).unwrap();
+    let at = |name: &[u8]| bytes.windows(4).position(|window| window == name).expect("the box");
+    assert!(at(b"moov") < at(b"mdat"));
+    at(b"avc1");
+}
+
+#[tokio::test]
+async fn ranges_that_share_a_border_share_no_picture_and_lose_none() {
+    for codec in [Codec::Vp8, Codec::H264] {
+        let folder = tempfile::tempdir().unwrap();
+        let records = media(&pattern(codec), 6);
+        let part = support::write_part(folder.path(), 0, &records, Cause::End);
+        let borders = [None, Some(SECOND + 1), Some(4 * SECOND), None];
+        let (mut numbers, mut packets) = (Vec::new(), 0);
+        for (at, border) in borders.windows(2).enumerate() {
+            let job = ExportJob {
+                from_ns: border[0],
+                to_ns: border[1],
+                stem: format!("{at}"),
+                ..job(folder.path(), vec![part.clone()])
+            };
+            let exported = run(job).await.unwrap();
+            let clip = inspect::clip(&exported.file).unwrap();
+            numbers.extend(clip.numbers().unwrap());
+            packets += exported.tracks[1].units;
+            let offset = clip.sound_offset_ns(30).expect("beeps");
+            assert!(offset.abs() < 5 * MS as i64, "{codec:?} clip {at}: {offset}");
+        }
+        consecutive(&numbers, 0, 180);
+        assert_eq!(packets, count(&records, SOUND));
+    }
+}
+
+#[tokio::test]
+async fn parts_continue_each_other_and_what_a_cut_gave_away_is_not_doubled() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = media(&pattern(Codec::Vp8), 4);
+    let border = 2 * SECOND;
+    // The part that was cut holds a little more than belongs to it.
+    let mut first = only(records.clone(), |unit| unit.pts_ns < border + SECOND / 5);
+    first.push(Record::Cut { at_ns: border, cause: Cause::Length });
+    let second = only(records, |unit| unit.pts_ns >= border);
+    let parts = vec![
+        support::write_part(folder.path(), 0, &first, Cause::Length),
+        support::write_part(folder.path(), 1, &second, Cause::End),
+    ];
+    let one = run(job(folder.path(), vec![parts[0].clone()])).await.unwrap();
+    consecutive(&inspect::clip(&one.file).unwrap().numbers().unwrap(), 0, 60);
+    assert_eq!(one.to_ns, border, "it ends where the next one begins");
+    let both = run(ExportJob { stem: "both".into(), ..job(folder.path(), parts) }).await.unwrap();
+    consecutive(&inspect::clip(&both.file).unwrap().numbers().unwrap(), 0, 120);
+}
+
+#[tokio::test]
+async fn a_part_may_have_only_pictures_or_only_sound() {
+    let folder = tempfile::tempdir().unwrap();
+    let silent = export(folder.path(), &media(&TestPattern { sound: false, ..pattern(Codec::H264) }, 2)).await.unwrap();
+    assert_eq!(silent.tracks.len(), 1);
+    consecutive(&inspect::clip(&silent.file).unwrap().numbers().unwrap(), 0, 60);
+
+    let folder = tempfile::tempdir().unwrap();
+    let blind = export(folder.path(), &only(media(&pattern(Codec::Vp8), 2), |unit| unit.track == SOUND)).await.unwrap();
+    assert_eq!((blind.mime.as_str(), blind.width, blind.tracks.len()), ("audio/mp4", 0, 1));
+    let clip = inspect::clip(&blind.file).unwrap();
+    assert!(clip.pictures.is_empty());
+    assert_eq!(clip.beeps_ns.len(), 1);
+    assert!(clip.beeps_ns[0].abs_diff(SECOND) < 5 * MS);
+}
+
+#[tokio::test]
+async fn a_track_may_come_late_or_go_early() {
+    for codec in [Codec::Vp8, Codec::H264] {
+        for (track, after) in [(VIDEO, true), (SOUND, true), (VIDEO, false), (SOUND, false)] {
+            let folder = tempfile::tempdir().unwrap();
+            let border = 3 * SECOND;
+            let records =
+                only(media(&pattern(codec), 6), |unit| unit.track != track || (unit.pts_ns >= border) == after);
+            let exported = export(folder.path(), &records).await.unwrap();
+            assert_eq!((exported.from_ns, exported.tracks.len()), (0, 2));
+            let clip = inspect::clip(&exported.file).unwrap();
+            assert_eq!(clip.pictures.len() as u64, count(&records, VIDEO));
+            assert!(
+                clip.duration_ns.abs_diff(6 * SECOND) < 40 * MS,
+                "{codec:?} {track:?} {after}: {}",
+                clip.duration_ns
+            );
+            let offset = clip.sound_offset_ns(30);
+            assert!(
+                offset.is_none_or(|offset| offset.abs() < 5 * MS as i64),
+                "{codec:?} {track:?} {after}: {offset:?}"
+            );
+            if track == VIDEO && after {
+                assert!(clip.pictures[0].pts_ns.abs_diff(border) < 2 * MS);
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_gap_keeps_its_length() {
+    for codec in [Codec::Vp8, Codec::H264] {
+        let folder = tempfile::tempdir().unwrap();
+        let records = media(&pattern(codec), 4);
+        let before = only(records.clone(), |unit| unit.pts_ns < 2 * SECOND);
+        let after = later(only(records, |unit| unit.pts_ns >= 2 * SECOND), 20 * SECOND);
+        let exported = export(folder.path(), &[before, after].concat()).await.unwrap();
+        assert!(exported.duration_ms.abs_diff(24_000) < 40);
+        let clip = inspect::clip(&exported.file).unwrap();
+        consecutive(&clip.numbers().unwrap(), 0, 120);
+        assert!(clip.pictures[60].pts_ns.abs_diff(22 * SECOND) < 2 * MS);
+        let offset = clip.sound_offset_ns(30).expect("beeps");
+        assert!(offset.abs() < 5 * MS as i64, "{offset}");
+    }
+}
+
+#[tokio::test]
+async fn the_picture_may_change_its_size() {
+    for codec in [Codec::Vp8, Codec::H264] {
+        let folder = tempfile::tempdir().unwrap();
+        let small = TestPattern { sound: false, ..pattern(codec) };
+        let large = TestPattern { width: 640, height: 360, ..small.clone() };
+        let records = [media(&small, 1), later(media(&large, 1), SECOND), later(media(&small, 1), 2 * SECOND)].concat();
+        let exported = export(folder.path(), &records).await.unwrap();
+        assert_eq!((exported.width, exported.height), (640, 360));
+        let clip = inspect::clip(&exported.file).unwrap();
+        let expected: Vec<u32> = (0..30).chain(0..30).chain(0..30).collect();
+        assert_eq!(clip.numbers().unwrap(), expected, "{codec:?}");
+        assert_eq!((clip.pictures[29].width, clip.pictures[30].width, clip.pictures[60].width), (384, 640, 384));
+    }
+}
+
+#[tokio::test]
+async fn pictures_before_the_first_keyframe_are_counted_and_left_out() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = only(media(&pattern(Codec::H264), 3), |unit| !(unit.key && unit.track == VIDEO && unit.pts_ns == 0));
+    let exported = export(folder.path(), &records).await.unwrap();
+    assert_eq!((exported.tracks[0].units, exported.tracks[0].undecodable), (60, 29));
+    consecutive(&inspect::clip(&exported.file).unwrap().numbers().unwrap(), 30, 60);
+}
+
+#[tokio::test]
+async fn a_torn_tail_is_left_out_and_reported() {
+    let folder = tempfile::tempdir().unwrap();
+    let part = support::write_part(folder.path(), 0, &media(&pattern(Codec::Vp8), 2), Cause::End);
+    let length = std::fs::metadata(&part).unwrap().len();
+    std::fs::File::options().write(true).open(&part).unwrap().set_len(length - 500).unwrap();
+    let exported = run(job(folder.path(), vec![part])).await.unwrap();
+    assert!(exported.torn_bytes > 0);
+    let numbers = inspect::clip(&exported.file).unwrap().numbers().unwrap();
+    assert!(numbers.len() >= 58);
+    consecutive(&numbers, 0, numbers.len() as u32);
+}
+
+#[tokio::test]
+async fn what_cannot_be_a_clip_is_refused_and_leaves_nothing_behind() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = media(&pattern(Codec::Vp8), 1);
+    let no_keys = only(records.clone(), |unit| !unit.key);
+    let only_config = only(records.clone(), |_| false);
+    let tiny =
+        [&[config(&TestPattern { width: 8, height: 8, ..pattern(Codec::Vp8) })], &no_config(&records)[..]].concat();
+    let other_codec =
+        [&records[..], &[config(&pattern(Codec::H264))], &later(no_config(&records), 5 * SECOND)].concat();
+    let cases = [no_keys, only_config, no_config(&records), tiny, other_codec];
+    for (at, records) in cases.into_iter().enumerate() {
+        let part = support::write_part(folder.path(), at as u32, &records, Cause::End);
+        let answer = run(job(folder.path(), vec![part])).await;
+        assert!(matches!(answer, Err(ExportError::Refused(_))), "case {at}: {answer:?}");
+    }
+    let answer = run(job(folder.path(), vec![folder.path().join("absent.oxj")])).await;
+    assert!(matches!(answer, Err(ExportError::Io(_))), "{answer:?}");
+    assert_eq!(leftovers(folder.path()), [""; 0]);
+    assert!(!folder.path().join("clip.webm").exists());
+}
+
+fn no_config(records: &[Record]) -> Vec<Record> {
+    records.iter().filter(|record| matches!(record, Record::Unit(unit) if unit.track == VIDEO)).cloned().collect()
+}
