@@ -30,6 +30,12 @@ pub const VALIDATED_ADDRESSES: usize = 8;
 pub const INBOUND_SSRCS: usize = 32;
 /// SSRCs that one session may be sent. More: not sealed.
 pub const OUTBOUND_SSRCS: usize = 16;
+/// Packets of one stream that are missed and asked for at a time. More: the oldest is given up.
+pub const NACK_MISSING: usize = 256;
+/// A missing packet is asked for again until then; later it is given up.
+pub const NACK_DEADLINE: Duration = Duration::from_millis(500);
+/// Transport-wide feedback goes to a streamer this often while packets come.
+pub const TWCC_INTERVAL: Duration = Duration::from_millis(50);
 /// Packets kept per layer for retransmission. Oldest overwritten.
 pub const CACHE_PACKETS: usize = 2048;
 /// How long a tap waits for a missing packet before it gives the access unit up and asks for a keyframe.

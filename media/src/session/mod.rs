@@ -33,6 +33,10 @@ mod ice;
 pub mod negotiate;
 mod replay;
 mod srtp;
+#[cfg(test)]
+mod stories;
+#[cfg(test)]
+mod testing;
 mod transport;
 
 pub use certificate::{Certificate, CertificateError};
