@@ -1,6 +1,6 @@
 //! The lines between supervisor and worker: one JSON value per line, requests on the worker's stdin, replies on its stdout.
 //!
-//! The first line is a [`Setup`]. Then one [`ExportJob`] at a time, each answered by one [`Reply`]. A worker ends when its
+//! The first line is a [`Setup`]. Then one [`ExportJob`] at a time, each answered by [`Reply::Started`] and then by its result. A worker ends when its
 //! stdin ends, also in the middle of a job, so that it never outlives its parent.
 
 use serde::{Deserialize, Serialize};
@@ -23,6 +23,8 @@ pub(crate) type Request = ExportJob;
 #[derive(Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub(crate) enum Reply {
+    /// The job was read and is begun. A worker that dies before it says so had not touched the job.
+    Started,
     Exported(Box<Exported>),
     Failed(ExportError),
 }

@@ -38,13 +38,16 @@ fn run() -> Result<(), String> {
         .spawn(move || listen(stdin, &requests))
         .map_err(|error| format!("no thread: {error}"))?;
     while let Ok(request) = incoming.recv() {
-        let reply = serve(&request, timeout);
-        let mut stdout = std::io::stdout().lock();
-        if stdout.write_all(&line(&reply)).and_then(|()| stdout.flush()).is_err() {
+        if !say(&Reply::Started) || !say(&serve(&request, timeout)) {
             break; // nobody listens any more
         }
     }
     Ok(())
+}
+
+fn say(reply: &Reply) -> bool {
+    let mut stdout = std::io::stdout().lock();
+    stdout.write_all(&line(reply)).and_then(|()| stdout.flush()).is_ok()
 }
 
 fn serve(request: &[u8], timeout: Duration) -> Reply {

@@ -18,6 +18,13 @@ const FAREWELL: Duration = Duration::from_secs(5);
 /// Longer lines of a worker's stderr are cut.
 const LOG_LINE_BYTES: usize = 2048;
 
+/// When a worker died, seen from the job.
+pub(super) enum Death {
+    /// The job was not begun: another worker may do it.
+    BeforeStart(ExportError),
+    During(ExportError),
+}
+
 pub(super) struct Worker {
     process: Child,
     stdin: ChildStdin,
@@ -49,33 +56,35 @@ impl Worker {
         Ok(Worker { process, stdin, stdout, last_words, jobs: 0 })
     }
 
-    /// Itself, if it can still be given a job.
-    pub(super) fn if_alive(mut self) -> Option<Self> {
-        matches!(self.process.try_wait(), Ok(None)).then_some(self)
-    }
-
-    /// Does one job. After `Crashed` or `TimedOut` the worker must be killed; after any other answer it can go on.
-    pub(super) async fn run(&mut self, job: &ExportJob, timeout: Duration) -> Result<Exported, ExportError> {
+    /// Does one job. After a death the worker must be killed; after any answer, also a refusal, it can go on.
+    pub(super) async fn run(
+        &mut self,
+        job: &ExportJob,
+        timeout: Duration,
+    ) -> Result<Result<Exported, ExportError>, Death> {
         self.jobs += 1;
         match tokio::time::timeout(timeout, self.ask(job)).await {
             Ok(answer) => answer,
-            Err(_) => Err(ExportError::TimedOut),
+            Err(_) => Err(Death::During(ExportError::TimedOut)),
         }
     }
 
-    async fn ask(&mut self, job: &ExportJob) -> Result<Exported, ExportError> {
+    async fn ask(&mut self, job: &ExportJob) -> Result<Result<Exported, ExportError>, Death> {
         if self.stdin.write_all(&line(job)).await.is_err() {
-            return Err(self.died().await);
+            return Err(Death::BeforeStart(self.died().await));
         }
+        let mut started = false;
         while let Some(Ok(text)) = self.stdout.next().await {
             match serde_json::from_str(&text) {
-                Ok(Reply::Exported(exported)) => return Ok(*exported),
-                Ok(Reply::Failed(error)) => return Err(error),
+                Ok(Reply::Started) => started = true,
+                Ok(Reply::Exported(exported)) => return Ok(Ok(*exported)),
+                Ok(Reply::Failed(error)) => return Ok(Err(error)),
                 // Libraries may print; only our lines are JSON of this shape.
                 Err(_) => tracing::debug!(text, "a worker printed"),
             }
         }
-        Err(self.died().await)
+        let error = self.died().await;
+        Err(if started { Death::During(error) } else { Death::BeforeStart(error) })
     }
 
     async fn died(&mut self) -> ExportError {

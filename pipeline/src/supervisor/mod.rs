@@ -11,7 +11,7 @@ use tokio::sync::oneshot;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use self::child::Worker;
+use self::child::{Death, Worker};
 use self::queue::{Queue, Waiting};
 use crate::job::{ExportError, ExportJob, Exported, Lane};
 use crate::protocol::Setup;
@@ -99,45 +99,82 @@ async fn slot(config: WorkersConfig, queue: Arc<Queue>, stop: CancellationToken)
                 None => break,
             },
         };
-        // It may have died while it was idle; that must not cost the job.
-        let ready = match idle.take().and_then(Worker::if_alive) {
-            Some(worker) => Ok(worker),
-            None => spawn(&config).await,
-        };
-        let mut worker = match ready {
-            Ok(worker) => worker,
-            Err(error) => {
-                let _ = waiting.reply.send(Err(ExportError::Io(format!("no worker: {error}"))));
-                tokio::select! {
-                    () = stop.cancelled() => break,
-                    () = tokio::time::sleep(RESPAWN) => continue,
-                }
-            }
-        };
         let answer = tokio::select! {
             biased;
-            answer = worker.run(&waiting.job, config.job_timeout) => answer,
+            answer = work(&config, &mut idle, &waiting.job) => answer,
             () = stop.cancelled() => Err(ExportError::Stopped),
         };
-        if matches!(answer, Err(ExportError::Crashed(_) | ExportError::TimedOut | ExportError::Stopped)) {
-            tracing::warn!(stem = waiting.job.stem, ?answer, "an export was cut off");
-            worker.kill().await;
-            waiting.job.remove_temporaries();
-            let _ = waiting.reply.send(answer);
-        } else {
-            let _ = waiting.reply.send(answer);
-            if worker.jobs >= config.recycle_after {
-                worker.retire().await;
-            } else {
-                idle = Some(worker);
-            }
+        if let Err(error) = &answer {
+            tracing::warn!(stem = waiting.job.stem, %error, "no export");
+        }
+        let _ = waiting.reply.send(answer); // whoever asked may have left
+        if let Some(worker) = idle.take_if(|worker| worker.jobs >= config.recycle_after) {
+            worker.retire().await;
         }
         if idle.is_none() && !stop.is_cancelled() {
             idle = spawn(&config).await.ok();
+            if idle.is_none() {
+                tokio::select! {
+                    () = stop.cancelled() => {}
+                    () = tokio::time::sleep(RESPAWN) => {}
+                }
+            }
         }
     }
     if let Some(worker) = idle {
         worker.retire().await;
+    }
+}
+
+/// Does a job. Decoding a picture for the poster is the riskiest part of it, so a job that crashes is done once more without.
+async fn work(config: &WorkersConfig, idle: &mut Option<Worker>, job: &ExportJob) -> Result<Exported, ExportError> {
+    match attempt(config, idle, job).await {
+        Err(ExportError::Crashed(why)) if job.poster => {
+            tracing::warn!(stem = job.stem, why, "a worker died; once more without the poster");
+            attempt(config, idle, &ExportJob { poster: false, ..job.clone() }).await
+        }
+        answer => answer,
+    }
+}
+
+/// Leaves a worker in `idle` only if it can go on. When this future is dropped, so is the worker, which kills it.
+async fn attempt(config: &WorkersConfig, idle: &mut Option<Worker>, job: &ExportJob) -> Result<Exported, ExportError> {
+    let _remains = Remains(job);
+    if let Some(mut worker) = idle.take() {
+        match worker.run(job, config.job_timeout).await {
+            // It had died while it was idle, which must not cost the job.
+            Err(Death::BeforeStart(_)) => worker.kill().await,
+            Err(Death::During(error)) => {
+                worker.kill().await;
+                return Err(error);
+            }
+            Ok(answer) => {
+                *idle = Some(worker);
+                return answer;
+            }
+        }
+    }
+    let mut worker = spawn(config)
+        .await
+        .map_err(|error| ExportError::Io(format!("no worker: {}: {error}", config.program.display())))?;
+    match worker.run(job, config.job_timeout).await {
+        Err(Death::BeforeStart(error) | Death::During(error)) => {
+            worker.kill().await;
+            Err(error)
+        }
+        Ok(answer) => {
+            *idle = Some(worker);
+            answer
+        }
+    }
+}
+
+/// Temporary files of a job are removed when it ends, however it ends; after a success there are none.
+struct Remains<'a>(&'a ExportJob);
+
+impl Drop for Remains<'_> {
+    fn drop(&mut self) {
+        self.0.remove_temporaries();
     }
 }
 

@@ -32,7 +32,11 @@ pub fn media(pattern: &TestPattern, seconds: u64) -> Vec<Record> {
             Kind::Sound => SOUND,
         };
         if unit.kind == Kind::Picture {
-            assert_eq!(unit.key, unit.number.is_multiple_of(fps), "keyframes come when they are asked for, and only then");
+            assert_eq!(
+                unit.key,
+                unit.number.is_multiple_of(fps),
+                "keyframes come when they are asked for, and only then"
+            );
             pictures += 1;
             if pictures.is_multiple_of(fps) {
                 keyframes.request();
