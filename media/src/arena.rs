@@ -127,6 +127,11 @@ impl SendArena {
         self.runs.is_empty()
     }
 
+    /// Bytes that are left.
+    pub fn room(&self) -> usize {
+        if self.runs.len() == ARENA_RUNS { 0 } else { self.bytes.len() - self.used }
+    }
+
     /// No room for one more datagram of any size: send what is here, then [`SendArena::clear`].
     pub fn is_full(&self) -> bool {
         self.runs.len() == ARENA_RUNS || self.bytes.len() - self.used < crate::limit::DATAGRAM_BYTES

@@ -6,11 +6,15 @@
 
 pub mod arena;
 pub mod buffer;
+mod demux;
 pub mod forward;
 pub mod id;
 pub mod limit;
 pub mod message;
+pub mod room;
+pub mod router;
 pub mod rtp;
 pub mod session;
+pub mod slab;
 pub mod stats;
 pub mod token;

@@ -31,7 +31,7 @@ const AUDIO_LEVEL: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
 const PLAYOUT_DELAY: &str = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
 
 /// What we call our streams in a viewer's answer.
-const CNAME: &str = "oxbow";
+pub const CNAME: &str = "oxbow";
 
 pub(super) fn decide(offer: &Offer, terms: &mut Terms<'_>) -> Result<(Negotiated, String), Refusal> {
     let wanted = wanted(offer, terms.role)?;

@@ -6,6 +6,7 @@
 mod answer;
 mod offer;
 
+pub use answer::CNAME;
 pub(super) use answer::Terms;
 pub(super) use offer::Fingerprint;
 

@@ -61,6 +61,16 @@ pub fn inspect(payload: &[u8]) -> Option<Inspected> {
     }
 }
 
+/// The sequence parameter set that a payload carries whole.
+pub fn find_sps(payload: &[u8]) -> Option<Sps> {
+    let (&header, rest) = payload.split_first()?;
+    match nal_type(header) {
+        NAL_SPS => Sps::parse(payload),
+        STAP_A => aggregated(rest).flatten().find(|nal| nal_type(nal[0]) == NAL_SPS).and_then(Sps::parse),
+        _ => None,
+    }
+}
+
 /// NAL units of a STAP-A behind its header (RFC 6184 §5.7.1). `None` once where the packet is cut, then no more.
 fn aggregated(mut rest: &[u8]) -> impl Iterator<Item = Option<&[u8]>> {
     std::iter::from_fn(move || {

@@ -1,0 +1,111 @@
+//! A channel's live media: who publishes, who watches, which tracks there are. How packets arrive and leave does not belong here.
+
+pub mod clock;
+pub mod subscription;
+pub mod track;
+
+use std::time::Instant;
+
+use crate::id::{BroadcastId, ChannelName, TrackId};
+use crate::limit;
+use crate::slab::Key;
+
+use track::Track;
+
+/// The streamer's connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Publisher {
+    pub session: Key,
+    /// The handshake is complete.
+    pub connected: bool,
+}
+
+/// One broadcast from its first handshake to its end, across reconnects.
+pub struct Room {
+    pub channel: ChannelName,
+    pub broadcast: BroadcastId,
+    pub record: bool,
+    /// Set when the first handshake was complete; before that there is no broadcast to watch or to end.
+    pub started_utc_us: Option<u64>,
+    pub publisher: Option<Publisher>,
+    /// Since when the streamer of a started broadcast is away.
+    pub held_since: Option<Instant>,
+    pub tracks: Vec<Track>,
+    pub viewers: Vec<Key>,
+    /// Connected viewers.
+    pub watching: u32,
+    /// The number that was told last.
+    pub told_watching: u32,
+    /// The moment the room asked to be called at.
+    pub scheduled: Option<Instant>,
+}
+
+impl Room {
+    pub fn new(channel: ChannelName, broadcast: BroadcastId, record: bool) -> Self {
+        Self {
+            channel,
+            broadcast,
+            record,
+            started_utc_us: None,
+            publisher: None,
+            held_since: None,
+            tracks: Vec::new(),
+            viewers: Vec::new(),
+            watching: 0,
+            told_watching: 0,
+            scheduled: None,
+        }
+    }
+
+    pub fn is_connected(&self) -> bool {
+        self.publisher.is_some_and(|publisher| publisher.connected)
+    }
+
+    /// When a broadcast without a streamer ends. While a streamer is shaking hands it waits for the outcome.
+    pub fn hold_deadline(&self) -> Option<Instant> {
+        self.held_since.filter(|_| self.publisher.is_none()).map(|since| since + limit::RESUME_WINDOW)
+    }
+
+    /// When the room wants to be called.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.hold_deadline()
+    }
+
+    /// The `ordinal`-th track of a kind, made if it is new. `None` beyond [`limit::TRACKS`]. A track keeps its number when the streamer
+    /// reconnects.
+    pub fn track(&mut self, video: bool, ordinal: usize) -> Option<usize> {
+        if let Some(at) = self.find_track(video, ordinal) {
+            return Some(at);
+        }
+        if self.tracks.len() == limit::TRACKS {
+            return None;
+        }
+        self.tracks.push(Track::new(TrackId(self.tracks.len() as u8), video));
+        Some(self.tracks.len() - 1)
+    }
+
+    pub fn find_track(&self, video: bool, ordinal: usize) -> Option<usize> {
+        let of_kind = self.tracks.iter().enumerate().filter(|(_, track)| track.is_video() == video);
+        of_kind.map(|(at, _)| at).nth(ordinal)
+    }
+
+    pub fn has_pending(&self) -> bool {
+        self.tracks.iter().any(|track| !track.pending.is_empty())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tracks_keep_their_numbers_across_connections() {
+        let mut room = Room::new("main".parse().unwrap(), BroadcastId(1), true);
+        assert_eq!(room.track(false, 0), Some(0));
+        assert_eq!(room.track(true, 0), Some(1));
+        assert_eq!(room.track(true, 0), Some(1), "the second connection has its sections in another order");
+        assert_eq!(room.track(false, 0), Some(0));
+        assert_eq!((room.track(true, 1), room.track(true, 2)), (Some(2), Some(3)));
+        assert_eq!(room.track(false, 1), None, "bounded");
+    }
+}

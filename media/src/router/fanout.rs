@@ -1,0 +1,166 @@
+//! The end of a turn: what came in for a room goes to its viewers, one viewer after the other, so that a viewer's datagrams lie
+//! back to back in the arena.
+
+use crate::arena::SendArena;
+use crate::buffer::cache::Packet;
+use crate::forward::Verdict;
+use crate::message::{Event, Now};
+use crate::room::subscription::Subscription;
+use crate::rtp::packet::MAX_HEADER_LEN;
+use crate::session::{RTP_OVERHEAD, Session};
+use crate::slab::Key;
+use crate::stats::{Counters, DropReason};
+
+use super::peer::{PeerRole, route};
+use super::viewer::{Writing, write};
+use super::{Flushed, Router};
+
+/// Rooms with something to send, and how far a full arena let us come.
+#[derive(Default)]
+pub struct Fanout {
+    marked: Vec<Key>,
+    active: Vec<Key>,
+    position: usize,
+}
+
+impl Fanout {
+    /// Something changed in this room.
+    pub fn mark(&mut self, room: Key) {
+        if !self.marked.contains(&room) {
+            self.marked.push(room);
+        }
+    }
+}
+
+impl Router {
+    /// Ends a turn. After [`Flushed::More`] send the arena, clear it and call again.
+    pub fn flush(&mut self, now: Now, arena: &mut SendArena) -> Flushed {
+        if self.fanout.active.is_empty() {
+            std::mem::swap(&mut self.fanout.marked, &mut self.fanout.active);
+            for key in &self.fanout.active {
+                for track in self.rooms.get_mut(*key).into_iter().flat_map(|room| &mut room.tracks) {
+                    std::mem::swap(&mut track.pending, &mut track.sending);
+                }
+            }
+        }
+        while let Some(&room) = self.fanout.active.last() {
+            if self.serve_room(now, room, arena) == Flushed::More {
+                return Flushed::More;
+            }
+            self.fanout.active.pop();
+            self.fanout.position = 0;
+            self.finish_room(room);
+        }
+        Flushed::Done
+    }
+
+    fn serve_room(&mut self, now: Now, key: Key, arena: &mut SendArena) -> Flushed {
+        let Some(room) = self.rooms.get(key) else { return Flushed::Done };
+        if room.tracks.iter().all(|track| track.sending.is_empty()) {
+            return Flushed::Done;
+        }
+        let sizes = room.tracks.iter().flat_map(|track| track.sending.iter().filter_map(|at| track.cache.get(*at)));
+        let most: usize = sizes.map(|packet| packet.payload.len() + MAX_HEADER_LEN + RTP_OVERHEAD).sum();
+        while let Some(viewer) = self.rooms.get(key).and_then(|room| room.viewers.get(self.fanout.position)).copied() {
+            if !arena.is_empty() && arena.room() < most {
+                return Flushed::More;
+            }
+            self.fanout.position += 1;
+            self.guarded(now, viewer, |router| router.serve_viewer(now, key, viewer, arena));
+        }
+        Flushed::Done
+    }
+
+    fn serve_viewer(&mut self, now: Now, room: Key, key: Key, arena: &mut SendArena) {
+        let Some(room) = self.rooms.get_mut(room) else { return };
+        let Some(peer) = self.sessions.get_mut(key).filter(|peer| peer.connected && !peer.closing) else { return };
+        let PeerRole::Viewer(viewer) = &mut peer.role else { return };
+        let Some(to) = peer.session.address() else { return self.counters.drop(DropReason::NotConnected) };
+        for (at, subscription) in viewer.subscriptions.iter_mut().enumerate() {
+            if subscription.track.is_none() {
+                subscription.track = room.find_track(subscription.video, subscription.ordinal);
+            }
+            let Some(track) = subscription.track.and_then(|at| room.tracks.get_mut(at)) else { continue };
+            let Some(format) = track.format.filter(|_| !track.sending.is_empty()) else { continue };
+            if !subscription.has_route_for(format.version) {
+                let found = peer.session.media().sections.get(at).and_then(|section| route(section, format));
+                subscription.set_route(format.version, found);
+            }
+            let (rate, source) = (track.clock_rate(), track.source());
+            let mut out = Out { now, to, rate, session: &mut peer.session, arena, counters: &mut self.counters };
+            for &index in &track.sending {
+                let Some(packet) = track.cache.get(index) else {
+                    out.counters.drop(DropReason::FellBehind);
+                    continue;
+                };
+                let waited = subscription.needs_keyframe(source);
+                out.forward(subscription, packet);
+                if waited && !subscription.needs_keyframe(source) {
+                    // The keyframe's first packet came late, as a repair: what follows it is in the ring already.
+                    let newest = track.cache.newest().unwrap_or(index);
+                    let following = (index + 1..=newest).filter_map(|index| track.cache.get(index));
+                    following.for_each(|packet| out.forward(subscription, packet));
+                }
+            }
+            if subscription.needs_keyframe(source) {
+                track.requester.want();
+            }
+        }
+    }
+
+    fn finish_room(&mut self, key: Key) {
+        let Some(room) = self.rooms.get_mut(key) else { return };
+        for track in &mut room.tracks {
+            track.sending.clear();
+        }
+        if room.watching != room.told_watching {
+            room.told_watching = room.watching;
+            let (channel, broadcast, count) = (room.channel.clone(), room.broadcast, room.watching);
+            self.event(Event::Viewers { channel, broadcast, count });
+        }
+        // Viewers that wait for a keyframe may have made the streamer's next feedback due.
+        if let Some(publisher) = self.rooms.get(key).and_then(|room| room.publisher) {
+            self.schedule_session(publisher.session);
+        }
+        self.schedule_room(key);
+    }
+}
+
+/// Where one viewer's packets of one track go.
+struct Out<'a> {
+    now: Now,
+    to: std::net::SocketAddr,
+    rate: u32,
+    session: &'a mut Session,
+    arena: &'a mut SendArena,
+    counters: &'a mut Counters,
+}
+
+impl Out<'_> {
+    fn forward(&mut self, subscription: &mut Subscription, packet: Packet<'_>) {
+        let mapped = match subscription.forward(self.now.mono, packet.meta, self.rate) {
+            Verdict::Send(mapped) => mapped,
+            // Sent before this turn, when the gate opened.
+            Verdict::Drop(DropReason::Duplicate) => return,
+            Verdict::Drop(reason) => return self.counters.drop(reason),
+        };
+        let Some(route) = subscription.route() else { return };
+        let writing = Writing {
+            token: mapped.token,
+            payload_type: route.payload_type,
+            marker: packet.meta.marker,
+            timestamp: mapped.timestamp,
+            mid: subscription.mid.as_ref().map(|(id, mid)| (*id, &mid[..])),
+            prefix: &[],
+            payload: packet.payload,
+        };
+        match write(self.session, self.to, writing, self.arena) {
+            Ok(len) => {
+                subscription.on_sent(packet.payload.len());
+                self.counters.packets_out += 1;
+                self.counters.bytes_out += len as u64;
+            }
+            Err(reason) => self.counters.drop(reason),
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The streamer's side of reception: which stream a packet belongs to, what was lost on the way, when what arrived.
+
+use std::time::{Duration, Instant};
+
+use rand::{Rng, RngExt};
+
+use crate::message::Now;
+use crate::room::Room;
+use crate::room::clock::{Anchor, SenderOffset};
+use crate::room::track::Incoming;
+use crate::rtp::packet::{Header, split_retransmission};
+use crate::session::feedback::{NackGenerator, ReceiveStats, SenderReport, TwccRecorder, utc_of_ntp};
+use crate::session::negotiate::{Negotiated, Payload};
+use crate::stats::DropReason;
+
+use super::peer::is_video;
+
+/// Between two receiver reports.
+pub const REPORT_INTERVAL: Duration = Duration::from_secs(1);
+/// An undeclared SSRC takes a section over when the one before it was silent for this long.
+const SSRC_SILENCE: Duration = Duration::from_secs(1);
+
+/// One section of a streamer's answer.
+pub struct Stream {
+    /// The track's place in its room; `None` beyond [`crate::limit::TRACKS`].
+    pub track: Option<usize>,
+    pub ssrc: Option<u32>,
+    rtx_ssrc: Option<u32>,
+    heard: Option<Instant>,
+    pub received: Option<ReceiveStats>,
+    pub nack: Option<NackGenerator>,
+    pub pli: bool,
+    pub fir: bool,
+    pub fir_command: u8,
+}
+
+/// All of one streamer's connection.
+pub struct Ingest {
+    /// SSRC of our own reports.
+    pub ssrc: u32,
+    pub streams: Vec<Stream>,
+    pub transport_cc: Option<(u8, TwccRecorder)>,
+    pub next_report: Option<Instant>,
+    offset: SenderOffset,
+}
+
+impl Ingest {
+    /// Makes the room's tracks that the answer promises.
+    pub fn new(media: &Negotiated, room: &mut Room, rng: &mut impl Rng) -> Self {
+        let mut ordinals = [0, 0];
+        let streams = media.sections.iter().map(|section| {
+            let video = is_video(section);
+            let ordinal = ordinals[usize::from(video)];
+            ordinals[usize::from(video)] += 1;
+            Stream {
+                track: room.track(video, ordinal),
+                ssrc: section.stream.map(|stream| stream.ssrc),
+                rtx_ssrc: section.stream.and_then(|stream| stream.rtx_ssrc),
+                heard: None,
+                received: None,
+                nack: section.feedback.nack.then(NackGenerator::new),
+                pli: section.feedback.pli,
+                fir: section.feedback.fir,
+                fir_command: 0,
+            }
+        });
+        let streams = streams.collect();
+        let with_cc = media.sections.iter().filter(|section| section.feedback.transport_cc);
+        let transport_cc = with_cc.filter_map(|section| section.extensions.transport_cc).next();
+        Self {
+            ssrc: rng.random_range(1..u32::MAX),
+            streams,
+            transport_cc: transport_cc.map(|id| (id, TwccRecorder::new())),
+            next_report: None,
+            offset: SenderOffset::default(),
+        }
+    }
+
+    /// Takes a decrypted packet to its track.
+    ///
+    /// # Errors
+    /// Why it was dropped.
+    pub fn rtp(&mut self, now: Now, packet: &[u8], media: &Negotiated, room: &mut Room) -> Result<(), DropReason> {
+        let header = Header::parse(packet).ok_or(DropReason::BadRtp)?;
+        if let Some((id, recorder)) = &mut self.transport_cc
+            && let Some(sequence) = header.transport_sequence(packet, *id)
+        {
+            recorder.received(now.mono, sequence);
+        }
+        let at = self.section_of(&header, packet, media).ok_or(DropReason::UnknownStream)?;
+        let (map, kind) = media.sections[at].payload(header.payload_type).ok_or(DropReason::UnknownStream)?;
+        let stream = &mut self.streams[at];
+        let track = stream.track.and_then(|at| room.tracks.get_mut(at)).ok_or(DropReason::UnknownStream)?;
+        self.next_report.get_or_insert(now.mono + REPORT_INTERVAL);
+        let (marker, timestamp) = (header.marker, header.timestamp);
+        match kind {
+            Payload::Media => {
+                if stream.ssrc != Some(header.ssrc) {
+                    if stream.heard.is_some_and(|heard| now.mono < heard + SSRC_SILENCE) {
+                        return Err(DropReason::UnknownStream);
+                    }
+                    if stream.ssrc.replace(header.ssrc).is_some() {
+                        track.begin_source();
+                        stream.received = None;
+                        stream.nack = stream.nack.take().map(|_| NackGenerator::new());
+                    }
+                }
+                stream.heard = Some(now.mono);
+                let payload = header.payload(packet);
+                let sequence = header.sequence;
+                let source = track.source();
+                let index = track.accept(now, Incoming { codec: map.codec, sequence, timestamp, marker, payload })?;
+                if track.source() != source {
+                    stream.received = None;
+                    stream.nack = stream.nack.take().map(|_| NackGenerator::new());
+                }
+                let rate = track.clock_rate();
+                let received = stream.received.get_or_insert_with(|| ReceiveStats::new(header.ssrc, rate));
+                received.received(now.mono, index, timestamp);
+                if let Some(nack) = &mut stream.nack {
+                    nack.received(now.mono, index);
+                }
+            }
+            Payload::Repair => {
+                stream.rtx_ssrc.get_or_insert(header.ssrc);
+                let (sequence, payload) = split_retransmission(header.payload(packet)).ok_or(DropReason::Padding)?;
+                if stream.received.is_none() {
+                    return Err(DropReason::BadRepair);
+                }
+                let index = track.accept(now, Incoming { codec: map.codec, sequence, timestamp, marker, payload })?;
+                if let Some(nack) = &mut stream.nack {
+                    nack.received(now.mono, index);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Lays a sender report on our clock and answers the track's place in the room.
+    pub fn sender_report(&mut self, now: Now, report: &SenderReport<'_>, room: &mut Room) -> Option<(usize, Anchor)> {
+        let stream = self.streams.iter_mut().find(|stream| stream.ssrc == Some(report.ssrc))?;
+        stream.received.as_mut()?.sender_report(now.mono, report.ntp);
+        let at = stream.track?;
+        let track = room.tracks.get_mut(at)?;
+        let timestamp = track.extend_timestamp(report.rtp)?;
+        // Senders without a wall clock count from somewhere; only differences matter.
+        let sender_us = utc_of_ntp(report.ntp).unwrap_or(((u128::from(report.ntp) * 1_000_000) >> 32) as u64);
+        let anchor = Anchor { timestamp, utc_us: self.offset.lay(sender_us, now.utc_us) };
+        track.clock.on_report(anchor);
+        Some((at, anchor))
+    }
+
+    /// When feedback is due.
+    pub fn next_deadline(&self, room: &Room) -> Option<Instant> {
+        let nacks = self.streams.iter().filter_map(|stream| stream.nack.as_ref()?.next_deadline());
+        let keyframes = self.streams.iter().filter(|stream| stream.pli || stream.fir).filter_map(|stream| {
+            let track = room.tracks.get(stream.track?).filter(|track| track.is_video())?;
+            track.requester.deadline(room.record)
+        });
+        let arrivals = self.transport_cc.as_ref().and_then(|(_, recorder)| recorder.next_deadline());
+        nacks.chain(keyframes).chain(arrivals).chain(self.next_report).min()
+    }
+
+    /// Packets lost on the way and microseconds of jitter of a track.
+    pub fn network(&self, track: usize) -> (u64, u32) {
+        let stream = self.streams.iter().find(|stream| stream.track == Some(track));
+        let received = stream.and_then(|stream| stream.received.as_ref());
+        received.map_or((0, 0), |received| (received.lost(), received.jitter_us()))
+    }
+
+    fn section_of(&self, header: &Header, packet: &[u8], media: &Negotiated) -> Option<usize> {
+        let ssrc = Some(header.ssrc);
+        let known = self.streams.iter().position(|stream| stream.ssrc == ssrc || stream.rtx_ssrc == ssrc);
+        known.or_else(|| {
+            let mid = media
+                .sections
+                .iter()
+                .find_map(|section| section.extensions.mid)
+                .and_then(|id| header.extension(packet, id));
+            media.section_of(header.ssrc, mid, header.payload_type)
+        })
+    }
+}

@@ -1,0 +1,202 @@
+//! The state of one shard: sessions, rooms and what they owe each other.
+//!
+//! `handle` takes one input, `flush` ends a turn with the fan-out, `poll` drains what is to be told, `next_deadline` says when to come
+//! back. Decisions live in the rooms and sessions; here is only who is asked when.
+
+mod command;
+mod fanout;
+mod ingest;
+mod peer;
+mod publisher;
+mod room_life;
+mod timers;
+mod viewer;
+
+use std::collections::{HashMap, VecDeque};
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+use rand::SeedableRng;
+use rand::rngs::StdRng;
+
+use crate::arena::SendArena;
+use crate::demux::Demux;
+use crate::id::{ChannelName, SessionId, ShardId};
+use crate::limit;
+use crate::message::{CloseReason, Event, Input, Now, Output};
+use crate::room::Room;
+use crate::session::feedback::Compound;
+use crate::session::{Certificate, Received};
+use crate::slab::{Key, Slab};
+use crate::stats::{Counters, DropReason};
+
+use fanout::Fanout;
+use peer::{Peer, PeerRole};
+use timers::{Timer, Timers};
+
+/// What a shard is made with.
+pub struct RouterConfig {
+    pub shard: ShardId,
+    /// Addresses of the media port as peers reach it, the preferred first.
+    pub announce: Vec<SocketAddr>,
+    /// All randomness derives from it. Unpredictable, except in stories.
+    pub seed: [u8; 32],
+}
+
+/// Whether [`Router::flush`] wrote everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use = "after More, send the arena, clear it and flush again"]
+pub enum Flushed {
+    Done,
+    /// The arena is full: send it, clear it, flush again, before the next input.
+    More,
+}
+
+/// See the head of this module.
+pub struct Router {
+    config: RouterConfig,
+    certificate: Certificate,
+    rng: StdRng,
+    sessions: Slab<Peer>,
+    by_id: HashMap<SessionId, Key>,
+    pending_sessions: usize,
+    demux: Demux,
+    rooms: Slab<Room>,
+    by_channel: HashMap<ChannelName, Key>,
+    timers: Timers,
+    fanout: Fanout,
+    outputs: VecDeque<Output>,
+    counters: Counters,
+    compound: Compound,
+}
+
+impl Router {
+    pub fn new(config: RouterConfig, certificate: Certificate) -> Self {
+        let rng = StdRng::from_seed(config.seed);
+        Self {
+            config,
+            certificate,
+            rng,
+            sessions: Slab::default(),
+            by_id: HashMap::new(),
+            pending_sessions: 0,
+            demux: Demux::default(),
+            rooms: Slab::default(),
+            by_channel: HashMap::new(),
+            timers: Timers::default(),
+            fanout: Fanout::default(),
+            outputs: VecDeque::new(),
+            counters: Counters::default(),
+            compound: Compound::new(),
+        }
+    }
+
+    /// Takes one input. Answers to it that are datagrams lie in the arena, all others come from [`Router::poll`].
+    pub fn handle(&mut self, now: Now, input: Input<'_>, arena: &mut SendArena) {
+        match input {
+            Input::Datagram { from, data } => self.datagram(now, from, data, arena),
+            Input::Command { request, command } => {
+                let reply = self.command(now, command, arena);
+                self.outputs.push_back(Output::Reply { request, reply });
+            }
+            Input::Tick => self.tick(now, arena),
+        }
+    }
+
+    /// What to tell, in order.
+    pub fn poll(&mut self) -> Option<Output> {
+        self.outputs.pop_front()
+    }
+
+    /// When to come back with [`Input::Tick`] at the latest.
+    pub fn next_deadline(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// Counters since the start.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    fn event(&mut self, event: Event) {
+        self.outputs.push_back(Output::Event(event));
+    }
+
+    fn datagram(&mut self, now: Now, from: SocketAddr, data: &mut [u8], arena: &mut SendArena) {
+        if data.len() > limit::DATAGRAM_BYTES {
+            return self.counters.drop(DropReason::Oversized);
+        }
+        let key = match self.demux.session_of(from, data) {
+            Ok(key) => key,
+            Err(reason) => return self.counters.drop(reason),
+        };
+        self.guarded(now, key, |router| router.session_datagram(now, key, from, data, arena));
+    }
+
+    fn session_datagram(&mut self, now: Now, key: Key, from: SocketAddr, data: &mut [u8], arena: &mut SendArena) {
+        let Some(peer) = self.sessions.get_mut(key) else { return };
+        match peer.session.receive(now, from, data, arena) {
+            Received::Rtp(packet) => {
+                self.counters.packets_in += 1;
+                self.counters.bytes_in += packet.len() as u64;
+                if let Err(reason) = self.publisher_rtp(now, key, packet) {
+                    self.counters.drop(reason);
+                }
+            }
+            Received::Rtcp(compound) => match peer.role {
+                _ if peer.closing => {}
+                PeerRole::Publisher(_) => self.publisher_rtcp(now, key, compound),
+                PeerRole::Viewer(_) => self.viewer_rtcp(now, key, compound, arena),
+            },
+            Received::Validated { address, forgotten } => self.demux.validated(key, address, forgotten),
+            Received::Connected { profile } => self.connected(now, key, profile),
+            Received::Closed(reason) => self.closed(now, key, reason),
+            Received::Handled => {}
+            Received::Dropped(reason) => self.counters.drop(reason),
+        }
+        self.schedule_session(key);
+    }
+
+    fn tick(&mut self, now: Now, arena: &mut SendArena) {
+        while let Some(timer) = self.timers.due(now.mono) {
+            match timer {
+                Timer::Session(key) => self.guarded(now, key, |router| router.session_tick(now, key, arena)),
+                Timer::Room(key) => self.room_tick(now, key, arena),
+            }
+        }
+    }
+
+    fn session_tick(&mut self, now: Now, key: Key, arena: &mut SendArena) {
+        let Some(peer) = self.sessions.get_mut(key) else { return };
+        peer.scheduled = None;
+        if let Some(reason) = peer.session.tick(now, arena) {
+            return self.closed(now, key, reason);
+        }
+        if !peer.closing && peer.session.is_connected() {
+            match peer.role {
+                PeerRole::Publisher(_) => self.publisher_feedback(now, key, arena),
+                PeerRole::Viewer(_) => self.viewer_reports(now, key, arena),
+            }
+        }
+        self.schedule_session(key);
+    }
+
+    /// Comes back to this session no later than it asks for.
+    fn schedule_session(&mut self, key: Key) {
+        let Some(peer) = self.sessions.get_mut(key) else { return };
+        let Some(due) = peer.next_deadline(&self.rooms) else { return };
+        if peer.scheduled.is_none_or(|scheduled| due < scheduled) {
+            peer.scheduled = Some(due);
+            self.timers.set(due, Timer::Session(key));
+        }
+    }
+
+    /// A panic in one session's work closes that session; the others go on.
+    fn guarded(&mut self, now: Now, key: Key, work: impl FnOnce(&mut Self)) {
+        if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
+            self.counters.drop(DropReason::Fault);
+            self.closed(now, key, CloseReason::Fault);
+        }
+    }
+}

@@ -1,0 +1,102 @@
+//! A streamer's packets in, feedback to the streamer out.
+
+use crate::arena::SendArena;
+use crate::forward::keyframe::Ask;
+use crate::message::Now;
+use crate::session::feedback::{Feedback, parse};
+use crate::slab::Key;
+use crate::stats::DropReason;
+
+use super::Router;
+use super::ingest::REPORT_INTERVAL;
+use super::peer::PeerRole;
+
+impl Router {
+    pub(super) fn publisher_rtp(&mut self, now: Now, key: Key, packet: &[u8]) -> Result<(), DropReason> {
+        let peer = self.sessions.get_mut(key).filter(|peer| !peer.closing).ok_or(DropReason::NotConnected)?;
+        let PeerRole::Publisher(ingest) = &mut peer.role else { return Err(DropReason::UnexpectedRtp) };
+        let room = self.rooms.get_mut(peer.room).ok_or(DropReason::NotConnected)?;
+        let taken = ingest.rtp(now, packet, peer.session.media(), room);
+        if taken.is_ok() {
+            self.fanout.mark(peer.room);
+        }
+        taken
+    }
+
+    pub(super) fn publisher_rtcp(&mut self, now: Now, key: Key, compound: &[u8]) {
+        let Some(peer) = self.sessions.get_mut(key) else { return };
+        let PeerRole::Publisher(ingest) = &mut peer.role else { return };
+        let Some(room) = self.rooms.get_mut(peer.room) else { return };
+        for feedback in parse(compound) {
+            match feedback {
+                Feedback::SenderReport(report) => {
+                    ingest.sender_report(now, &report, room);
+                }
+                Feedback::Malformed => self.counters.drop(DropReason::BadRtcp),
+                _ => {}
+            }
+        }
+    }
+
+    /// What is due: reports, requests for lost packets and keyframes, arrival times.
+    pub(super) fn publisher_feedback(&mut self, now: Now, key: Key, arena: &mut SendArena) {
+        let Some(peer) = self.sessions.get_mut(key) else { return };
+        let PeerRole::Publisher(ingest) = &mut peer.role else { return };
+        let Some(room) = self.rooms.get_mut(peer.room) else { return };
+        let (compound, counters, own) = (&mut self.compound, &mut self.counters, ingest.ssrc);
+        compound.clear();
+        let mut blocks = Vec::new();
+        if ingest.next_report.is_some_and(|due| due <= now.mono) {
+            ingest.next_report = Some(now.mono + REPORT_INTERVAL);
+            let received = ingest.streams.iter_mut().filter_map(|stream| stream.received.as_mut());
+            blocks.extend(received.filter_map(|received| received.block(now.mono)));
+        }
+        compound.receiver_report(own, &blocks);
+        let empty = if blocks.is_empty() { compound.as_bytes().len() } else { 0 };
+        let mut lost = Vec::new();
+        for stream in &mut ingest.streams {
+            let (Some(ssrc), Some(track)) = (stream.ssrc, stream.track.and_then(|at| room.tracks.get_mut(at))) else {
+                continue;
+            };
+            if let Some(nack) = &mut stream.nack {
+                lost.clear();
+                let given_up = nack.poll(now.mono, &mut lost);
+                counters.nacks_out += lost.len() as u64;
+                compound.nack(own, ssrc, &lost);
+                if given_up > 0 && track.is_video() {
+                    track.requester.want();
+                }
+            }
+            if !track.is_video() || !(stream.pli || stream.fir) {
+                continue;
+            }
+            if let Some(ask) = track.requester.poll(now.mono, room.record) {
+                counters.plis_out += 1;
+                if stream.fir && (ask == Ask::Fir || !stream.pli) {
+                    stream.fir_command = stream.fir_command.wrapping_add(1);
+                    compound.fir(own, ssrc, stream.fir_command);
+                } else {
+                    compound.pli(own, ssrc);
+                }
+            }
+        }
+        if compound.as_bytes().len() > empty
+            && let Err(reason) = peer.session.seal_rtcp(compound.as_bytes(), arena)
+        {
+            counters.drop(reason);
+        }
+        if let Some((_, recorder)) = &mut ingest.transport_cc {
+            let about = ingest.streams.iter().find_map(|stream| stream.ssrc).unwrap_or(0);
+            loop {
+                compound.clear();
+                compound.receiver_report(own, &[]);
+                if !recorder.poll(now.mono, own, about, compound) {
+                    break;
+                }
+                if let Err(reason) = peer.session.seal_rtcp(compound.as_bytes(), arena) {
+                    counters.drop(reason);
+                }
+            }
+        }
+    }
+}

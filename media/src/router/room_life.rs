@@ -1,0 +1,165 @@
+//! Connections come and go, broadcasts start, pause and end.
+
+use crate::arena::SendArena;
+use crate::message::{CloseReason, EndReason, Event, Now, SrtpProfile};
+use crate::slab::Key;
+
+use super::Router;
+use super::command::close_reason;
+use super::peer::{PeerRole, SENDER_REPORT_INTERVAL};
+use super::timers::Timer;
+
+impl Router {
+    pub(super) fn connected(&mut self, now: Now, key: Key, profile: SrtpProfile) {
+        let Some(peer) = self.sessions.get_mut(key) else { return };
+        if peer.connected || peer.closing {
+            return;
+        }
+        peer.connected = true;
+        self.pending_sessions -= 1;
+        let (session, channel, role, room) = (peer.id, peer.channel.clone(), peer.role(), peer.room);
+        let publishes = match &mut peer.role {
+            PeerRole::Publisher(_) => true,
+            PeerRole::Viewer(viewer) => {
+                viewer.next_report = Some(now.mono + SENDER_REPORT_INTERVAL / 10);
+                false
+            }
+        };
+        self.event(Event::SessionConnected { session, channel, role, srtp_profile: profile });
+        if publishes {
+            self.on_air(now, key, room);
+        } else {
+            if let Some(room) = self.rooms.get_mut(room) {
+                room.watching += 1;
+            }
+            self.want_keyframes(room);
+            self.fanout.mark(room);
+        }
+    }
+
+    /// The streamer's handshake is complete.
+    fn on_air(&mut self, now: Now, session: Key, room_key: Key) {
+        let Some(id) = self.sessions.get(session).map(|peer| peer.id) else { return };
+        let Some(room) = self.rooms.get_mut(room_key) else { return };
+        if let Some(publisher) = &mut room.publisher
+            && publisher.session == session
+        {
+            publisher.connected = true;
+        }
+        for track in &mut room.tracks {
+            track.begin_source();
+        }
+        room.held_since = None;
+        let (channel, broadcast, record, utc_us) = (room.channel.clone(), room.broadcast, room.record, now.utc_us);
+        let event = if room.started_utc_us.is_some() {
+            Event::BroadcastResumed { channel, broadcast, session: id, utc_us }
+        } else {
+            room.started_utc_us = Some(utc_us);
+            Event::BroadcastStarted { channel, broadcast, session: id, utc_us, record }
+        };
+        self.event(event);
+    }
+
+    /// Ends a session from our side.
+    pub(super) fn close(&mut self, now: Now, key: Key, reason: CloseReason, arena: &mut SendArena) {
+        if let Some(peer) = self.sessions.get_mut(key)
+            && !peer.closing
+        {
+            peer.session.close(now, arena);
+            self.leave(now, key, reason);
+        }
+        self.schedule_session(key);
+    }
+
+    /// The session ended by itself, or its last words are out: it is forgotten.
+    pub(super) fn closed(&mut self, now: Now, key: Key, reason: CloseReason) {
+        self.leave(now, key, reason);
+        let Some(peer) = self.sessions.remove(key) else { return };
+        self.demux.forget(key, peer.session.local_ufrag(), peer.session.addresses());
+        if self.by_id.get(&peer.id) == Some(&key) {
+            self.by_id.remove(&peer.id);
+        }
+    }
+
+    /// Takes a session out of its room, once, and says so.
+    fn leave(&mut self, now: Now, key: Key, reason: CloseReason) {
+        let Some(peer) = self.sessions.get_mut(key) else { return };
+        if std::mem::replace(&mut peer.closing, true) {
+            return;
+        }
+        if !peer.connected {
+            self.pending_sessions -= 1;
+        }
+        let (was_connected, room_key) = (peer.connected, peer.room);
+        let event = Event::SessionClosed { session: peer.id, channel: peer.channel.clone(), role: peer.role(), reason };
+        let publishes = matches!(peer.role, PeerRole::Publisher(_));
+        self.event(event);
+        let Some(room) = self.rooms.get_mut(room_key) else { return };
+        if !publishes {
+            room.viewers.retain(|viewer| *viewer != key);
+            room.watching -= u32::from(was_connected);
+            self.fanout.mark(room_key);
+        } else if room.publisher.is_some_and(|publisher| publisher.session == key) {
+            room.publisher = None;
+            self.off_air(now, room_key, was_connected);
+        }
+    }
+
+    /// The streamer is gone; a started broadcast is held.
+    fn off_air(&mut self, now: Now, room_key: Key, was_connected: bool) {
+        let Some(room) = self.rooms.get_mut(room_key) else { return };
+        if room.started_utc_us.is_none() {
+            // Nobody saw it: no event, no viewers.
+            let channel = room.channel.clone();
+            self.by_channel.remove(&channel);
+            self.rooms.remove(room_key);
+            return;
+        }
+        if was_connected {
+            room.held_since = Some(now.mono);
+            let event = Event::BroadcastInterrupted {
+                channel: room.channel.clone(),
+                broadcast: room.broadcast,
+                utc_us: now.utc_us,
+            };
+            self.event(event);
+        }
+        self.schedule_room(room_key);
+    }
+
+    /// Ends a broadcast at once.
+    pub(super) fn end(&mut self, now: Now, room_key: Key, reason: EndReason, arena: &mut SendArena) {
+        let Some(room) = self.rooms.remove(room_key) else { return };
+        self.by_channel.remove(&room.channel);
+        let sessions = room.publisher.map(|publisher| publisher.session).into_iter().chain(room.viewers);
+        for session in sessions {
+            self.close(now, session, close_reason(reason), arena);
+        }
+        if room.started_utc_us.is_some() {
+            self.event(Event::BroadcastEnded {
+                channel: room.channel,
+                broadcast: room.broadcast,
+                utc_us: now.utc_us,
+                reason,
+            });
+        }
+    }
+
+    pub(super) fn room_tick(&mut self, now: Now, key: Key, arena: &mut SendArena) {
+        let Some(room) = self.rooms.get_mut(key) else { return };
+        room.scheduled = None;
+        if room.hold_deadline().is_some_and(|deadline| deadline <= now.mono) {
+            return self.end(now, key, EndReason::Dropped, arena);
+        }
+        self.schedule_room(key);
+    }
+
+    pub(super) fn schedule_room(&mut self, key: Key) {
+        let Some(room) = self.rooms.get_mut(key) else { return };
+        let Some(due) = room.next_deadline() else { return };
+        if room.scheduled.is_none_or(|scheduled| due < scheduled) {
+            room.scheduled = Some(due);
+            self.timers.set(due, Timer::Room(key));
+        }
+    }
+}

@@ -1,0 +1,174 @@
+//! A viewer's feedback in; repairs and sender reports out. Media goes out in the fan-out.
+
+use std::net::SocketAddr;
+
+use rand::Rng;
+
+use crate::arena::SendArena;
+use crate::limit;
+use crate::message::Now;
+use crate::room::subscription::Subscription;
+use crate::rtp::packet::Outgoing;
+use crate::session::feedback::{Feedback, SenderInfo, ntp_of_utc, parse};
+use crate::session::negotiate::{CNAME, Negotiated};
+use crate::session::{OpenPacket, RTP_OVERHEAD, Session};
+use crate::slab::Key;
+use crate::stats::{Counters, DropReason};
+use crate::token::RtpToken;
+
+use super::Router;
+use super::peer::{PeerRole, SENDER_REPORT_INTERVAL, Viewer, is_video};
+
+/// A viewer gets the n-th track of a kind in the n-th section of that kind.
+pub fn subscribe(media: &Negotiated, rng: &mut impl Rng) -> Viewer {
+    let mut ordinals = [0, 0];
+    let mut subscriptions = Vec::with_capacity(media.sections.len());
+    for section in &media.sections {
+        let video = is_video(section);
+        let ordinal = &mut ordinals[usize::from(video)];
+        // A viewer's section always has our stream; one without would never be sent anything.
+        let (ssrc, rtx_ssrc) = section.stream.map_or((0, None), |stream| (stream.ssrc, stream.rtx_ssrc));
+        let mut subscription = Subscription::new(video, *ordinal, ssrc, rtx_ssrc, rng);
+        subscription.mid = section.extensions.mid.map(|id| (id, section.mid.as_bytes().into()));
+        *ordinal += 1;
+        subscriptions.push(subscription);
+    }
+    Viewer { subscriptions, next_report: None }
+}
+
+/// A packet to be written into the arena and sealed there.
+pub(super) struct Writing<'a> {
+    pub token: RtpToken,
+    pub payload_type: u8,
+    pub marker: bool,
+    pub timestamp: u32,
+    pub mid: Option<(u8, &'a [u8])>,
+    /// Goes before the payload: the original sequence number of a repair (RFC 4588 §4).
+    pub prefix: &'a [u8],
+    pub payload: &'a [u8],
+}
+
+/// Writes header and payload in place and seals them.
+pub(super) fn write(
+    session: &mut Session,
+    to: SocketAddr,
+    packet: Writing<'_>,
+    arena: &mut SendArena,
+) -> Result<usize, DropReason> {
+    let header = Outgoing {
+        payload_type: packet.payload_type,
+        marker: packet.marker,
+        sequence: packet.token.sequence(),
+        timestamp: packet.timestamp,
+        ssrc: packet.token.ssrc(),
+        mid: packet.mid,
+    };
+    let body = header.written_len() + packet.prefix.len();
+    let len = body + packet.payload.len();
+    if len + RTP_OVERHEAD > limit::DATAGRAM_BYTES {
+        return Err(DropReason::TooLarge);
+    }
+    let slot = arena.open(to, len + RTP_OVERHEAD).ok_or(DropReason::ArenaFull)?;
+    let header_len = header.write(slot).ok_or(DropReason::SealFailed)?;
+    slot[header_len..body].copy_from_slice(packet.prefix);
+    slot[body..len].copy_from_slice(packet.payload);
+    let sealed = session.seal_rtp(packet.token, OpenPacket { slot, header_len, len })?;
+    arena.commit(sealed);
+    Ok(sealed)
+}
+
+impl Router {
+    pub(super) fn viewer_rtcp(&mut self, now: Now, key: Key, compound: &[u8], arena: &mut SendArena) {
+        let Some(peer) = self.sessions.get_mut(key) else { return };
+        let PeerRole::Viewer(viewer) = &mut peer.role else { return };
+        let Some(room) = self.rooms.get_mut(peer.room) else { return };
+        let counters = &mut self.counters;
+        let mut wanted = false;
+        let mut want = |ssrc: u32, viewer: &Viewer, counters: &mut Counters| {
+            counters.plis_in += 1;
+            let subscription = viewer.subscriptions.iter().find(|subscription| subscription.ssrc() == ssrc);
+            let track = subscription.and_then(|subscription| subscription.track);
+            if let Some(track) = track.and_then(|at| room.tracks.get_mut(at)).filter(|track| track.is_video()) {
+                track.requester.want();
+                wanted = true;
+            }
+        };
+        let mut nacks = Vec::new();
+        for feedback in parse(compound) {
+            match feedback {
+                Feedback::Nack { ssrc, lost } => nacks.push((ssrc, lost)),
+                Feedback::Pli { ssrc } => want(ssrc, viewer, counters),
+                Feedback::Fir(entries) => entries.for_each(|(ssrc, _)| want(ssrc, viewer, counters)),
+                Feedback::Malformed => counters.drop(DropReason::BadRtcp),
+                _ => {}
+            }
+        }
+        let to = peer.session.address();
+        for (ssrc, lost) in nacks {
+            let mut subscription = viewer.subscriptions.iter_mut().find(|subscription| subscription.ssrc() == ssrc);
+            for sequence in lost {
+                counters.nacks_in += 1;
+                let Some((subscription, to)) = subscription.as_deref_mut().zip(to) else {
+                    counters.drop(DropReason::RepairNotFound);
+                    continue;
+                };
+                let Some(track) = subscription.track.and_then(|at| room.tracks.get(at)) else { continue };
+                let mid = subscription.mid.clone();
+                let written = subscription.repair(now.mono, sequence, track).and_then(|(repair, packet)| {
+                    let writing = Writing {
+                        token: repair.token,
+                        payload_type: repair.payload_type,
+                        marker: packet.meta.marker,
+                        timestamp: (packet.meta.timestamp as u32).wrapping_add(repair.timestamp_offset),
+                        mid: mid.as_ref().map(|(id, mid)| (*id, &mid[..])),
+                        prefix: &repair.original.to_be_bytes(),
+                        payload: packet.payload,
+                    };
+                    write(&mut peer.session, to, writing, arena)
+                });
+                match written {
+                    Ok(len) => {
+                        counters.retransmitted += 1;
+                        counters.packets_out += 1;
+                        counters.bytes_out += len as u64;
+                    }
+                    Err(reason) => counters.drop(reason),
+                }
+            }
+        }
+        if wanted && let Some(publisher) = room.publisher {
+            self.schedule_session(publisher.session);
+        }
+    }
+
+    /// Sender reports of all streams of a viewer.
+    pub(super) fn viewer_reports(&mut self, now: Now, key: Key, arena: &mut SendArena) {
+        let Some(peer) = self.sessions.get_mut(key) else { return };
+        let PeerRole::Viewer(viewer) = &mut peer.role else { return };
+        if viewer.next_report.is_none_or(|due| due > now.mono) {
+            return;
+        }
+        viewer.next_report = Some(now.mono + SENDER_REPORT_INTERVAL);
+        let Some(room) = self.rooms.get(peer.room) else { return };
+        let compound = &mut self.compound;
+        compound.clear();
+        for subscription in &viewer.subscriptions {
+            let Some(track) = subscription.track.and_then(|at| room.tracks.get(at)) else { continue };
+            let sent = track.clock.trusted(now.utc_us).and_then(|anchor| subscription.sent(anchor, now.utc_us, track));
+            let Some(sent) = sent else { continue };
+            compound.sender_report(&SenderInfo {
+                ssrc: subscription.ssrc(),
+                ntp: ntp_of_utc(now.utc_us),
+                rtp: sent.rtp,
+                packets: sent.packets,
+                octets: sent.octets,
+            });
+            compound.source_description(subscription.ssrc(), CNAME);
+        }
+        if !compound.is_empty()
+            && let Err(reason) = peer.session.seal_rtcp(compound.as_bytes(), arena)
+        {
+            self.counters.drop(reason);
+        }
+    }
+}
