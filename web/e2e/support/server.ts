@@ -1,0 +1,108 @@
+// The real server, on free ports and a data folder of its own.
+import { type ChildProcess, spawn } from "node:child_process";
+import { createSocket } from "node:dgram";
+import { once } from "node:events";
+import { mkdtempSync, rmSync } from "node:fs";
+import { createServer } from "node:net";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+
+export const KEY = "e2e-key-that-nobody-else-has";
+
+export class Oxbow {
+  readonly url: string;
+  readonly dataDir = mkdtempSync(join(tmpdir(), "oxbow-e2e-"));
+  #env: Record<string, string>;
+  #process: ChildProcess | null = null;
+  #log: string[] = [];
+
+  private constructor(port: number, peerPort: number, env: Record<string, string>) {
+    this.url = `http://127.0.0.1:${port}`;
+    this.#env = {
+      PORT: String(port),
+      PEER_PORT: String(peerPort),
+      PEER_HOST: "127.0.0.1",
+      DATA_DIR: this.dataDir,
+      STREAM_KEY: KEY,
+      CLIP_LENGTH: "5",
+      ENVIRONMENT: "dev",
+      ...env,
+    };
+  }
+
+  static async start(env: Record<string, string> = {}): Promise<Oxbow> {
+    const oxbow = new Oxbow(await freeTcpPort(), await freeUdpPort(), env);
+    await oxbow.up();
+    return oxbow;
+  }
+
+  /** What the process has written so far. */
+  get log(): string {
+    return this.#log.join("");
+  }
+
+  async up(): Promise<void> {
+    const binary = process.env.OXBOW_BIN;
+    if (!binary) throw new Error("OXBOW_BIN must be the path of the oxbow binary");
+    const child = spawn(binary, ["serve"], {
+      cwd: fileURLToPath(new URL("../../..", import.meta.url)),
+      env: { PATH: process.env.PATH ?? "", HOME: process.env.HOME ?? "", ...this.#env },
+      stdio: ["ignore", "pipe", "pipe"],
+    });
+    this.#process = child;
+    child.stdout?.on("data", (chunk) => this.#log.push(String(chunk)));
+    child.stderr?.on("data", (chunk) => this.#log.push(String(chunk)));
+    const deadline = Date.now() + 20_000;
+    while (Date.now() < deadline) {
+      if (child.exitCode !== null) throw new Error(`oxbow ended with ${child.exitCode}:\n${this.log}`);
+      const answer = await fetch(`${this.url}/healthz`).catch(() => null);
+      if (answer?.ok) return;
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+    throw new Error(`oxbow did not come up:\n${this.log}`);
+  }
+
+  /** SIGTERM, and its end awaited. */
+  async down(signal: "SIGTERM" | "SIGKILL" = "SIGTERM"): Promise<void> {
+    const child = this.#process;
+    this.#process = null;
+    if (!child || child.exitCode !== null) return;
+    const ended = once(child, "exit");
+    child.kill(signal);
+    await ended;
+  }
+
+  async remove(): Promise<void> {
+    await this.down();
+    rmSync(this.dataDir, { recursive: true, force: true });
+  }
+
+  /** A REST answer, with the key. */
+  async api<T>(path: string, init: RequestInit = {}): Promise<T> {
+    const response = await fetch(`${this.url}${path}`, {
+      ...init,
+      headers: { authorization: `Bearer ${KEY}`, ...(init.headers as Record<string, string>) },
+    });
+    if (!response.ok) throw new Error(`${path}: ${response.status} ${await response.text()}`);
+    return (await response.json()) as T;
+  }
+}
+
+async function freeTcpPort(): Promise<number> {
+  const server = createServer().listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  server.close();
+  await once(server, "close");
+  return port;
+}
+
+async function freeUdpPort(): Promise<number> {
+  const socket = createSocket("udp4").bind(0, "127.0.0.1");
+  await once(socket, "listening");
+  const { port } = socket.address();
+  socket.close();
+  await once(socket, "close");
+  return port;
+}

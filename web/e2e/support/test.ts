@@ -1,0 +1,75 @@
+// Fixtures and the few moves that every story makes.
+import { AxeBuilder } from "@axe-core/playwright";
+import { test as base, expect, type Page } from "@playwright/test";
+import { KEY, Oxbow } from "./server";
+
+export { expect, KEY, Oxbow };
+
+type Fixtures = { theme: "light" | "dark" };
+type WorkerFixtures = { oxbow: Oxbow };
+
+export const test = base.extend<Fixtures, WorkerFixtures>({
+  theme: ["light", { option: true }],
+  oxbow: [
+    // biome-ignore lint/correctness/noEmptyPattern: Playwright reads the names of the fixtures from here
+    async ({}, use) => {
+      const oxbow = await Oxbow.start();
+      await use(oxbow);
+      await oxbow.remove();
+    },
+    { scope: "worker" },
+  ],
+  baseURL: async ({ oxbow }, use) => use(oxbow.url),
+  page: async ({ page }, use, info) => {
+    // What the page complains about belongs to the test's result.
+    const complaints: string[] = [];
+    page.on("pageerror", (error) => complaints.push(error.message));
+    await use(page);
+    if (complaints.length > 0) await info.attach("page errors", { body: complaints.join("\n") });
+    expect(complaints).toEqual([]);
+  },
+});
+
+/** Opens the studio as the link that the server prints does. */
+export async function openStudio(page: Page, channel = "main"): Promise<void> {
+  await page.goto(`/studio#key=${KEY}`);
+  await expect(page.getByRole("button", { name: "Go live" })).toBeEnabled();
+  const field = page.getByLabel("Channel", { exact: true });
+  if ((await field.inputValue()) !== channel) await field.fill(channel);
+}
+
+/** From the studio link to on air. */
+export async function goLive(page: Page, channel = "main", options: { vp8?: boolean } = {}): Promise<void> {
+  await openStudio(page, channel);
+  const vp8 = page.getByRole("switch", { name: /Reach all browsers/ });
+  if ((await vp8.getAttribute("aria-checked")) !== String(options.vp8 ?? false)) await vp8.click();
+  await page.getByRole("button", { name: "Go live" }).click();
+  await expect(page.getByRole("button", { name: /^End/ })).toBeVisible({ timeout: 15_000 });
+}
+
+export async function endBroadcast(page: Page): Promise<void> {
+  await page.getByRole("button", { name: /^End/ }).click();
+  await page.getByRole("dialog").getByRole("button", { name: "End broadcast" }).click();
+  await expect(page.getByText("The broadcast is over", { exact: true })).toBeVisible();
+}
+
+/** WCAG 2.2 A and AA, on the page as it is now. */
+export async function expectAccessible(page: Page): Promise<void> {
+  const { violations } = await new AxeBuilder({ page })
+    .withTags(["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"])
+    .analyze();
+  const said = violations.map(
+    (v) => `${v.id}: ${v.nodes.map((n) => `${n.target.join(" ")} ${n.failureSummary}`).join(" | ")}`,
+  );
+  expect(said).toEqual([]);
+}
+
+/** Nothing is wider than the window. */
+export async function expectNoSidewaysScroll(page: Page): Promise<void> {
+  const over = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
+  expect(over).toBeLessThanOrEqual(0);
+}
+
+export async function setTheme(page: Page, theme: "light" | "dark"): Promise<void> {
+  await page.addInitScript((value) => localStorage.setItem("oxbow.theme", value), theme);
+}

@@ -1,0 +1,37 @@
+import { defineConfig } from "@playwright/test";
+import { CAPTURE } from "./e2e/support/capture";
+
+// The real server binary (OXBOW_BIN) and Debian's Chromium, with numbered pictures for a camera and a tone for a microphone.
+export default defineConfig({
+  testDir: "e2e",
+  globalSetup: "./e2e/support/capture-setup.ts",
+  outputDir: "test-results",
+  reporter: process.env.CI ? [["list"]] : [["list"], ["html", { open: "never" }]],
+  // One server, one browser: every test shares two cores with an encoder.
+  workers: 1,
+  fullyParallel: false,
+  retries: 0,
+  forbidOnly: Boolean(process.env.CI),
+  timeout: 90_000,
+  expect: { timeout: 10_000 },
+  use: {
+    viewport: { width: 1440, height: 900 },
+    locale: "en-GB",
+    trace: "retain-on-failure",
+    screenshot: "only-on-failure",
+    permissions: ["camera", "microphone"],
+    launchOptions: {
+      executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+      args: [
+        "--no-sandbox",
+        "--use-fake-ui-for-media-stream",
+        "--use-fake-device-for-media-stream",
+        `--use-file-for-fake-video-capture=${CAPTURE.video}`,
+        `--use-file-for-fake-audio-capture=${CAPTURE.audio}`,
+        "--disable-background-timer-throttling",
+        "--disable-renderer-backgrounding",
+        "--disable-backgrounding-occluded-windows",
+      ],
+    },
+  },
+});

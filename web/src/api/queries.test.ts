@@ -1,0 +1,67 @@
+import { QueryClient } from "@tanstack/react-query";
+import { expect, it } from "vitest";
+import type { Clip, Page } from "./generated/protocol";
+import { belongs, hideClip, place, placeClip, unhideClip } from "./queries";
+
+const clip = (id: string, part: Partial<Clip> = {}): Clip => ({
+  id,
+  broadcast: "b1",
+  channel: "main",
+  part: 0,
+  title: "First light",
+  cause: "length",
+  startedAt: 1_000,
+  durationMs: 5_000,
+  mime: "video/mp4",
+  video: "h264",
+  audio: "opus",
+  width: 1280,
+  height: 720,
+  size: 1,
+  sha256: "",
+  state: "queued",
+  error: null,
+  lostMs: 0,
+  createdAt: 6_000,
+  revision: 1,
+  media: "",
+  poster: null,
+  watch: `/c/${id}`,
+  ...part,
+});
+
+const pages = (...items: Clip[]) => ({ pages: [{ items, next: null }] as Page<Clip>[], pageParams: [""] });
+
+it("an announced clip belongs to the lists whose filter it meets", () => {
+  expect(belongs(clip("a"), {})).toBe(true);
+  expect(belongs(clip("a"), { broadcast: "b2" })).toBe(false);
+  expect(belongs(clip("a"), { channel: "main", text: "LIGHT" })).toBe(true);
+  expect(belongs(clip("a"), { text: "dark" })).toBe(false);
+});
+
+it("a new clip comes first, a known one keeps its place", () => {
+  const before = pages(clip("b", { startedAt: 2_000 }), clip("a"));
+  const added = place(before, clip("c", { startedAt: 3_000 }));
+  expect(added.pages[0]?.items.map((item) => item.id)).toEqual(["c", "b", "a"]);
+  const changed = place(added, clip("a", { state: "stored" }));
+  expect(changed.pages[0]?.items.map((item) => [item.id, item.state])).toEqual([
+    ["c", "queued"],
+    ["b", "queued"],
+    ["a", "stored"],
+  ]);
+});
+
+it("a clip whose deletion can still be undone is not brought back by an announcement", () => {
+  const queries = new QueryClient();
+  queries.setQueryData(["clips", {}], pages(clip("a")));
+  hideClip("a");
+  placeClip(queries, clip("a", { state: "stored" }));
+  expect(queries.getQueryData<ReturnType<typeof pages>>(["clips", {}])?.pages[0]?.items[0]?.state).toBe(
+    "queued",
+  );
+  unhideClip("a");
+  placeClip(queries, clip("a", { state: "stored" }));
+  expect(queries.getQueryData<ReturnType<typeof pages>>(["clips", {}])?.pages[0]?.items[0]?.state).toBe(
+    "stored",
+  );
+});

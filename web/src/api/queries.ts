@@ -1,0 +1,228 @@
+// What the pages ask the server for, and how long an answer is good. Components use these hooks, never the client.
+import {
+  type InfiniteData,
+  QueryClient,
+  useInfiniteQuery,
+  useMutation,
+  useQuery,
+  useQueryClient,
+} from "@tanstack/react-query";
+import { useEffect, useRef, useSyncExternalStore } from "react";
+import { api, type ClipFilter } from "./client";
+import { type Connection, connection } from "./connection";
+import type { Clip, Page } from "./generated/protocol";
+import type { Failure, Result } from "./http";
+
+/** A failed request as TanStack Query wants it: thrown. */
+export class RequestError extends Error {
+  readonly failure: Failure;
+  constructor(failure: Failure) {
+    super(failure.detail);
+    this.failure = failure;
+  }
+}
+
+async function need<T>(result: Promise<Result<T>>): Promise<T> {
+  const settled = await result;
+  if (!settled.ok) throw new RequestError(settled.error);
+  return settled.value;
+}
+
+export function createQueryClient(): QueryClient {
+  return new QueryClient({
+    defaultOptions: {
+      queries: {
+        // A refusal stays a refusal; only silence and "away" are worth asking again.
+        retry: (count, error) =>
+          error instanceof RequestError && ["network", "away"].includes(error.failure.code) && count < 2,
+        staleTime: 5_000,
+      },
+    },
+  });
+}
+
+export function useSession() {
+  return useQuery({ queryKey: ["session"], queryFn: () => need(api.session()), staleTime: 60_000 });
+}
+
+export function useSignIn() {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: (key: string) => need(api.signIn(key)),
+    onSuccess: () => queries.setQueryData(["session"], { streamer: true }),
+  });
+}
+
+export function useSignOut() {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: () => need(api.signOut()),
+    onSuccess: () => queries.setQueryData(["session"], { streamer: false }),
+  });
+}
+
+export function useServerInfo() {
+  return useQuery({ queryKey: ["server"], queryFn: () => need(api.server()), refetchInterval: 15_000 });
+}
+
+/** Which parts are away and since when; asked only while something is away. 503 carries the same body. */
+export function useReadiness(enabled: boolean) {
+  return useQuery({
+    queryKey: ["readiness"],
+    enabled,
+    refetchInterval: 15_000,
+    queryFn: () => need(api.readiness()),
+  });
+}
+
+export function useLives() {
+  return useQuery({ queryKey: ["lives"], queryFn: () => need(api.channels()), refetchInterval: 5_000 });
+}
+
+export function useChannel(channel: string) {
+  return useQuery({
+    queryKey: ["channel", channel],
+    queryFn: () => need(api.channel(channel)),
+    staleTime: 0,
+  });
+}
+
+export function useChannelStats(channel: string, enabled: boolean) {
+  return useQuery({
+    queryKey: ["stats", channel],
+    queryFn: () => need(api.stats(channel)),
+    enabled,
+    refetchInterval: 1_000,
+    refetchIntervalInBackground: true,
+    staleTime: 0,
+    retry: false,
+    gcTime: 0,
+  });
+}
+
+export function useBroadcasts() {
+  return useQuery({ queryKey: ["broadcasts"], queryFn: () => need(api.broadcasts(100)), staleTime: 10_000 });
+}
+
+/** Clips, newest first. Asked again by itself while one of them is still on its way to the store. */
+export function useClips(filter: Omit<ClipFilter, "cursor">, enabled = true) {
+  return useInfiniteQuery({
+    queryKey: ["clips", filter],
+    enabled,
+    initialPageParam: "",
+    queryFn: ({ pageParam }) => need(api.clips({ limit: 60, ...filter, cursor: pageParam })),
+    getNextPageParam: (page) => page.next ?? undefined,
+    refetchInterval: (query) =>
+      query.state.data?.pages.some((page) => page.items.some(isMoving)) ? 5_000 : 30_000,
+    placeholderData: (previous) => previous,
+  });
+}
+
+export function useClip(id: string | undefined) {
+  return useQuery({
+    queryKey: ["clip", id],
+    enabled: id !== undefined,
+    queryFn: () => need(api.clip(id ?? "")),
+  });
+}
+
+/** Not yet at rest: its state is going to change. */
+export function isMoving(clip: Clip): boolean {
+  return clip.state !== "stored" && clip.state !== "failed";
+}
+
+type ClipPages = InfiniteData<Page<Clip>>;
+
+/** Puts a clip that the server announced into every list it belongs to. */
+export function placeClip(queries: QueryClient, clip: Clip): void {
+  if (hidden.has(clip.id)) return;
+  queries.setQueryData(["clip", clip.id], clip);
+  for (const [key, data] of queries.getQueriesData<ClipPages>({ queryKey: ["clips"] })) {
+    const filter = (key[1] ?? {}) as ClipFilter;
+    if (data === undefined || !belongs(clip, filter)) continue;
+    queries.setQueryData<ClipPages>(key, place(data, clip));
+  }
+}
+
+// Clips whose deletion can still be undone: hidden at once, whatever a refetch or an announcement brings.
+let hidden: ReadonlySet<string> = new Set();
+const hiddenListeners = new Set<() => void>();
+
+function setHidden(next: Set<string>): void {
+  hidden = next;
+  for (const listener of hiddenListeners) listener();
+}
+
+export function hideClip(id: string): void {
+  setHidden(new Set([...hidden, id]));
+}
+
+export function unhideClip(id: string): void {
+  setHidden(new Set([...hidden].filter((other) => other !== id)));
+}
+
+export function useHiddenClips(): ReadonlySet<string> {
+  return useSyncExternalStore(
+    (listener) => {
+      hiddenListeners.add(listener);
+      return () => hiddenListeners.delete(listener);
+    },
+    () => hidden,
+  );
+}
+
+/** Deletes for good; the clip stays hidden when it worked and is shown again when it did not. */
+export async function deleteClip(queries: QueryClient, id: string): Promise<Result<void>> {
+  const result = await api.deleteClip(id);
+  if (!result.ok && result.error.code !== "not_found") unhideClip(id);
+  void queries.invalidateQueries({ queryKey: ["clips"] });
+  return result;
+}
+
+export function belongs(clip: Clip, filter: ClipFilter): boolean {
+  return (
+    (filter.channel === undefined || filter.channel === clip.channel) &&
+    (filter.broadcast === undefined || filter.broadcast === clip.broadcast) &&
+    (filter.text === undefined || clip.title.toLowerCase().includes(filter.text.toLowerCase()))
+  );
+}
+
+export function place(data: ClipPages, clip: Clip): ClipPages {
+  let known = false;
+  const pages = data.pages.map((page) => ({
+    ...page,
+    items: page.items.map((item) => {
+      if (item.id !== clip.id) return item;
+      known = true;
+      return clip;
+    }),
+  }));
+  const first = pages[0];
+  if (!known && first !== undefined) {
+    const items = [clip, ...first.items].sort((a, b) => b.startedAt - a.startedAt);
+    pages[0] = { ...first, items };
+  }
+  return { ...data, pages };
+}
+
+export function useRenameClip() {
+  const queries = useQueryClient();
+  return useMutation({
+    mutationFn: (change: { id: string; title: string; revision: number }) =>
+      need(api.renameClip(change.id, change.title, change.revision)),
+    onSuccess: (clip) => placeClip(queries, clip),
+    onError: () => queries.invalidateQueries({ queryKey: ["clips"] }),
+  });
+}
+
+/** Follows whether the server can be reached; asks everything again when it is back. */
+export function useConnection(): Connection {
+  const queries = useQueryClient();
+  const now = useSyncExternalStore(connection.subscribe, connection.snapshot);
+  const wasAway = useRef(false);
+  useEffect(() => {
+    if (now.online && wasAway.current) void queries.invalidateQueries();
+    wasAway.current = !now.online;
+  }, [now.online, queries]);
+  return now;
+}

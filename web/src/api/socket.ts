@@ -1,0 +1,106 @@
+// The socket of one channel. Requests are answered by unions, never by throws; what a drop means is the caller's to decide.
+import { io, type Socket } from "socket.io-client";
+import type {
+  Ack,
+  ClientToServerEvents,
+  Done,
+  Requested,
+  ServerToClientEvents,
+  StreamAnswered,
+  VideoCodec,
+  WatchAnswered,
+} from "./generated/protocol";
+
+/** A server's refusal, or no answer in time. */
+export type SocketError = { code: string; detail: string };
+export type Answer<T> = ({ ok: true } & T) | { ok: false; error: SocketError };
+type Events = ServerToClientEvents;
+export type Off = () => void;
+
+type Untyped = { on(event: string, listener: unknown): void; off(event: string, listener: unknown): void };
+
+const ANSWER_MS = 10_000;
+const NO_ANSWER: SocketError = { code: "network", detail: "The server did not answer." };
+
+export class ChannelSocket {
+  readonly channel: string;
+  #socket: Socket<ServerToClientEvents, ClientToServerEvents>;
+
+  constructor(options: { channel: string; streamer: boolean }) {
+    this.channel = options.channel;
+    this.#socket = io({
+      path: "/socket.io/",
+      auth: { channel: options.channel, ...(options.streamer ? { role: "streamer" } : {}) },
+      // A websocket needs one round trip less; where a proxy forbids it, polling follows.
+      transports: ["websocket", "polling"],
+      tryAllTransports: true,
+      withCredentials: true,
+      forceNew: true,
+      reconnectionDelay: 500,
+      reconnectionDelayMax: 4_000,
+    });
+  }
+
+  get connected(): boolean {
+    return this.#socket.connected;
+  }
+
+  /** Calls back now if connected, and at each later connect. */
+  onConnect(listener: () => void): Off {
+    this.#socket.on("connect", listener);
+    if (this.#socket.connected) listener();
+    return () => this.#socket.off("connect", listener);
+  }
+
+  onDisconnect(listener: () => void): Off {
+    this.#socket.on("disconnect", listener);
+    return () => this.#socket.off("disconnect", listener);
+  }
+
+  /** The server said no to the handshake; it is not tried again by itself. */
+  onRefused(listener: (error: SocketError) => void): Off {
+    const heard = (error: Error & { data?: { code?: string } }) => {
+      if (error.data?.code) listener({ code: error.data.code, detail: error.message });
+    };
+    this.#socket.on("connect_error", heard);
+    return () => this.#socket.off("connect_error", heard);
+  }
+
+  on<E extends keyof Events>(event: E, listener: Events[E]): Off {
+    // socket.io's own types cannot follow a generic event name.
+    const socket = this.#socket as unknown as Untyped;
+    socket.on(event, listener);
+    return () => socket.off(event, listener);
+  }
+
+  watch(offer?: string): Promise<Answer<WatchAnswered>> {
+    return this.#ask("watch", { channel: this.channel, ...(offer === undefined ? {} : { offer }) });
+  }
+
+  startStream(offer: string, codec: VideoCodec): Promise<Answer<StreamAnswered>> {
+    return this.#ask("start-stream", { offer, codec });
+  }
+
+  stopStream(): Promise<Answer<Done>> {
+    return this.#ask("stop-stream", {});
+  }
+
+  clip(): Promise<Answer<Requested>> {
+    return this.#ask("clip", {});
+  }
+
+  close(): void {
+    this.#socket.disconnect();
+  }
+
+  async #ask<T>(event: keyof ClientToServerEvents, payload: object): Promise<Answer<T>> {
+    if (!this.#socket.connected) return { ok: false, error: NO_ANSWER };
+    try {
+      return (await (this.#socket as unknown as Socket)
+        .timeout(ANSWER_MS)
+        .emitWithAck(event, payload)) as Ack<T>;
+    } catch {
+      return { ok: false, error: NO_ANSWER };
+    }
+  }
+}

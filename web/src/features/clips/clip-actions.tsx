@@ -1,0 +1,77 @@
+import { useQueryClient } from "@tanstack/react-query";
+import { Download, Ellipsis, Pencil, Trash2 } from "lucide-react";
+import { useState } from "react";
+import type { Clip } from "@/api/generated/protocol";
+import { deleteClip, hideClip, unhideClip } from "@/api/queries";
+import { m } from "@/messages";
+import { IconButton } from "@/ui/button";
+import { Menu, MenuItem } from "@/ui/menu";
+import { toast } from "@/ui/toast";
+import { RenameDialog } from "./rename-dialog";
+
+const ICON = { className: "size-[18px]", strokeWidth: 1.75, "aria-hidden": true } as const;
+
+/** Download for everybody; rename and delete for the streamer. */
+export function ClipActions({
+  clip,
+  mayWrite,
+  onDeleted,
+}: {
+  clip: Clip;
+  mayWrite: boolean;
+  onDeleted?: () => void;
+}) {
+  const [renaming, setRenaming] = useState(false);
+  const remove = useDelete();
+  return (
+    <>
+      <Menu
+        trigger={
+          <IconButton small label={m.clip.actions(clip.title)}>
+            <Ellipsis {...ICON} />
+          </IconButton>
+        }
+      >
+        {mayWrite && (
+          <MenuItem icon={<Pencil {...ICON} />} onSelect={() => setRenaming(true)}>
+            {m.clip.rename}
+          </MenuItem>
+        )}
+        <MenuItem icon={<Download {...ICON} />} href={`${clip.media}?download=1`} download>
+          {m.clip.download}
+        </MenuItem>
+        {mayWrite && (
+          <MenuItem
+            danger
+            icon={<Trash2 {...ICON} />}
+            onSelect={() => {
+              remove(clip);
+              onDeleted?.();
+            }}
+          >
+            {m.clip.delete}
+          </MenuItem>
+        )}
+      </Menu>
+      {renaming && <RenameDialog clip={clip} onClose={() => setRenaming(false)} />}
+    </>
+  );
+}
+
+/** Hides the clip at once and deletes it when the offer to undo has passed. */
+export function useDelete(): (clip: Clip) => void {
+  const queries = useQueryClient();
+  return (clip) => {
+    hideClip(clip.id);
+    toast({
+      text: m.clip.deleted(clip.title),
+      action: { label: m.app.undo, run: () => unhideClip(clip.id) },
+      onExpire: () =>
+        void deleteClip(queries, clip.id).then((result) => {
+          if (!result.ok && result.error.code !== "not_found") {
+            toast({ text: m.clip.deleteFailed(clip.title), tone: "error" });
+          }
+        }),
+    });
+  };
+}

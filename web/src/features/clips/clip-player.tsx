@@ -1,0 +1,217 @@
+// One clip in a sheet over the library: the file in a plain <video>, controls in a deck under the picture.
+import "@/ui/media-elements";
+import { AudioLines, Download, Link2 } from "lucide-react";
+import { useEffect, useRef, useState } from "react";
+import type { Clip } from "@/api/generated/protocol";
+import { RequestError, useClip } from "@/api/queries";
+import { m } from "@/messages";
+import { Button } from "@/ui/button";
+import { Dialog } from "@/ui/dialog";
+import { clock, codecName, length, moment, size } from "@/ui/format";
+import { useKeys } from "@/ui/hooks";
+import { Pill } from "@/ui/pill";
+import { Block, Failed } from "@/ui/state";
+import { toast } from "@/ui/toast";
+import { ClipActions } from "./clip-actions";
+import { hasPicture, how, lost, stateOf } from "./words";
+
+const CONTROLLER = "oxbow-clip";
+
+export function ClipPlayer({
+  id,
+  mayWrite,
+  onClose,
+}: {
+  id: string;
+  mayWrite: boolean;
+  onClose: () => void;
+}) {
+  const query = useClip(id);
+  const clip = query.data;
+  const gone = query.error instanceof RequestError && query.error.failure.status === 404;
+  return (
+    <Dialog
+      open
+      wide
+      onClose={onClose}
+      title={clip?.title ?? (gone ? m.library.gone : m.library.loading)}
+      description={
+        clip
+          ? `@${clip.channel} · ${moment(clip.startedAt)} · ${how(clip)}`
+          : gone
+            ? m.library.goneText
+            : m.library.about
+      }
+    >
+      {clip && <Playing key={clip.id} clip={clip} mayWrite={mayWrite} onClose={onClose} />}
+      {!clip && query.isPending && <Block className="aspect-video w-full" />}
+      {query.isError && !gone && !clip && (
+        <div className="p-4">
+          <Failed text={m.library.loadFailed} onAgain={() => void query.refetch()} />
+        </div>
+      )}
+    </Dialog>
+  );
+}
+
+function Playing({ clip, mayWrite, onClose }: { clip: Clip; mayWrite: boolean; onClose: () => void }) {
+  const video = useRef<HTMLVideoElement>(null);
+  const frame = useRef<HTMLDivElement>(null);
+  const [failed, setFailed] = useState(false);
+  const seek = (seconds: number) => {
+    const element = video.current;
+    if (!element) return;
+    const end = Number.isFinite(element.duration) ? element.duration : clip.durationMs / 1_000;
+    element.currentTime = Math.min(Math.max(0, element.currentTime + seconds), end);
+  };
+  const toggle = () => {
+    if (video.current?.paused) void video.current.play().catch(() => {});
+    else video.current?.pause();
+  };
+  useKeys({
+    " ": toggle,
+    k: toggle,
+    j: () => seek(-10),
+    l: () => seek(10),
+    arrowleft: (event) => seek(event.shiftKey ? -60 : -5),
+    arrowright: (event) => seek(event.shiftKey ? 60 : 5),
+    home: () => seek(Number.NEGATIVE_INFINITY),
+    end: () => seek(Number.POSITIVE_INFINITY),
+    m: () => {
+      if (video.current) video.current.muted = !video.current.muted;
+    },
+    f: () => {
+      if (document.fullscreenElement) void document.exitFullscreen();
+      else void frame.current?.requestFullscreen?.();
+    },
+    p: () => void video.current?.requestPictureInPicture?.().catch(() => {}),
+  });
+  // It was opened to be watched: the press that opened it lets it start with sound, an address alone does not.
+  useEffect(() => {
+    if (navigator.userActivation?.hasBeenActive) void video.current?.play().catch(() => {});
+  }, []);
+  return (
+    <div>
+      <div ref={frame} id="clip-theatre" className="theatre">
+        <div className="relative aspect-video max-h-[calc(100dvh-260px)] w-full overflow-hidden bg-stage text-stage-ink">
+          <media-controller
+            id={CONTROLLER}
+            nohotkeys
+            fullscreenelement="clip-theatre"
+            className="absolute inset-0"
+          >
+            {/* biome-ignore lint/a11y/useMediaCaption: clips have no captions in this product yet */}
+            <video
+              ref={video}
+              slot="media"
+              src={clip.media}
+              poster={clip.poster ?? undefined}
+              playsInline
+              preload="auto"
+              onError={() => setFailed(true)}
+              className="size-full object-contain"
+            />
+          </media-controller>
+          {!hasPicture(clip) && (
+            <span className="pointer-events-none absolute inset-0 grid place-items-center">
+              <AudioLines aria-hidden className="size-14 text-stage-water" strokeWidth={1.75} />
+            </span>
+          )}
+          {failed && (
+            <p
+              role="alert"
+              className="absolute inset-0 grid place-content-center bg-veil px-6 text-center text-reading"
+            >
+              {m.library.playFailed}
+            </p>
+          )}
+        </div>
+        <div className="deck border-b border-line bg-surface px-3 pt-1 pb-1.5 max-tablet:px-2">
+          <media-time-range mediacontroller={CONTROLLER} aria-label={m.watch.seek} />
+          <div className="flex h-[42px] items-center gap-1">
+            <media-play-button mediacontroller={CONTROLLER} title={`${m.watch.play} (K)`} />
+            <media-mute-button mediacontroller={CONTROLLER} title={`${m.watch.mute} (M)`} />
+            <media-volume-range mediacontroller={CONTROLLER} className="mr-2 max-tablet:hidden" />
+            <Position video={video} durationMs={clip.durationMs} />
+            <span className="flex-1" />
+            <media-pip-button
+              mediacontroller={CONTROLLER}
+              title={`${m.watch.pip} (P)`}
+              className="max-tablet:hidden"
+            />
+            <media-fullscreen-button mediacontroller={CONTROLLER} title={`${m.watch.fullscreen} (F)`} />
+          </div>
+        </div>
+      </div>
+      <Facts clip={clip} mayWrite={mayWrite} onDeleted={onClose} />
+    </div>
+  );
+}
+
+function Position({
+  video,
+  durationMs,
+}: {
+  video: { current: HTMLVideoElement | null };
+  durationMs: number;
+}) {
+  const [at, setAt] = useState(0);
+  useEffect(() => {
+    const element = video.current;
+    if (!element) return;
+    const heard = () => setAt(element.currentTime * 1_000);
+    element.addEventListener("timeupdate", heard);
+    element.addEventListener("seeking", heard);
+    return () => {
+      element.removeEventListener("timeupdate", heard);
+      element.removeEventListener("seeking", heard);
+    };
+  }, [video]);
+  return (
+    <span className="num text-dense text-ink-2">
+      <span className="font-control text-ink">{clock(at)}</span> / {length(durationMs)}
+    </span>
+  );
+}
+
+function Facts({ clip, mayWrite, onDeleted }: { clip: Clip; mayWrite: boolean; onDeleted: () => void }) {
+  const state = stateOf(clip);
+  const missing = lost(clip);
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(new URL(clip.watch, location.href).href);
+      toast({ text: m.library.linkCopied });
+    } catch {
+      toast({ text: m.studio.copyFailed, tone: "error" });
+    }
+  };
+  return (
+    <div className="flex flex-wrap items-center gap-x-4 gap-y-2 py-3 pr-3 pl-4">
+      <Pill tone={state.tone}>{state.word}</Pill>
+      {missing && (
+        <Pill tone="warn" title={m.clip.lostTip}>
+          {missing}
+        </Pill>
+      )}
+      <span className="num text-dense text-ink-2">{size(clip.size)}</span>
+      {hasPicture(clip) && (
+        <span className="num text-dense text-ink-2">
+          {m.watch.quality(clip.height, codecName(clip.video))}
+        </span>
+      )}
+      {clip.error && <span className="text-dense text-danger">{m.clip.failedText}</span>}
+      <span className="flex-1" />
+      <Button size="dense" onClick={() => void copy()}>
+        <Link2 aria-hidden className="size-[15px]" strokeWidth={1.75} />
+        {m.library.copyLink}
+      </Button>
+      <Button size="dense" asChild>
+        <a href={`${clip.media}?download=1`} download>
+          <Download aria-hidden className="size-[15px]" strokeWidth={1.75} />
+          {m.clip.download}
+        </a>
+      </Button>
+      {mayWrite && <ClipActions clip={clip} mayWrite onDeleted={onDeleted} />}
+    </div>
+  );
+}

@@ -1,0 +1,33 @@
+import type { Clip } from "@/api/generated/protocol";
+import { m } from "@/messages";
+import { clock } from "@/ui/format";
+import type { Tone } from "@/ui/pill";
+
+/** "automatic, clip 3". Parts count from 0 on the wire and from 1 for people. */
+export function how(clip: Clip): string {
+  return m.clip.part(m.clip.cause[clip.cause] ?? clip.cause, clip.part + 1);
+}
+
+/** "0.8 s lost", or nothing. Less than a tenth of a second is not worth a word. */
+export function lost(clip: Clip): string | null {
+  if (clip.lostMs < 100) return null;
+  const time = clip.lostMs < 60_000 ? `${(clip.lostMs / 1_000).toFixed(1)}\u2009s` : clock(clip.lostMs);
+  return m.clip.lost(time);
+}
+
+const TONES: Record<Clip["state"], Tone> = {
+  exporting: "plain",
+  queued: "gold",
+  uploading: "gold",
+  verified: "past",
+  stored: "past",
+  failed: "bad",
+};
+
+export function stateOf(clip: Clip): { tone: Tone; word: string } {
+  return { tone: TONES[clip.state], word: m.clip.state[clip.state] };
+}
+
+export function hasPicture(clip: Clip): boolean {
+  return clip.video !== null;
+}

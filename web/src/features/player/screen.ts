@@ -1,0 +1,80 @@
+// What the video element shows, without React: attaches streams, starts them with or without sound, keeps the last frame for
+// the moment in which one stream replaces another.
+import { Store } from "@/rtc/store";
+
+/** `blocked`: plays, but the browser (or good manners) keeps it silent until the viewer asks. */
+export type Sound = "on" | "blocked";
+
+export class Screen {
+  readonly sound = new Store<Sound>("on");
+  #video: HTMLVideoElement;
+  #held: HTMLCanvasElement;
+  #shown: () => void;
+  #offs: (() => void)[] = [];
+
+  constructor(video: HTMLVideoElement, held: HTMLCanvasElement, shown: () => void) {
+    this.#video = video;
+    this.#held = held;
+    this.#shown = shown;
+    // Sound never starts by itself: only when the viewer has pressed something on this site to get here.
+    const asked = navigator.userActivation?.hasBeenActive ?? false;
+    video.muted = !asked;
+    if (!asked) this.sound.set("blocked");
+    this.#listen("loadeddata", () => this.#pictureIsThere());
+    this.#listen("volumechange", () => {
+      if (!video.muted) this.sound.set("on");
+    });
+  }
+
+  show(stream: MediaStream | null): void {
+    if (this.#video.srcObject === stream) return;
+    if (this.#video.srcObject !== null) this.hold();
+    // Without a stream the last frame stays: slates lie over it.
+    if (stream === null) return;
+    this.#video.srcObject = stream;
+    void this.#play();
+  }
+
+  soundOn(): void {
+    this.#video.muted = false;
+    if (this.#video.volume === 0) this.#video.volume = 1;
+    this.sound.set("on");
+    void this.#play();
+  }
+
+  /** Draws the current frame behind the video, so that there is never nothing. */
+  hold(): void {
+    const { videoWidth, videoHeight } = this.#video;
+    if (videoWidth === 0) return;
+    this.#held.width = videoWidth;
+    this.#held.height = videoHeight;
+    this.#held.getContext("2d")?.drawImage(this.#video, 0, 0);
+  }
+
+  close(): void {
+    for (const off of this.#offs) off();
+    this.#video.srcObject = null;
+  }
+
+  #listen(event: string, listener: () => void): void {
+    this.#video.addEventListener(event, listener);
+    this.#offs.push(() => this.#video.removeEventListener(event, listener));
+  }
+
+  #pictureIsThere(): void {
+    this.#shown();
+  }
+
+  async #play(): Promise<void> {
+    try {
+      await this.#video.play();
+    } catch (cause) {
+      if (!(cause instanceof DOMException) || cause.name !== "NotAllowedError" || this.#video.muted) return;
+      this.#video.muted = true;
+      this.sound.set("blocked");
+      await this.#video.play().catch(() => {
+        // Not even silent playing is allowed: the play button is the viewer's way in.
+      });
+    }
+  }
+}

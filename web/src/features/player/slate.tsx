@@ -1,0 +1,166 @@
+import { AudioLines } from "lucide-react";
+import { type ReactNode, useEffect, useState } from "react";
+import { Link } from "react-router";
+import { m } from "@/messages";
+import type { PlayerView } from "@/rtc/player";
+import { Button } from "@/ui/button";
+import { codecName } from "@/ui/format";
+import { useNow } from "@/ui/hooks";
+import { BrokenLine, StillWater } from "@/ui/logo";
+
+/** Over the picture when there is none to see: who, what happens next by itself, one useful action. */
+export function Slate({
+  view,
+  channel,
+  soundOnly,
+  recordingOf,
+  onRetry,
+}: {
+  view: PlayerView;
+  channel: string;
+  soundOnly: boolean;
+  recordingOf: string | null;
+  onRetry: () => void;
+}) {
+  const { state } = view;
+  switch (state.kind) {
+    case "connecting":
+    case "joining":
+      return soundOnly ? <SoundOnly channel={channel} /> : <Joining key={state.kind} />;
+    case "waiting":
+      return (
+        <Words
+          line={<StillWater className="w-[220px] [&>path]:stroke-stage-water" />}
+          title={m.watch.waiting(`@${channel}`)}
+          text={m.watch.waitingText}
+        >
+          {recordingOf && <ToRecording to={recordingOf}>{m.watch.lastBroadcast}</ToRecording>}
+        </Words>
+      );
+    case "live":
+      return soundOnly ? <SoundOnly channel={channel} /> : null;
+    case "reconnecting":
+      return <Reconnecting since={state.since} />;
+    case "interrupted":
+      return (
+        <Words
+          line={<BrokenLine className="w-[220px]" />}
+          title={m.watch.interrupted(`@${channel}`)}
+          text={m.watch.interruptedText}
+        />
+      );
+    case "ended":
+      return (
+        <Words
+          line={<StillWater className="w-[220px] [&>path]:stroke-stage-water" />}
+          title={m.watch.ended(`@${channel}`)}
+          text={state.ended.recording ? m.watch.endedText : m.watch.endedPlain}
+        >
+          {state.ended.recording && (
+            <ToRecording to={state.ended.recording}>{m.watch.openRecording}</ToRecording>
+          )}
+        </Words>
+      );
+    case "unplayable":
+      return (
+        <Words title={m.watch.unplayable(codecName(state.live.video))} text={m.watch.unplayableText}>
+          <Button variant="stage" onClick={onRetry}>
+            {m.app.tryAgain}
+          </Button>
+        </Words>
+      );
+    case "refused":
+      return (
+        <Words title={m.watch.refused} text={state.code === "full" ? m.watch.refusedFull : state.detail}>
+          <Button variant="stage" onClick={onRetry}>
+            {m.app.tryAgain}
+          </Button>
+        </Words>
+      );
+  }
+}
+
+function Words({
+  line,
+  title,
+  text,
+  children,
+}: {
+  line?: ReactNode;
+  title: string;
+  text: string;
+  children?: ReactNode;
+}) {
+  return (
+    <div
+      role="status"
+      className="appear absolute inset-0 z-[1] grid place-content-center justify-items-center gap-2.5 px-5 text-center"
+    >
+      <span className="mb-1.5 max-tablet:w-[150px]">{line}</span>
+      <h2 className="max-w-[760px] text-[26px] leading-8 text-balance max-tablet:text-[18px] max-tablet:leading-6">
+        {title}
+      </h2>
+      <p className="max-w-[440px] text-balance text-reading text-stage-ink-2 max-tablet:text-dense">{text}</p>
+      {children}
+    </div>
+  );
+}
+
+function ToRecording({ to, children }: { to: string; children: ReactNode }) {
+  return (
+    <Button asChild variant="stage" className="mt-1">
+      <Link to={to}>{children}</Link>
+    </Button>
+  );
+}
+
+/** Nothing for the first moment, then what is being waited for. */
+function Joining() {
+  const [said, setSaid] = useState<"" | "joining" | "slow">("");
+  useEffect(() => {
+    const first = setTimeout(() => setSaid("joining"), 400);
+    const second = setTimeout(() => setSaid("slow"), 4_000);
+    return () => {
+      clearTimeout(first);
+      clearTimeout(second);
+    };
+  }, []);
+  return (
+    <div
+      role="status"
+      className="absolute inset-0 grid place-content-center justify-items-center gap-2 text-center text-reading text-stage-ink-2"
+    >
+      {said !== "" && (
+        <>
+          <StillWater className="appear w-[150px] [&>path]:stroke-stage-water" />
+          <span className="appear">{said === "slow" ? m.watch.joiningSlow : m.watch.joining}</span>
+        </>
+      )}
+    </div>
+  );
+}
+
+/** The last frame stays for four seconds; then it is said what is wrong. */
+function Reconnecting({ since }: { since: number }) {
+  const now = useNow(500);
+  if (now - since < 4_000) return null;
+  return (
+    <div className="absolute inset-0 bg-veil">
+      <Words
+        line={<BrokenLine className="w-[220px]" />}
+        title={m.watch.reconnecting}
+        text={m.watch.reconnectingText}
+      />
+    </div>
+  );
+}
+
+function SoundOnly({ channel }: { channel: string }) {
+  return (
+    <div className="absolute inset-0 grid place-content-center justify-items-center gap-3 text-center">
+      <AudioLines aria-hidden className="size-14 text-stage-water" strokeWidth={1.75} />
+      <p className="text-[26px] leading-8 font-heading">@{channel}</p>
+      <p className="text-reading text-stage-ink-2">{m.watch.soundOnly}</p>
+    </div>
+  );
+}

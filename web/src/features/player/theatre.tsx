@@ -1,0 +1,202 @@
+// The picture and the deck under it. What the page around them shows does not belong here.
+import "@/ui/media-elements";
+import { ChevronLeft } from "lucide-react";
+import { type ReactNode, useEffect, useRef, useState, useSyncExternalStore } from "react";
+import { Link } from "react-router";
+import { m } from "@/messages";
+import type { PlayerView } from "@/rtc/player";
+import { cn } from "@/ui/cn";
+import { useKeys } from "@/ui/hooks";
+import type { RiverClip } from "@/ui/river";
+import { Deck } from "./deck";
+import { Screen, type Sound } from "./screen";
+import { Slate } from "./slate";
+import type { Seat } from "./use-player";
+
+export const CONTROLLER = "oxbow-live";
+const THEATRE = "theatre";
+
+type Props = {
+  seat: Seat | null;
+  view: PlayerView;
+  channel: string;
+  clips: readonly RiverClip[];
+  ticks: readonly number[];
+  fresh: ReadonlySet<string>;
+  recording: boolean;
+  onClip: () => void;
+  onOpenClip: (id: string) => void;
+  onRetry: () => void;
+  /** Of the last broadcast, for those who come too late. */
+  recordingOf: string | null;
+};
+
+const silent = () => () => {};
+
+export function Theatre(props: Props) {
+  const { seat, view, channel } = props;
+  const video = useRef<HTMLVideoElement>(null);
+  const held = useRef<HTMLCanvasElement>(null);
+  const frame = useRef<HTMLElement>(null);
+  const [screen, setScreen] = useState<Screen | null>(null);
+  const idle = useIdle(frame);
+
+  useEffect(() => {
+    if (!seat || !video.current || !held.current) return;
+    const made = new Screen(video.current, held.current, () => seat.player.shown());
+    setScreen(made);
+    return () => made.close();
+  }, [seat]);
+
+  useEffect(() => screen?.show(view.stream), [screen, view.stream]);
+
+  const sound = useSyncExternalStore<Sound>(
+    screen?.sound.subscribe ?? silent,
+    screen?.sound.snapshot ?? (() => "on"),
+  );
+  const paused = usePaused(video);
+  const toLive = () => void video.current?.play();
+
+  useKeys({
+    " ": () => toggle(video.current),
+    k: () => toggle(video.current),
+    m: () => (sound === "blocked" ? screen?.soundOn() : mute(video.current)),
+    f: () => fullScreen(frame.current),
+    p: () => pictureInPicture(video.current),
+    c: props.onClip,
+    g: toLive,
+  });
+
+  const dimmed = ["interrupted", "ended", "unplayable", "refused"].includes(view.state.kind);
+  const soundOnly = "live" in view.state && view.state.live.video === null && view.state.live.audio !== null;
+  return (
+    <section
+      ref={frame}
+      id={THEATRE}
+      className="theatre"
+      aria-label={m.watch.player}
+      data-idle={idle || undefined}
+    >
+      <div
+        id="content"
+        tabIndex={-1}
+        data-state={view.state.kind}
+        className="relative aspect-video max-h-[calc(100dvh-226px)] min-h-[180px] w-full overflow-hidden bg-stage text-stage-ink outline-none max-tablet:max-h-[62dvh] [@media(max-height:480px)_and_(orientation:landscape)]:max-h-dvh"
+      >
+        <canvas
+          ref={held}
+          aria-hidden
+          className={cn(
+            "pointer-events-none absolute inset-0 size-full object-contain",
+            dimmed && "scale-105 blur-[10px] brightness-[0.42] saturate-[0.35]",
+          )}
+        />
+        <media-controller id={CONTROLLER} nohotkeys fullscreenelement={THEATRE} className="absolute inset-0">
+          {/* biome-ignore lint/a11y/useMediaCaption: a live camera has no captions in this product yet */}
+          <video
+            ref={video}
+            slot="media"
+            playsInline
+            autoPlay
+            className={cn(
+              "size-full bg-transparent object-contain",
+              dimmed && "scale-105 blur-[10px] brightness-[0.42] saturate-[0.35]",
+            )}
+          />
+        </media-controller>
+        <Slate
+          view={view}
+          channel={channel}
+          soundOnly={soundOnly}
+          recordingOf={props.recordingOf}
+          onRetry={props.onRetry}
+        />
+        <BackButton />
+      </div>
+      <Deck
+        controller={CONTROLLER}
+        view={view}
+        channel={channel}
+        clips={props.clips}
+        ticks={props.ticks}
+        fresh={props.fresh}
+        paused={paused}
+        soundBlocked={sound === "blocked" && view.stream !== null}
+        canClip={props.recording && (view.state.kind === "live" || view.state.kind === "joining")}
+        onSound={() => screen?.soundOn()}
+        onLive={toLive}
+        onClip={props.onClip}
+        onOpenClip={props.onOpenClip}
+      />
+    </section>
+  );
+}
+
+/** On the phone the watch page has no top bar. */
+function BackButton(): ReactNode {
+  return (
+    <Link
+      to="/"
+      aria-label={m.watch.back}
+      className="absolute top-2 left-2 grid size-10 place-items-center rounded-full bg-veil text-stage-ink tablet:hidden"
+    >
+      <ChevronLeft aria-hidden className="size-[18px]" strokeWidth={1.75} />
+    </Link>
+  );
+}
+
+function toggle(video: HTMLVideoElement | null): void {
+  if (video?.paused) void video.play();
+  else video?.pause();
+}
+
+function mute(video: HTMLVideoElement | null): void {
+  if (video) video.muted = !video.muted;
+}
+
+function fullScreen(frame: HTMLElement | null): void {
+  if (document.fullscreenElement) void document.exitFullscreen();
+  else void frame?.requestFullscreen?.();
+}
+
+function pictureInPicture(video: HTMLVideoElement | null): void {
+  if (document.pictureInPictureElement) void document.exitPictureInPicture();
+  else void video?.requestPictureInPicture?.().catch(() => {});
+}
+
+function usePaused(video: { current: HTMLVideoElement | null }): boolean {
+  const [paused, setPaused] = useState(false);
+  useEffect(() => {
+    const element = video.current;
+    if (!element) return;
+    // Before the first picture a video is paused as well; that is not the viewer's doing.
+    const heard = () => setPaused(element.paused && element.srcObject !== null && element.readyState > 1);
+    for (const event of ["pause", "play", "playing"]) element.addEventListener(event, heard);
+    return () => {
+      for (const event of ["pause", "play", "playing"]) element.removeEventListener(event, heard);
+    };
+  }, [video]);
+  return paused;
+}
+
+/** Nothing has been pointed at or pressed for three seconds; full screen hides its deck then. */
+function useIdle(frame: { current: HTMLElement | null }): boolean {
+  const [idle, setIdle] = useState(false);
+  useEffect(() => {
+    const element = frame.current;
+    if (!element) return;
+    let timer: ReturnType<typeof setTimeout>;
+    const heard = () => {
+      clearTimeout(timer);
+      setIdle(false);
+      timer = setTimeout(() => setIdle(document.fullscreenElement !== null), 3_000);
+    };
+    const events = ["pointermove", "pointerdown", "keydown", "fullscreenchange"];
+    for (const event of events) element.addEventListener(event, heard);
+    return () => {
+      clearTimeout(timer);
+      for (const event of events) element.removeEventListener(event, heard);
+    };
+  }, [frame]);
+  return idle;
+}

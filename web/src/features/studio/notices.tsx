@@ -1,0 +1,163 @@
+// What stands over the preview or above it when something is not as it should be: why, what is safe, one way on.
+import type { ReactNode } from "react";
+import { Link } from "react-router";
+import { m } from "@/messages";
+import { HOLD_MS } from "@/rtc/publisher";
+import { Button } from "@/ui/button";
+import { clock } from "@/ui/format";
+import { useNow } from "@/ui/hooks";
+import { BrokenLine, StillWater } from "@/ui/logo";
+import { type SessionView, studio } from "./session";
+import type { SourceProblem } from "./sources";
+
+/** Over the preview; null when there is nothing to say. */
+export function noticeFor(
+  view: SessionView,
+  problem: SourceProblem | null,
+  hasSource: boolean,
+  facts: { clipCount: number; durationMs: number },
+  goLive: () => void,
+): ReactNode {
+  const { publisher } = view;
+  if (publisher.kind === "reconnecting") return <Reconnecting since={publisher.since} />;
+  if (publisher.kind === "ended")
+    return (
+      <Over
+        view={view}
+        reason={publisher.reason}
+        broadcast={publisher.broadcast}
+        facts={facts}
+        goLive={goLive}
+      />
+    );
+  if (publisher.kind === "refused")
+    return <Refused code={publisher.code} detail={publisher.detail} goLive={goLive} />;
+  if (problem !== null && !hasSource) return <Problem problem={problem} />;
+  return null;
+}
+
+function Sheet({
+  line,
+  title,
+  text,
+  children,
+}: {
+  line?: ReactNode;
+  title: string;
+  text: string;
+  children?: ReactNode;
+}) {
+  return (
+    <div
+      role="status"
+      className="appear absolute inset-0 grid place-content-center justify-items-center gap-2 overflow-auto bg-stage/90 px-5 py-3 text-center"
+    >
+      {line}
+      <h2 className="text-[22px] leading-7 max-tablet:text-[17px] max-tablet:leading-6">{title}</h2>
+      <p className="max-w-[460px] text-balance text-reading text-stage-ink-2 max-tablet:text-dense">{text}</p>
+      {children && <div className="mt-1.5 flex flex-wrap justify-center gap-2">{children}</div>}
+    </div>
+  );
+}
+
+function Reconnecting({ since }: { since: number }) {
+  const left = Math.max(0, Math.ceil((since + HOLD_MS - useNow(500)) / 1_000));
+  return (
+    <Sheet
+      line={<BrokenLine className="w-[220px] max-tablet:w-[150px]" />}
+      title={m.studio.reconnecting}
+      text={m.studio.reconnectingText(left)}
+    />
+  );
+}
+
+function Over({
+  view,
+  reason,
+  broadcast,
+  facts,
+  goLive,
+}: {
+  view: SessionView;
+  reason: "stopped" | "lost" | "shutdown" | "taken-over";
+  broadcast: string;
+  facts: { clipCount: number; durationMs: number };
+  goLive: () => void;
+}) {
+  const words = {
+    stopped: [m.studio.stopped, m.studio.stoppedText(clock(facts.durationMs), facts.clipCount)],
+    lost: [m.studio.lost, m.studio.lostText],
+    shutdown: [m.studio.shutdown, m.studio.shutdownText],
+    "taken-over": [m.studio.takenOver, m.studio.takenOverText],
+  } as const;
+  const [title, text] = words[reason];
+  return (
+    <Sheet line={<StillWater className="w-[180px] [&>path]:stroke-stage-water" />} title={title} text={text}>
+      {reason === "taken-over" ? (
+        <>
+          <Button variant="stage" onClick={goLive}>
+            {m.studio.takeBack}
+          </Button>
+          <Button variant="stage" asChild>
+            <Link to={`/@${view.channel}`}>{m.studio.openPage}</Link>
+          </Button>
+        </>
+      ) : (
+        <>
+          {facts.clipCount > 0 && (
+            <Button variant="stage" asChild>
+              <Link to={`/library?broadcast=${broadcast}`}>{m.studio.openRecording}</Link>
+            </Button>
+          )}
+          <Button variant="stage" onClick={() => studio.reset()}>
+            {m.studio.again}
+          </Button>
+        </>
+      )}
+    </Sheet>
+  );
+}
+
+function Refused({ code, detail, goLive }: { code: string; detail: string; goLive: () => void }) {
+  const texts: Record<string, [string, string]> = {
+    channel_busy: [m.studio.busy, m.studio.busyText],
+    no_common_codec: [m.studio.refused, m.studio.noCommonCodec],
+    full: [m.studio.refused, m.studio.full],
+    network: [m.studio.refused, m.studio.refusedText],
+  };
+  const [title, text] = texts[code] ?? [m.studio.refused, `${detail} ${m.studio.refusedText}`];
+  return (
+    <Sheet title={title} text={text}>
+      <Button variant="stage" onClick={goLive}>
+        {m.app.tryAgain}
+      </Button>
+      <Button variant="stage" onClick={() => studio.reset()}>
+        {m.app.close}
+      </Button>
+    </Sheet>
+  );
+}
+
+function Problem({ problem }: { problem: SourceProblem }) {
+  const texts: Record<SourceProblem, [string, string]> = {
+    denied: [m.studio.denied, m.studio.deniedText],
+    none: [m.studio.noDevice, m.studio.noDeviceText],
+    busy: [m.studio.deviceBusy, m.studio.deviceBusyText],
+    insecure: [m.studio.insecure, m.studio.insecureText],
+  };
+  const [title, text] = texts[problem];
+  return (
+    <Sheet title={title} text={text}>
+      {problem !== "insecure" && (
+        <>
+          <Button variant="stage" onClick={() => void studio.sources.open()}>
+            {m.app.tryAgain}
+          </Button>
+          <Button variant="stage" onClick={() => void studio.sources.shareScreen()}>
+            {m.studio.share}
+          </Button>
+        </>
+      )}
+    </Sheet>
+  );
+}

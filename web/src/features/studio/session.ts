@@ -1,0 +1,193 @@
+// One broadcast from this browser: sources, socket, publisher and figures together. It outlives the studio page, so that looking
+// something up in the library does not end a broadcast. Plain classes; React reads the stores.
+import { api } from "@/api/client";
+import type { Clip } from "@/api/generated/protocol";
+import { ChannelSocket } from "@/api/socket";
+import { HISTORY, Meter, type Sample } from "@/rtc/health";
+import type { VideoCodec } from "@/rtc/link";
+import { onAir } from "@/rtc/on-air";
+import { Publisher, type PublisherState } from "@/rtc/publisher";
+import { Store } from "@/rtc/store";
+import { type SourceEvent, Sources } from "./sources";
+
+export type SessionView = {
+  channel: string;
+  publisher: PublisherState;
+  /** UTC milliseconds, by the server's word when it has given it. */
+  startedAt: number | null;
+  viewers: number | null;
+  samples: readonly Sample[];
+  alarm: string | null;
+};
+
+export type SessionEvent =
+  | SourceEvent
+  | { kind: "clip"; clip: Clip }
+  | { kind: "switch-failed" }
+  | { kind: "ended"; reason: string };
+
+/** 720p30; the brief's default. */
+export const VIDEO_BITRATE = 2_500_000;
+export const LOW_BITRATE = 1_200_000;
+const FRAMERATE = 30;
+
+export class StudioSession {
+  readonly view = new Store<SessionView>({
+    channel: "main",
+    publisher: { kind: "idle" },
+    startedAt: null,
+    viewers: null,
+    samples: [],
+    alarm: null,
+  });
+  readonly sources = new Sources((event) => this.#tell(event));
+  #listeners = new Set<(event: SessionEvent) => void>();
+  #socket: ChannelSocket | null = null;
+  #publisher: Publisher | null = null;
+  #meter = new Meter();
+  #metered: RTCPeerConnection | null = null;
+  #timer: ReturnType<typeof setInterval> | undefined;
+  #sent: { video: MediaStreamTrack | null; audio: MediaStreamTrack | null } = { video: null, audio: null };
+
+  constructor() {
+    this.sources.view.subscribe(() => void this.#sourcesChanged());
+  }
+
+  onEvent(listener: (event: SessionEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  get sending(): boolean {
+    return ["connecting", "on-air", "reconnecting"].includes(this.#now.publisher.kind);
+  }
+
+  goLive(channel: string, codec: VideoCodec): void {
+    if (this.sending) return;
+    this.#end();
+    const { video, audio } = this.sources.view.snapshot();
+    this.#sent = { video, audio };
+    const socket = new ChannelSocket({ channel, streamer: true });
+    const publisher = new Publisher(
+      socket,
+      { video, audio },
+      { codec, videoBitrate: VIDEO_BITRATE, framerate: FRAMERATE },
+    );
+    this.#socket = socket;
+    this.#publisher = publisher;
+    this.view.set({
+      channel,
+      publisher: publisher.state.snapshot(),
+      startedAt: null,
+      viewers: null,
+      samples: [],
+      alarm: null,
+    });
+    publisher.state.subscribe(() => this.#publisherChanged(publisher));
+    socket.on("viewers", ({ count }) => this.#change({ viewers: count }));
+    socket.on("clip", ({ clip }) => this.#tell({ kind: "clip", clip }));
+    socket.on("stream-started", ({ live }) =>
+      this.#change({ startedAt: live.startedAt, viewers: live.viewers }),
+    );
+    socket.on("alarm", ({ text }) => this.#change({ alarm: text }));
+    this.#timer = setInterval(() => void this.#measure(), 1_000);
+  }
+
+  /** Ends the broadcast for everybody. */
+  async endBroadcast(): Promise<{ ok: boolean }> {
+    return (await this.#publisher?.stop(async (id) => ({ ok: (await api.stop(id)).ok }))) ?? { ok: true };
+  }
+
+  /** Stops trying before it has begun, or forgets what is over. */
+  reset(): void {
+    this.#end();
+    this.#change({ publisher: { kind: "idle" }, samples: [], startedAt: null, viewers: null, alarm: null });
+    onAir.set(null);
+  }
+
+  async clip(): Promise<{ ok: true } | { ok: false; code: string }> {
+    const reply = await this.#socket?.clip();
+    if (!reply) return { ok: false, code: "not_live" };
+    return reply.ok ? { ok: true } : { ok: false, code: reply.error.code };
+  }
+
+  /** The server's own figures say when the broadcast began and who is there. */
+  heard(facts: { startedAt: number; viewers: number }): void {
+    const now = this.#now;
+    if (now.startedAt === facts.startedAt && now.viewers === facts.viewers) return;
+    this.#change({ startedAt: facts.startedAt, viewers: facts.viewers });
+  }
+
+  /** Sends less: a lower rate, or a smaller picture. */
+  async sendLess(how: "rate" | "size"): Promise<void> {
+    const sender = this.#publisher?.connection?.getSenders().find((s) => s.track?.kind === "video");
+    if (!sender) return;
+    const parameters = sender.getParameters();
+    for (const encoding of parameters.encodings) {
+      if (how === "rate") encoding.maxBitrate = LOW_BITRATE;
+      else encoding.scaleResolutionDownBy = 2;
+    }
+    await sender.setParameters(parameters).catch(() => {});
+  }
+
+  get #now(): SessionView {
+    return this.view.snapshot();
+  }
+
+  #change(part: Partial<SessionView>): void {
+    this.view.set({ ...this.#now, ...part });
+  }
+
+  #tell(event: SessionEvent): void {
+    for (const listener of this.#listeners) listener(event);
+  }
+
+  #publisherChanged(publisher: Publisher): void {
+    if (publisher !== this.#publisher) return;
+    const state = publisher.state.snapshot();
+    const began = state.kind === "on-air" && this.#now.startedAt === null;
+    this.#change({ publisher: state, ...(began ? { startedAt: Date.now() } : {}) });
+    onAir.set(this.sending ? { channel: this.#now.channel } : null);
+    if (state.kind === "ended") this.#tell({ kind: "ended", reason: state.reason });
+    if (state.kind === "ended" || state.kind === "refused") clearInterval(this.#timer);
+  }
+
+  async #sourcesChanged(): Promise<void> {
+    const { video, audio } = this.sources.view.snapshot();
+    const before = this.#sent;
+    this.#sent = { video, audio };
+    if (!this.#publisher || !this.sending) return;
+    const results = [
+      video === before.video ? { ok: true } : await this.#publisher.replace("video", video),
+      audio === before.audio ? { ok: true } : await this.#publisher.replace("audio", audio),
+    ];
+    if (results.some((result) => !result.ok)) this.#tell({ kind: "switch-failed" });
+  }
+
+  async #measure(): Promise<void> {
+    const pc = this.#publisher?.connection ?? null;
+    if (!pc || this.#now.publisher.kind !== "on-air") return;
+    if (pc !== this.#metered) {
+      this.#metered = pc;
+      this.#meter = new Meter();
+    }
+    const sample = await this.#meter.measure(pc);
+    if (sample) this.#change({ samples: [...this.#now.samples, sample].slice(-HISTORY) });
+  }
+
+  #end(): void {
+    clearInterval(this.#timer);
+    this.#publisher?.close();
+    this.#socket?.close();
+    this.#publisher = null;
+    this.#socket = null;
+    this.#metered = null;
+  }
+}
+
+/** There is one camera and one person: one session for each open page. */
+export const studio = new StudioSession();
+
+window.addEventListener("beforeunload", (event) => {
+  if (studio.sending) event.preventDefault();
+});

@@ -1,0 +1,207 @@
+import { useQueryClient } from "@tanstack/react-query";
+import { Users } from "lucide-react";
+import { useEffect, useState } from "react";
+import { Link, useNavigate, useParams } from "react-router";
+import type { Clip } from "@/api/generated/protocol";
+import { placeClip, useChannel, useClips } from "@/api/queries";
+import { ClipCard, ClipGrid } from "@/features/clips/clip-card";
+import { onRiver, rollovers, useClipList, useFresh } from "@/features/clips/list";
+import { Theatre } from "@/features/player/theatre";
+import { type Seat, usePlayerView, useSeat } from "@/features/player/use-player";
+import { m } from "@/messages";
+import { Avatar } from "@/ui/avatar";
+import { clock, moment, timeOfDay } from "@/ui/format";
+import { useNow, useTitle } from "@/ui/hooks";
+import { toast } from "@/ui/toast";
+import NotFoundPage from "./not-found";
+
+export default function WatchPage() {
+  const { handle = "" } = useParams();
+  const channel = /^@([a-z0-9-]{1,32})$/.exec(handle)?.[1];
+  return channel === undefined ? <NotFoundPage /> : <Watch key={channel} channel={channel} />;
+}
+
+/** See it live, keep a piece. */
+function Watch({ channel }: { channel: string }) {
+  useTitle(m.app.title(m.watch.title(channel)));
+  const navigate = useNavigate();
+  const [attempt, setAttempt] = useState(0);
+  const seat = useSeat(channel, attempt);
+  const view = usePlayerView(seat);
+  const state = view.state;
+  const channelQuery = useChannel(channel);
+  const last = channelQuery.data?.lastBroadcast ?? null;
+
+  const live = "live" in state ? state.live : null;
+  const broadcast = live?.broadcast ?? (state.kind === "ended" ? state.ended.broadcast : (last?.id ?? null));
+  const clipQuery = useClips({ broadcast: broadcast ?? "" }, broadcast !== null);
+  const clips = useClipList(clipQuery.data);
+  const fresh = useFresh(clips, clipQuery.isSuccess);
+  useAnnouncedClips(seat, broadcast);
+
+  const open = (id: string) => navigate(`/c/${id}`, { state: { back: `/@${channel}` } });
+  const startedAt = live?.startedAt ?? last?.startedAt ?? 0;
+  return (
+    <main className="flex-1">
+      <Theatre
+        seat={seat}
+        view={view}
+        channel={channel}
+        clips={onRiver(clips, startedAt)}
+        ticks={rollovers(clips, startedAt)}
+        fresh={fresh}
+        recording={live?.recording ?? false}
+        onClip={() => void askForClip(seat)}
+        onOpenClip={open}
+        onRetry={() => setAttempt((count) => count + 1)}
+        recordingOf={last && clips.length > 0 ? `/library?broadcast=${last.id}` : null}
+      />
+      <TitleRow
+        channel={channel}
+        viewers={live ? (view.viewers ?? live.viewers) : null}
+        sound={live !== null && live.video === null && live.audio !== null}
+        line={
+          live
+            ? m.home.since(timeOfDay(live.startedAt))
+            : last?.endedAt
+              ? `${moment(last.startedAt)} · ${clock(last.durationMs)}`
+              : ""
+        }
+      />
+      {broadcast !== null && (
+        <BroadcastClips
+          broadcast={broadcast}
+          clips={clips}
+          fresh={fresh}
+          startedAt={startedAt}
+          durationMs={live ? null : (last?.durationMs ?? 0)}
+          recording={live?.recording ?? null}
+          back={`/@${channel}`}
+        />
+      )}
+      <p role="status" className="sr-only">
+        {state.kind === "live" ? m.watch.announceLive(`@${channel}`) : ""}
+      </p>
+    </main>
+  );
+}
+
+async function askForClip(seat: Seat | null): Promise<void> {
+  const reply = await seat?.socket.clip();
+  if (!reply) return;
+  if (reply.ok) return toast({ text: m.watch.clipAsked, tone: "kept" });
+  const { code } = reply.error;
+  if (code === "rate_limited") toast({ text: m.watch.clipTooOften });
+  else if (code === "not_live") toast({ text: m.watch.clipNotLive });
+  else toast({ text: m.watch.clipFailed, tone: "error" });
+}
+
+/** Puts announced clips into the lists, and says so for those that were asked for. */
+function useAnnouncedClips(seat: Seat | null, broadcast: string | null): void {
+  const queries = useQueryClient();
+  const navigate = useNavigate();
+  useEffect(() => {
+    if (!seat) return;
+    const said = new Set<string>();
+    return seat.socket.on("clip", ({ clip }: { clip: Clip }) => {
+      placeClip(queries, clip);
+      if (clip.broadcast !== broadcast || clip.cause !== "request" || said.has(clip.id)) return;
+      said.add(clip.id);
+      toast({
+        text: m.watch.clipReady(clip.title),
+        tone: "kept",
+        action: {
+          label: m.watch.open,
+          run: () => navigate(clip.watch, { state: { back: `/@${clip.channel}` } }),
+        },
+      });
+    });
+  }, [seat, broadcast, queries, navigate]);
+}
+
+function TitleRow({
+  channel,
+  viewers,
+  sound,
+  line,
+}: {
+  channel: string;
+  viewers: number | null;
+  sound: boolean;
+  line: string;
+}) {
+  return (
+    <div className="flex items-center gap-3 px-[18px] pt-3 pb-3.5 max-tablet:border-b max-tablet:border-line max-tablet:bg-surface max-tablet:px-3.5 max-tablet:py-2.5">
+      <Avatar name={channel} />
+      <div className="min-w-0 flex-1">
+        <h1 className="truncate text-title max-tablet:text-reading">@{channel}</h1>
+        <p className="num min-h-[18px] truncate text-dense text-ink-2">{line}</p>
+      </div>
+      {viewers !== null && (
+        <p
+          className="num flex items-center gap-2 text-dense whitespace-nowrap text-ink-2"
+          data-viewers={viewers}
+        >
+          <Users aria-hidden className="size-[15px]" strokeWidth={1.75} />
+          {sound ? m.count.listening(viewers) : m.count.watching(viewers)}
+        </p>
+      )}
+    </div>
+  );
+}
+
+function BroadcastClips({
+  broadcast,
+  clips,
+  fresh,
+  startedAt,
+  durationMs,
+  recording,
+  back,
+}: {
+  broadcast: string;
+  clips: readonly Clip[];
+  fresh: ReadonlySet<string>;
+  startedAt: number;
+  /** Null while it goes on. */
+  durationMs: number | null;
+  /** Null when the broadcast is over. */
+  recording: boolean | null;
+  back: string;
+}) {
+  const now = useNow(5_000);
+  if (clips.length === 0 && recording === null) return null;
+  return (
+    <section className="px-[18px] pt-0.5 pb-6 max-tablet:px-3.5 max-tablet:pt-4">
+      <div className="mb-2.5 flex items-baseline gap-2.5">
+        <h2 className="text-base leading-6">{m.watch.clipsOf}</h2>
+        <span className="num text-caption text-ink-3">{clips.length > 0 && clips.length}</span>
+        {clips.length > 0 && (
+          <Link
+            to={`/library?broadcast=${broadcast}`}
+            className="ml-auto text-dense font-control text-water hover:underline"
+          >
+            {m.home.allClips}
+          </Link>
+        )}
+      </div>
+      {clips.length === 0 ? (
+        <p className="text-dense text-ink-3">{recording ? m.watch.clipsNone : m.watch.clipsOff}</p>
+      ) : (
+        <ClipGrid>
+          {clips.slice(0, 20).map((clip) => (
+            <ClipCard
+              key={clip.id}
+              clip={clip}
+              span={{ startedAt, durationMs: durationMs ?? now - startedAt }}
+              now={now}
+              fresh={fresh.has(clip.id)}
+              brief
+              link={{ to: clip.watch, state: { back } }}
+            />
+          ))}
+        </ClipGrid>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,79 @@
+// One viewing session: a peer connection that only receives. Its offer exists before anything is known about the channel, so
+// that it can be sent with the first message. A session is used once; `Player` makes the next one.
+import { refuses, withStereo } from "./sdp";
+
+export type Joined = { ok: true } | { ok: false; reason: "codec" | "answer" };
+
+export class Join {
+  readonly stream = new MediaStream();
+  readonly offer: Promise<string | null>;
+  readonly createdAt = performance.now();
+  #pc: RTCPeerConnection;
+
+  constructor(changed: () => void) {
+    const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
+    this.#pc = pc;
+    pc.addTransceiver("audio", { direction: "recvonly" });
+    pc.addTransceiver("video", { direction: "recvonly" });
+    pc.ontrack = ({ track, receiver }) => {
+      // The least delay the network allows; NACK still has the server's round trip to work with.
+      if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = 0;
+      this.stream.addTrack(track);
+      track.onunmute = changed;
+      track.onmute = changed;
+    };
+    pc.onconnectionstatechange = changed;
+    this.offer = this.#createOffer();
+  }
+
+  get connection(): RTCPeerConnectionState {
+    return this.#pc.connectionState;
+  }
+
+  /** Media has arrived for this kind and goes on arriving. */
+  flows(kind: "audio" | "video"): boolean {
+    return this.stream.getTracks().some((track) => track.kind === kind && !track.muted);
+  }
+
+  async accept(answer: string, expects: { video: boolean }): Promise<Joined> {
+    if (expects.video && refuses(answer, "video")) return { ok: false, reason: "codec" };
+    try {
+      await this.#pc.setRemoteDescription({ type: "answer", sdp: answer });
+      return { ok: true };
+    } catch {
+      return { ok: false, reason: "answer" };
+    }
+  }
+
+  /** Bytes received and pictures decoded so far. */
+  async progress(): Promise<{ bytes: number; frames: number }> {
+    const total = { bytes: 0, frames: 0 };
+    for (const report of (await this.#pc.getStats()).values()) {
+      if (report.type !== "inbound-rtp") continue;
+      total.bytes += Number(report.bytesReceived ?? 0);
+      total.frames += Number(report.framesDecoded ?? 0);
+    }
+    return total;
+  }
+
+  close(): void {
+    this.#pc.ontrack = null;
+    this.#pc.onconnectionstatechange = null;
+    for (const track of this.stream.getTracks()) {
+      track.onunmute = null;
+      track.onmute = null;
+    }
+    this.#pc.close();
+  }
+
+  async #createOffer(): Promise<string | null> {
+    try {
+      const offer = await this.#pc.createOffer();
+      const sdp = withStereo(offer.sdp ?? "");
+      await this.#pc.setLocalDescription({ type: "offer", sdp });
+      return sdp;
+    } catch {
+      return null;
+    }
+  }
+}

@@ -1,0 +1,44 @@
+// What the drivers need from signalling, as shapes of their own: the drivers know neither socket.io nor the REST client.
+
+export type Off = () => void;
+export type Refused = { ok: false; error: { code: string; detail: string } };
+export type VideoCodec = "h264" | "vp8";
+
+/** A channel that is on air. */
+export type OnAir = {
+  channel: string;
+  broadcast: string;
+  state: "live" | "reconnecting";
+  /** UTC milliseconds. */
+  startedAt: number;
+  viewers: number;
+  recording: boolean;
+  video: string | null;
+  audio: string | null;
+  width: number;
+  height: number;
+};
+
+export type WatchReply =
+  | { ok: true; state: "live" | "reconnecting" | "offline"; live: OnAir | null; answer: string | null }
+  | Refused;
+
+export type StartReply = { ok: true; answer: string; broadcast: string; resumed: boolean } | Refused;
+
+export type Ended = { channel: string; broadcast: string; reason: string; recording: string | null };
+
+/** Both drivers' view of the channel's socket. */
+export interface Link {
+  readonly connected: boolean;
+  onConnect(listener: () => void): Off;
+  onDisconnect(listener: () => void): Off;
+  onRefused(listener: (error: { code: string; detail: string }) => void): Off;
+  watch(offer?: string): Promise<WatchReply>;
+  startStream(offer: string, codec: VideoCodec): Promise<StartReply>;
+  stopStream(): Promise<{ ok: true } | Refused>;
+  on(event: "stream-started", listener: (payload: { live: OnAir; resumed: boolean }) => void): Off;
+  on(event: "stream-interrupted", listener: (payload: { channel: string; broadcast: string }) => void): Off;
+  on(event: "stream-ended", listener: (payload: Ended) => void): Off;
+  on(event: "viewers", listener: (payload: { channel: string; count: number }) => void): Off;
+  on(event: "taken-over", listener: () => void): Off;
+}

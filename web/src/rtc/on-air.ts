@@ -1,0 +1,4 @@
+import { Store } from "./store";
+
+/** The channel that this browser is sending to. Outside the studio, so that every page can say so. */
+export const onAir = new Store<{ channel: string } | null>(null);

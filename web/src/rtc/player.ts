@@ -1,0 +1,264 @@
+// Watches one channel: asks the server, plays what it answers, keeps trying, and says in one union where things stand.
+//
+// The rules: a new viewing session takes over only when its media flows, so that the picture never goes away for it; no media for
+// a second is said, for four seconds it is joined anew; what the server announces (started, interrupted, ended) always wins.
+// What is shown for a state does not belong here.
+import { Join } from "./join";
+import type { Ended, Link, Off, OnAir } from "./link";
+import { Store } from "./store";
+
+export type PlayerState =
+  | { kind: "connecting" }
+  /** Nothing on air; starts by itself. */
+  | { kind: "waiting" }
+  | { kind: "joining"; live: OnAir; since: number }
+  | { kind: "live"; live: OnAir }
+  /** Our own connection is bad. */
+  | { kind: "reconnecting"; live: OnAir; since: number }
+  /** The streamer is gone and may come back. */
+  | { kind: "interrupted"; live: OnAir; since: number }
+  | { kind: "ended"; ended: Ended }
+  /** The browser has no decoder for the picture. */
+  | { kind: "unplayable"; live: OnAir }
+  | { kind: "refused"; code: string; detail: string };
+
+export type PlayerView = { state: PlayerState; stream: MediaStream | null; viewers: number | null };
+
+const STALL_MS = 1_000;
+const REJOIN_MS = 4_000;
+const REJOIN_WAITS_MS = [0, 1_000, 2_000, 4_000, 8_000];
+/** An unanswered offer is made anew when it is older: its candidates may be of another network. */
+const OFFER_GOOD_MS = 120_000;
+
+export class Player {
+  readonly view = new Store<PlayerView>({ state: { kind: "connecting" }, stream: null, viewers: null });
+  #link: Link;
+  #offs: Off[];
+  /** A session that is not shown yet. Made early only for the first picture, else when it is needed. */
+  #next: Join | null = null;
+  #current: Join | null = null;
+  #closed = false;
+  #asking = false;
+  #askAgain = false;
+  #attempt = 0;
+  #rejoinTimer: ReturnType<typeof setTimeout> | undefined;
+  #watchdog: ReturnType<typeof setInterval>;
+  #last = { bytes: -1, at: 0 };
+
+  constructor(link: Link) {
+    this.#link = link;
+    this.#prepared();
+    this.#offs = [
+      link.onConnect(() => void this.#ask()),
+      link.onDisconnect(() => this.#lostServer()),
+      link.onRefused((error) => this.#set({ kind: "refused", ...error })),
+      link.on("stream-started", ({ live, resumed }) => this.#started(live, resumed)),
+      link.on("stream-interrupted", ({ broadcast }) => this.#interrupted(broadcast)),
+      link.on("stream-ended", (ended) => this.#ended(ended)),
+      link.on("viewers", ({ count }) => this.view.set({ ...this.#view, viewers: count })),
+    ];
+    this.#watchdog = setInterval(() => void this.#watch(), 500);
+  }
+
+  /** The picture is on the screen (or, without a picture, the sound is there). */
+  shown(): void {
+    const state = this.#state;
+    if (state.kind === "joining" || state.kind === "reconnecting")
+      this.#set({ kind: "live", live: state.live });
+    this.#attempt = 0;
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearInterval(this.#watchdog);
+    clearTimeout(this.#rejoinTimer);
+    for (const off of this.#offs) off();
+    this.#next?.close();
+    this.#current?.close();
+  }
+
+  get #view(): PlayerView {
+    return this.view.snapshot();
+  }
+
+  get #state(): PlayerState {
+    return this.#view.state;
+  }
+
+  #set(state: PlayerState): void {
+    this.view.set({ ...this.#view, state });
+  }
+
+  #prepared(): Join {
+    if (this.#next !== null && performance.now() - this.#next.createdAt > OFFER_GOOD_MS) this.#discardNext();
+    if (this.#next === null) {
+      const join: Join = new Join(() => this.#mediaChanged(join));
+      this.#next = join;
+    }
+    return this.#next;
+  }
+
+  /** One question at a time; a question asked meanwhile is asked afterwards, once. */
+  async #ask(): Promise<void> {
+    if (this.#closed) return;
+    if (this.#asking) {
+      this.#askAgain = true;
+      return;
+    }
+    this.#asking = true;
+    await this.#askOnce();
+    this.#asking = false;
+    if (this.#askAgain) {
+      this.#askAgain = false;
+      void this.#ask();
+    }
+  }
+
+  async #askOnce(): Promise<void> {
+    const join = this.#prepared();
+    const offer = await join.offer;
+    if (this.#closed || !this.#link.connected) return;
+    const reply = await this.#link.watch(offer ?? undefined);
+    if (this.#closed) return;
+    if (!reply.ok) return this.#refused(reply.error);
+    if (reply.live === null) {
+      if (this.#state.kind !== "ended") this.#set({ kind: "waiting" });
+      return;
+    }
+    this.view.set({ ...this.#view, viewers: reply.live.viewers });
+    if (reply.answer === null) return this.#onAirWithoutAnswer(reply.live);
+    if (this.#view.stream === null) this.#set({ kind: "joining", live: reply.live, since: Date.now() });
+    else this.#set({ kind: "reconnecting", live: reply.live, since: this.#since() });
+    const joined = await join.accept(reply.answer, { video: reply.live.video !== null });
+    if (this.#closed || join !== this.#next) return;
+    if (!joined.ok) {
+      this.#discardNext();
+      if (joined.reason === "codec") this.#set({ kind: "unplayable", live: reply.live });
+      else this.#rejoin();
+    } else {
+      if (this.#view.stream === null) this.#take(join);
+      if (reply.live.state === "reconnecting") this.#interrupted(reply.live.broadcast);
+    }
+  }
+
+  #onAirWithoutAnswer(live: OnAir): void {
+    if (live.state === "reconnecting") this.#set({ kind: "interrupted", live, since: Date.now() });
+    else if (live.video !== null) this.#set({ kind: "unplayable", live });
+    else this.#rejoin();
+  }
+
+  #refused(error: { code: string; detail: string }): void {
+    if (error.code === "network") return this.#rejoin();
+    if (error.code === "no_common_codec") {
+      const live = "live" in this.#state ? this.#state.live : null;
+      if (live !== null) return this.#set({ kind: "unplayable", live });
+    }
+    if (error.code === "not_live") return this.#set({ kind: "waiting" });
+    this.#set({ kind: "refused", ...error });
+  }
+
+  #started(live: OnAir, resumed: boolean): void {
+    const same = "live" in this.#state && this.#state.live.broadcast === live.broadcast;
+    this.view.set({ ...this.#view, viewers: live.viewers });
+    if (resumed && same && this.#current?.connection === "connected") {
+      // The server goes on feeding this session; if it does not, the watchdog joins anew.
+      this.#last = { bytes: this.#last.bytes, at: Date.now() };
+      this.#set({ kind: "reconnecting", live, since: Date.now() });
+      return;
+    }
+    this.#drop();
+    this.#set({ kind: "joining", live, since: Date.now() });
+    void this.#ask();
+  }
+
+  #interrupted(broadcast: string): void {
+    const state = this.#state;
+    if (!("live" in state) || state.kind === "interrupted" || state.live.broadcast !== broadcast) return;
+    this.#set({ kind: "interrupted", live: state.live, since: Date.now() });
+  }
+
+  #ended(ended: Ended): void {
+    clearTimeout(this.#rejoinTimer);
+    this.#set({ kind: "ended", ended });
+    this.#current?.close();
+    this.#current = null;
+    this.#discardNext();
+  }
+
+  #lostServer(): void {
+    // The picture may well go on without the socket; the watchdog says so if it does not.
+    this.#discardNext();
+  }
+
+  #mediaChanged(join: Join): void {
+    if (this.#closed) return;
+    if (join === this.#next && join !== this.#current && this.#flows(join)) this.#take(join);
+    if (join !== this.#current) return;
+    if (join.connection === "failed" || join.connection === "closed") this.#rejoin();
+    else if (this.#flows(join) && !this.#expectsVideo()) this.shown();
+  }
+
+  #expectsVideo(): boolean {
+    return "live" in this.#state && this.#state.live.video !== null;
+  }
+
+  #flows(join: Join): boolean {
+    return join.flows(this.#expectsVideo() ? "video" : "audio");
+  }
+
+  /** Makes a session the one that is shown. */
+  #take(join: Join): void {
+    const old = this.#current;
+    this.#current = join;
+    this.#next = null;
+    this.#last = { bytes: -1, at: Date.now() };
+    this.view.set({ ...this.#view, stream: join.stream });
+    old?.close();
+  }
+
+  #drop(): void {
+    this.#current?.close();
+    this.#current = null;
+    this.view.set({ ...this.#view, stream: null });
+  }
+
+  #discardNext(): void {
+    this.#next?.close();
+    this.#next = null;
+  }
+
+  #since(): number {
+    return this.#state.kind === "reconnecting" ? this.#state.since : Date.now();
+  }
+
+  #rejoin(): void {
+    clearTimeout(this.#rejoinTimer);
+    const wait = REJOIN_WAITS_MS[Math.min(this.#attempt, REJOIN_WAITS_MS.length - 1)] ?? 8_000;
+    this.#attempt += 1;
+    this.#rejoinTimer = setTimeout(() => void this.#ask(), wait);
+  }
+
+  async #watch(): Promise<void> {
+    const join = this.#current;
+    const state = this.#state;
+    if (join === null || !["joining", "live", "reconnecting"].includes(state.kind)) return;
+    const { bytes } = await join.progress();
+    if (this.#closed || join !== this.#current || !("live" in this.#state)) return;
+    const now = Date.now();
+    if (bytes !== this.#last.bytes) {
+      const flowed = this.#last.bytes >= 0;
+      this.#last = { bytes, at: now };
+      if (flowed && this.#state.kind === "reconnecting") this.shown();
+      return;
+    }
+    const still = now - this.#last.at;
+    if (this.#state.kind === "live" && still > STALL_MS) {
+      this.#set({ kind: "reconnecting", live: this.#state.live, since: this.#last.at });
+    }
+    if (still > REJOIN_MS) {
+      this.#last = { bytes, at: now };
+      this.#discardNext();
+      this.#rejoin();
+    }
+  }
+}

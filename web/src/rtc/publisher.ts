@@ -1,0 +1,236 @@
+// Puts a camera, a screen or only sound on air, and keeps it there: a dropped connection is offered anew for as long as the server
+// holds the broadcast. Which devices and what is shown does not belong here.
+import type { Link, Off, VideoCodec } from "./link";
+import { codecOf, withStartBitrate, withStereo } from "./sdp";
+import { Store } from "./store";
+
+export type PublisherState =
+  | { kind: "idle" }
+  | { kind: "connecting"; since: number }
+  | { kind: "on-air"; broadcast: string; codec: string | null }
+  | { kind: "reconnecting"; broadcast: string; since: number }
+  /** The broadcast is over. `lost`: it could not be resumed in time. */
+  | { kind: "ended"; broadcast: string; reason: "stopped" | "lost" | "shutdown" | "taken-over" }
+  /** Going on air did not work. */
+  | { kind: "refused"; code: string; detail: string };
+
+export type PublisherOptions = {
+  codec: VideoCodec;
+  /** Bits per second that the picture may take. */
+  videoBitrate: number;
+  framerate: number;
+};
+
+/** The server holds a broadcast this long for its streamer. */
+export const HOLD_MS = 30_000;
+const DISCONNECTED_MS = 2_500;
+const CONNECT_MS = 10_000;
+const AGAIN_MS = 1_000;
+
+export class Publisher {
+  readonly state = new Store<PublisherState>({ kind: "idle" });
+  #link: Link;
+  #options: PublisherOptions;
+  #tracks: { video: MediaStreamTrack | null; audio: MediaStreamTrack | null };
+  #pc: RTCPeerConnection | null = null;
+  #offs: Off[];
+  #closed = false;
+  #offering = false;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    link: Link,
+    tracks: { video: MediaStreamTrack | null; audio: MediaStreamTrack | null },
+    options: PublisherOptions,
+  ) {
+    this.#link = link;
+    this.#tracks = tracks;
+    this.#options = options;
+    this.#offs = [
+      link.onConnect(() => void this.#connected()),
+      link.onRefused((error) => this.#fail({ kind: "refused", ...error })),
+      link.on("stream-ended", ({ broadcast, reason }) => this.#endedByServer(broadcast, reason)),
+      link.on("taken-over", () => this.#finish("taken-over")),
+    ];
+    this.state.set({ kind: "connecting", since: Date.now() });
+  }
+
+  /** For the gauges; null while there is no connection. */
+  get connection(): RTCPeerConnection | null {
+    return this.#pc;
+  }
+
+  /** Changes what is sent without a new offer. Null sends nothing of that kind. */
+  async replace(kind: "video" | "audio", track: MediaStreamTrack | null): Promise<{ ok: boolean }> {
+    this.#tracks = { ...this.#tracks, [kind]: track };
+    const sender = this.#pc
+      ?.getTransceivers()
+      .find((transceiver) => transceiver.receiver.track.kind === kind)?.sender;
+    // A kind that was not offered at the start needs a new offer.
+    if (!sender) {
+      if (track !== null && this.state.snapshot().kind === "on-air") this.#reoffer();
+      return { ok: true };
+    }
+    try {
+      await sender.replaceTrack(track);
+      return { ok: true };
+    } catch {
+      return { ok: false };
+    }
+  }
+
+  /** Ends the broadcast at once. `fallback` ends it when the socket cannot. */
+  async stop(fallback: (broadcast: string) => Promise<{ ok: boolean }>): Promise<{ ok: boolean }> {
+    const broadcast = this.#broadcast();
+    const reply = await this.#link.stopStream();
+    const ok = reply.ok || broadcast === null || (await fallback(broadcast)).ok;
+    if (ok) this.#finish("stopped");
+    return { ok };
+  }
+
+  close(): void {
+    this.#closed = true;
+    clearTimeout(this.#timer);
+    for (const off of this.#offs) off();
+    this.#dropConnection();
+  }
+
+  #broadcast(): string | null {
+    const state = this.state.snapshot();
+    return "broadcast" in state ? state.broadcast : null;
+  }
+
+  /** The socket is there, for the first time or again. */
+  async #connected(): Promise<void> {
+    const state = this.state.snapshot();
+    if (state.kind === "connecting") return this.#offer();
+    if (state.kind !== "on-air" && state.kind !== "reconnecting") return;
+    // The media may have gone on without the socket. Joining the room tells; only a broken one is offered anew.
+    const reply = await this.#link.watch();
+    if (this.#closed || this.#broadcast() !== state.broadcast) return;
+    const going = reply.ok && reply.live?.broadcast === state.broadcast && reply.live.state === "live";
+    if (!going || this.#pc?.connectionState !== "connected") this.#reoffer();
+  }
+
+  #reoffer(): void {
+    const broadcast = this.#broadcast();
+    if (broadcast === null || this.#closed) return;
+    const state = this.state.snapshot();
+    const since = state.kind === "reconnecting" ? state.since : Date.now();
+    this.state.set({ kind: "reconnecting", broadcast, since });
+    if (Date.now() - since > HOLD_MS) return this.#finish("lost");
+    void this.#offer();
+  }
+
+  async #offer(): Promise<void> {
+    if (this.#offering || this.#closed) return;
+    this.#offering = true;
+    clearTimeout(this.#timer);
+    this.#dropConnection();
+    const pc = this.#newConnection();
+    try {
+      const offer = await pc.createOffer();
+      const sdp = withStereo(offer.sdp ?? "");
+      await pc.setLocalDescription({ type: "offer", sdp });
+      const reply = await this.#link.startStream(sdp, this.#options.codec);
+      if (this.#closed || pc !== this.#pc) return;
+      if (!reply.ok) return this.#refused(reply.error);
+      const kilobits = Math.round(this.#options.videoBitrate / 1_000 / 2);
+      await pc.setRemoteDescription({ type: "answer", sdp: withStartBitrate(reply.answer, kilobits) });
+      this.#answered(pc, reply.broadcast, codecOf(reply.answer, "video"));
+    } catch (cause) {
+      this.#refused({ code: "malformed_offer", detail: String(cause) });
+    } finally {
+      this.#offering = false;
+    }
+  }
+
+  #answered(pc: RTCPeerConnection, broadcast: string, codec: string | null): void {
+    const settle = () => {
+      if (pc !== this.#pc || this.#closed) return;
+      clearTimeout(this.#timer);
+      if (pc.connectionState === "connected") {
+        this.state.set({
+          kind: "on-air",
+          broadcast,
+          codec: pc.getSenders().some((s) => s.track?.kind === "video") ? codec : null,
+        });
+      } else if (pc.connectionState === "failed" || pc.connectionState === "closed") {
+        this.#reoffer();
+      } else if (pc.connectionState === "disconnected") {
+        this.#timer = setTimeout(() => this.#reoffer(), DISCONNECTED_MS);
+      } else {
+        this.#timer = setTimeout(() => this.#reoffer(), CONNECT_MS);
+      }
+    };
+    const state = this.state.snapshot();
+    const since = "since" in state ? state.since : Date.now();
+    if (state.kind === "reconnecting") this.state.set({ kind: "reconnecting", broadcast, since });
+    else this.state.set({ kind: "connecting", since });
+    this.#pending = broadcast;
+    pc.onconnectionstatechange = settle;
+    settle();
+  }
+
+  /** The broadcast of an answer whose connection does not stand yet. */
+  #pending: string | null = null;
+
+  #refused(error: { code: string; detail: string }): void {
+    const state = this.state.snapshot();
+    if (state.kind !== "reconnecting") return this.#fail({ kind: "refused", ...error });
+    // Our own dead session still holds the channel until the server has noticed; the server may be starting again.
+    if (["channel_busy", "network", "shutting_down", "full"].includes(error.code)) {
+      this.#timer = setTimeout(() => this.#reoffer(), AGAIN_MS);
+    } else {
+      this.#finish("lost");
+    }
+  }
+
+  #fail(state: PublisherState): void {
+    this.#dropConnection();
+    this.state.set(state);
+  }
+
+  #endedByServer(broadcast: string, reason: string): void {
+    if (broadcast !== this.#broadcast() && broadcast !== this.#pending) return;
+    this.#finish(reason === "shutdown" ? "shutdown" : reason === "dropped" ? "lost" : "stopped");
+  }
+
+  #finish(reason: "stopped" | "lost" | "shutdown" | "taken-over"): void {
+    clearTimeout(this.#timer);
+    const state = this.state.snapshot();
+    if (state.kind === "ended") return;
+    this.#dropConnection();
+    this.state.set({ kind: "ended", broadcast: this.#broadcast() ?? this.#pending ?? "", reason });
+  }
+
+  #dropConnection(): void {
+    if (this.#pc) this.#pc.onconnectionstatechange = null;
+    this.#pc?.close();
+    this.#pc = null;
+  }
+
+  #newConnection(): RTCPeerConnection {
+    const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
+    this.#pc = pc;
+    const { video, audio } = this.#tracks;
+    if (audio) pc.addTransceiver(audio, { direction: "sendonly" });
+    if (video) {
+      const transceiver = pc.addTransceiver(video, {
+        direction: "sendonly",
+        sendEncodings: [{ maxBitrate: this.#options.videoBitrate, maxFramerate: this.#options.framerate }],
+      });
+      prefer(transceiver, this.#options.codec);
+    }
+    return pc;
+  }
+}
+
+/** Puts one codec first in the offer and keeps the rest behind it. */
+function prefer(transceiver: RTCRtpTransceiver, codec: VideoCodec): void {
+  const all = RTCRtpSender.getCapabilities("video")?.codecs ?? [];
+  const wanted = all.filter((c) => c.mimeType.toLowerCase() === `video/${codec}`);
+  const rest = all.filter((c) => c.mimeType.toLowerCase() !== `video/${codec}`);
+  if (wanted.length > 0 && "setCodecPreferences" in transceiver)
+    transceiver.setCodecPreferences([...wanted, ...rest]);
+}

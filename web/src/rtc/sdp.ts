@@ -1,0 +1,70 @@
+// The few things about SDP that the browser's objects do not say. Line based; nothing is parsed that is not needed.
+
+export type Kind = "audio" | "video";
+
+/** The lines of each media section, the session's own lines first. */
+function sections(sdp: string): string[][] {
+  const result: string[][] = [[]];
+  for (const line of sdp.split(/\r?\n/)) {
+    if (line.startsWith("m=")) result.push([]);
+    if (line !== "") result[result.length - 1]?.push(line);
+  }
+  return result;
+}
+
+function join(parts: string[][]): string {
+  return `${parts.flat().join("\r\n")}\r\n`;
+}
+
+function payloadTypes(section: string[], codec: string): string[] {
+  return section.flatMap((line) => {
+    const match = /^a=rtpmap:(\d+) ([^/]+)\//.exec(line);
+    return match?.[1] && match[2]?.toLowerCase() === codec ? [match[1]] : [];
+  });
+}
+
+function withParameter(section: string[], codec: string, parameter: string): string[] {
+  const types = payloadTypes(section, codec);
+  const name = parameter.split("=")[0];
+  return section.map((line) => {
+    const type = /^a=fmtp:(\d+) /.exec(line)?.[1];
+    if (type === undefined || !types.includes(type)) return line;
+    return new RegExp(`[ ;]${name}=`).test(line) ? line : `${line};${parameter}`;
+  });
+}
+
+/** Asks for stereo: Chromium decodes and encodes Opus in mono unless its own description says otherwise. */
+export function withStereo(sdp: string): string {
+  return join(sections(sdp).map((s) => withParameter(s, "opus", "stereo=1")));
+}
+
+/** Lets the encoder begin near its target instead of climbing from 300 kbit/s. Chromium only; others ignore it. */
+export function withStartBitrate(sdp: string, kilobits: number): string {
+  const parameter = `x-google-start-bitrate=${kilobits}`;
+  return join(
+    sections(sdp).map((section) => {
+      if (!section[0]?.startsWith("m=video")) return section;
+      const h264 = withParameter(section, "h264", parameter);
+      const done = new Set(h264.flatMap((line) => /^a=fmtp:(\d+) /.exec(line)?.[1] ?? []));
+      // VP8 has no parameters of its own, so that its line may have to be made.
+      const made = payloadTypes(section, "vp8").filter((type) => !done.has(type));
+      return [...withParameter(h264, "vp8", parameter), ...made.map((type) => `a=fmtp:${type} ${parameter}`)];
+    }),
+  );
+}
+
+/** Whether an answer says no to a kind of media: port 0, inactive, or the section is not there. */
+export function refuses(answer: string, kind: Kind): boolean {
+  const section = sections(answer).find((s) => s[0]?.startsWith(`m=${kind} `));
+  return (
+    section === undefined || section[0]?.startsWith(`m=${kind} 0 `) === true || section.includes("a=inactive")
+  );
+}
+
+/** The codec that an answer puts first for a kind of media, in lower case. */
+export function codecOf(answer: string, kind: Kind): string | null {
+  const section = sections(answer).find((s) => s[0]?.startsWith(`m=${kind} `));
+  const first = section?.[0]?.split(" ")[3];
+  const line = section?.find((l) => l.startsWith(`a=rtpmap:${first} `));
+  return line?.split(" ")[1]?.split("/")[0]?.toLowerCase() ?? null;
+}
