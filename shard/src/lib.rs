@@ -5,8 +5,11 @@
 //! sockets and the threads of the media plane; what a datagram means is `media`'s business, who may publish is the caller's.
 
 mod inbox;
+mod ledger;
 mod plane;
-mod socket;
+mod shard;
+pub mod socket;
+mod supervise;
 mod taps;
 
 pub use plane::{MediaConfig, MediaPlane, PlaneState, PublishRequest, Published, StartError, WatchRequest, Watching};

@@ -9,9 +9,14 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use media::id::{BroadcastId, ChannelName, SessionId, ShardId};
 use media::message::{Codec, Command, EndReason, Event, Publish, Refusal, Reply, ShardStats, Watch};
+use media::session::Certificate;
 use tokio::sync::{broadcast, watch};
 
-use crate::inbox::Outside;
+use crate::inbox::{Outside, inbox};
+use crate::shard::Lines;
+use crate::socket::Socket;
+use crate::supervise;
+use crate::taps::{Taps, queue};
 
 /// Events that a receiver may lag behind. More: it gets `Lagged` with the number it missed and must count it.
 const EVENTS: usize = 4096;
@@ -107,6 +112,46 @@ struct Inner {
 }
 
 impl MediaPlane {
+    /// Opens the socket and starts the thread.
+    ///
+    /// # Errors
+    /// [`StartError`]; a port that another process holds is [`StartError::PortTaken`].
+    pub fn start(config: MediaConfig) -> Result<(MediaPlane, Taps), StartError> {
+        if config.shards != 1 {
+            return Err(StartError::Shards(config.shards));
+        }
+        if config.announce.is_empty() {
+            return Err(StartError::NothingToAnnounce);
+        }
+        let socket = Socket::bind(config.bind).map_err(|source| match source.kind() {
+            io::ErrorKind::AddrInUse => StartError::PortTaken(config.bind),
+            _ => StartError::Bind { address: config.bind, source },
+        })?;
+        let certificate = Certificate::generate().map_err(|error| StartError::Certificate(error.to_string()))?;
+        let local = socket.local_addr();
+        let announced = |mut address: SocketAddr| {
+            if address.port() == 0 {
+                address.set_port(local.port());
+            }
+            address
+        };
+        let announce = config.announce.into_iter().map(announced).collect();
+
+        let (outside, inbox) = inbox().map_err(StartError::Thread)?;
+        let (taps_in, taps) = queue(config.tap_items);
+        let (events, _) = broadcast::channel(EVENTS);
+        let (state_in, state) = watch::channel(PlaneState::Running);
+        let lines = Lines::new(ShardId(0), announce, certificate, socket, inbox, events.clone(), taps_in);
+        let thread = std::thread::Builder::new()
+            .name("oxbow-shard-0".into())
+            .spawn(move || supervise::run(lines, &state_in))
+            .map_err(StartError::Thread)?;
+
+        let inner =
+            Inner { outside, local, sessions: AtomicU64::new(1), events, state, thread: Mutex::new(Some(thread)) };
+        Ok((MediaPlane { inner: Arc::new(inner) }, taps))
+    }
+
     /// The UDP address that media goes to.
     pub fn local_addr(&self) -> SocketAddr {
         self.inner.local

@@ -1,0 +1,358 @@
+//! The loop of one shard: one plain thread, the only clock of the media plane.
+//!
+//! A turn: requests → datagrams in batches, each stamped once → the router and its timers → fan-out → the send arena to the
+//! socket → replies, events and tap items. Every part of a turn is bounded. What a datagram means does not belong here.
+
+use std::collections::HashMap;
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use media::arena::SendArena;
+use media::id::{SessionId, ShardId};
+use media::message::{
+    CloseReason, Command, DriveStats, EndReason, Event, Input, Now, Output, Refusal, Reply, RequestId,
+};
+use media::router::{Flushed, Router, RouterConfig};
+use media::session::Certificate;
+use tokio::sync::broadcast;
+
+use crate::inbox::{Inbox, Next, ReplySender, Request};
+use crate::ledger::Ledger;
+use crate::socket::{Arrival, BATCH, Receiver, Sender, Socket};
+use crate::taps::{Offered, TapSender};
+
+/// Between the first packet of a burst and its fan-out. GSO decides the cost of egress, so what the streamer's pacer sends
+/// within this time goes out in the same runs; it is also the price in latency.
+const COALESCE: Duration = Duration::from_millis(2);
+/// Datagrams that make the fan-out due at once, whatever the time.
+const COALESCE_DATAGRAMS: usize = 128;
+/// Batches read in one turn. More datagrams wait for the next turn, after what is due was sent.
+const BATCHES_PER_TURN: usize = 8;
+/// Requests taken in one turn. A join costs about 0.3 ms.
+const REQUESTS_PER_TURN: usize = 32;
+/// While the recorder's queue owes facts, look for room this often.
+const SETTLE_EVERY: Duration = Duration::from_millis(50);
+/// At shutdown the recorder gets this long to make room for the last facts.
+const SETTLE_AT_END: Duration = Duration::from_secs(2);
+
+/// What a shard holds for longer than one router lives: it survives a failure of the loop.
+pub struct Lines {
+    shard: ShardId,
+    announce: Vec<SocketAddr>,
+    certificate: Certificate,
+    socket: Socket,
+    inbox: Inbox,
+    events: broadcast::Sender<Event>,
+    taps: TapSender,
+    ledger: Ledger,
+    figures: DriveStats,
+}
+
+impl Lines {
+    pub fn new(
+        shard: ShardId,
+        announce: Vec<SocketAddr>,
+        certificate: Certificate,
+        socket: Socket,
+        inbox: Inbox,
+        events: broadcast::Sender<Event>,
+        taps: TapSender,
+    ) -> Self {
+        let (ledger, figures) = (Ledger::default(), DriveStats::default());
+        Lines { shard, announce, certificate, socket, inbox, events, taps, ledger, figures }
+    }
+
+    /// After a failure: whoever believes in a session or broadcast of this shard is told its end.
+    pub fn write_off(&mut self) {
+        self.figures.restarts += 1;
+        let utc_us = now().utc_us;
+        for event in self.ledger.write_off(utc_us, CloseReason::Fault, EndReason::Dropped) {
+            self.tell(event);
+        }
+        for broadcast in self.taps.open_broadcasts() {
+            self.taps.close(broadcast, utc_us, EndReason::Dropped);
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        self.ledger.note(&event);
+        // Without a receiver nobody wants to know.
+        let _ = self.events.send(event);
+    }
+}
+
+/// The buffers of the thread: too large to allocate per turn, and not to be moved between threads.
+#[derive(Default)]
+pub struct Gear {
+    receiver: Receiver,
+    sender: Sender,
+    arena: SendArena,
+}
+
+impl Gear {
+    /// Forgets what was about to be sent.
+    pub fn forget(&mut self) {
+        self.arena.clear();
+    }
+
+    fn send(&mut self, socket: &mut Socket) {
+        if !self.arena.is_empty() {
+            self.sender.send(socket, self.arena.runs(), self.arena.bytes());
+            self.arena.clear();
+        }
+    }
+}
+
+/// Runs a fresh router until shutdown is asked for or all handles are gone.
+///
+/// # Errors
+/// When the socket can no longer be read or waited for.
+pub fn run(lines: &mut Lines, gear: &mut Gear) -> io::Result<()> {
+    let config = RouterConfig { shard: lines.shard, announce: lines.announce.clone(), seed: rand::random() };
+    let router = Router::new(config, lines.certificate.clone());
+    let waiting = HashMap::new();
+    let mut shard = Shard {
+        lines,
+        gear,
+        router,
+        waiting,
+        requests: 0,
+        gathered: 0,
+        fan_out_at: None,
+        backlog: false,
+        ending: false,
+    };
+    while !shard.ending {
+        shard.wait()?;
+        let start = Instant::now();
+        shard.turn()?;
+        shard.account(start.elapsed());
+    }
+    shard.end();
+    Ok(())
+}
+
+struct Shard<'a> {
+    lines: &'a mut Lines,
+    gear: &'a mut Gear,
+    router: Router,
+    waiting: HashMap<RequestId, Waiting>,
+    requests: u64,
+    /// Datagrams since the last fan-out.
+    gathered: usize,
+    fan_out_at: Option<Instant>,
+    /// The last turn left requests or datagrams behind.
+    backlog: bool,
+    ending: bool,
+}
+
+/// Who waits for a reply, and the session that it would be about.
+struct Waiting {
+    reply: ReplySender,
+    opens: Option<SessionId>,
+}
+
+impl Shard<'_> {
+    fn wait(&self) -> io::Result<()> {
+        let now = Instant::now();
+        let settle = self.lines.taps.owes().then(|| now + SETTLE_EVERY);
+        let due = [self.router.next_deadline(), self.fan_out_at, settle].into_iter().flatten().min();
+        let timeout = if self.backlog { Some(Duration::ZERO) } else { due.map(|at| at.saturating_duration_since(now)) };
+        // While a burst gathers nothing is read: one wake-up for all of it instead of one per datagram.
+        let listen = self.fan_out_at.is_none();
+        self.lines.socket.wait(&self.lines.inbox, listen, timeout)
+    }
+
+    fn turn(&mut self) -> io::Result<()> {
+        self.lines.inbox.silence();
+        self.take_requests();
+        self.receive()?;
+
+        let now = now();
+        if self.router.next_deadline().is_some_and(|at| at <= now.mono) {
+            self.handle(now, Input::Tick);
+        }
+        if self.gathered >= COALESCE_DATAGRAMS || self.fan_out_at.is_some_and(|at| at <= now.mono) {
+            self.fan_out(now);
+        }
+        self.gear.send(&mut self.lines.socket);
+        self.deliver(now);
+        self.lines.taps.settle();
+        Ok(())
+    }
+
+    fn take_requests(&mut self) {
+        self.backlog = false;
+        for taken in 1..=REQUESTS_PER_TURN {
+            match self.lines.inbox.next() {
+                Next::Request(Request::Command { command, reply }) => self.carry_out(command, reply),
+                Next::Request(Request::Shutdown) | Next::Abandoned => {
+                    self.ending = true;
+                    return;
+                }
+                Next::Empty => return,
+            }
+            self.backlog = taken == REQUESTS_PER_TURN;
+        }
+    }
+
+    fn carry_out(&mut self, command: Command, reply: ReplySender) {
+        let opens = match &command {
+            Command::Publish(publish) => Some(publish.session),
+            Command::Watch(watch) => Some(watch.session),
+            _ => None,
+        };
+        let now = now();
+        let request = self.next_request();
+        self.waiting.insert(request, Waiting { reply, opens });
+        self.handle(now, Input::Command { request, command });
+        self.deliver(now);
+    }
+
+    fn receive(&mut self) -> io::Result<()> {
+        for _ in 0..BATCHES_PER_TURN {
+            let count = self.gear.receiver.receive(&self.lines.socket)?;
+            if count == 0 {
+                return Ok(());
+            }
+            let now = now();
+            for arrival in self.gear.receiver.arrivals() {
+                match arrival {
+                    Arrival::Datagram { from, data } => {
+                        self.router.handle(now, Input::Datagram { from, data }, &mut self.gear.arena);
+                    }
+                    Arrival::Unusable => self.lines.figures.unusable_in += 1,
+                }
+                if self.gear.arena.is_full() {
+                    self.gear.sender.send(&mut self.lines.socket, self.gear.arena.runs(), self.gear.arena.bytes());
+                    self.gear.arena.clear();
+                }
+            }
+            self.gathered += count;
+            self.fan_out_at.get_or_insert(now.mono + COALESCE);
+            self.deliver(now);
+            if count < BATCH {
+                return Ok(());
+            }
+        }
+        self.backlog = true;
+        Ok(())
+    }
+
+    fn handle(&mut self, now: Now, input: Input<'_>) {
+        self.router.handle(now, input, &mut self.gear.arena);
+        if self.gear.arena.is_full() {
+            self.gear.send(&mut self.lines.socket);
+        }
+    }
+
+    /// The router stops when the arena is full and goes on where it stopped.
+    fn fan_out(&mut self, now: Now) {
+        self.gathered = 0;
+        self.fan_out_at = None;
+        while self.router.flush(now, &mut self.gear.arena) == Flushed::More {
+            self.gear.send(&mut self.lines.socket);
+        }
+    }
+
+    /// Hands out what the router has to say.
+    fn deliver(&mut self, now: Now) {
+        while let Some(output) = self.router.poll() {
+            match output {
+                Output::Reply { request, reply } => self.answer(now, request, reply),
+                Output::Event(event) => self.lines.tell(event),
+                Output::Tap(item) => {
+                    if let Offered::WantsKeyframe(broadcast) = self.lines.taps.offer(item) {
+                        let request = self.next_request();
+                        self.handle(now, Input::Command { request, command: Command::Keyframe { broadcast } });
+                    }
+                }
+            }
+        }
+    }
+
+    /// Requests of the loop itself have nobody waiting.
+    fn answer(&mut self, now: Now, request: RequestId, mut reply: Result<Reply, Refusal>) {
+        let Some(waiting) = self.waiting.remove(&request) else { return };
+        if let Ok(Reply::Stats(stats)) = &mut reply {
+            stats.drive = self.figures();
+            self.lines.figures.longest_turn_us = 0;
+        }
+        let accepted = reply.is_ok();
+        if waiting.reply.send(reply).is_err() && accepted {
+            // The caller gave up meanwhile: nobody will ever use or close what was opened for it.
+            if let Some(session) = waiting.opens {
+                let request = self.next_request();
+                self.handle(now, Input::Command { request, command: Command::Close { session } });
+            }
+        }
+    }
+
+    fn next_request(&mut self) -> RequestId {
+        self.requests += 1;
+        RequestId(self.requests)
+    }
+
+    fn account(&mut self, turn: Duration) {
+        let figures = &mut self.lines.figures;
+        let micros = turn.as_micros() as u64;
+        figures.turns += 1;
+        figures.busy_us += micros;
+        figures.longest_turn_us = figures.longest_turn_us.max(micros);
+    }
+
+    fn figures(&self) -> DriveStats {
+        let (sent, taps) = (self.gear.sender.figures(), self.lines.taps.figures());
+        DriveStats {
+            datagrams_out: sent.datagrams,
+            messages_out: sent.messages,
+            gso: self.lines.socket.gso(),
+            gso_fallbacks: sent.gso_fallbacks,
+            send_would_block: sent.would_block,
+            send_failed: sent.failed,
+            tap_items: taps.items,
+            tap_dropped_units: taps.dropped_units,
+            tap_overruns: taps.overruns,
+            ..self.lines.figures
+        }
+    }
+
+    /// Ends all broadcasts, then the sessions that are left, then waits a little for the recorder.
+    fn end(mut self) {
+        let now = now();
+        self.fan_out(now);
+        for broadcast in self.lines.ledger.broadcasts() {
+            let request = self.next_request();
+            self.handle(
+                now,
+                Input::Command { request, command: Command::End { broadcast, reason: EndReason::Shutdown } },
+            );
+            self.deliver(now);
+        }
+        for session in self.lines.ledger.sessions() {
+            let request = self.next_request();
+            self.handle(now, Input::Command { request, command: Command::Close { session } });
+            self.deliver(now);
+        }
+        self.gear.send(&mut self.lines.socket);
+        // What never became a broadcast or was refused meanwhile still has a recorder or a caller that waits.
+        for event in self.lines.ledger.write_off(now.utc_us, CloseReason::Shutdown, EndReason::Shutdown) {
+            self.lines.tell(event);
+        }
+        for broadcast in self.lines.taps.open_broadcasts() {
+            self.lines.taps.close(broadcast, now.utc_us, EndReason::Shutdown);
+        }
+        let deadline = Instant::now() + SETTLE_AT_END;
+        while self.lines.taps.owes() && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+            self.lines.taps.settle();
+        }
+    }
+}
+
+/// Both clocks at once.
+fn now() -> Now {
+    let utc_us = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64);
+    Now { mono: Instant::now(), utc_us }
+}
