@@ -1,0 +1,3 @@
+//! One file per case.
+
+pub mod fanout;
