@@ -12,6 +12,8 @@ mod sqlite;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+use futures::FutureExt;
+
 pub use self::mongo::MongoConfig;
 use crate::model::{self, PAGE_ROWS, TITLE_CHARS};
 use crate::{Broadcast, BroadcastQuery, Clip, ClipQuery, Id, Page, StorageError, key};
@@ -26,12 +28,12 @@ enum Kind {
     Mongo(Box<mongo::Mongo>),
 }
 
-/// Sends a call to the back end.
+/// Sends a call to the back end. The futures of the driver are deep; boxed here, they stay out of the callers' own.
 macro_rules! call {
     ($self:ident . $method:ident ( $($argument:expr),* )) => {
         match &*$self.0 {
             Kind::Sqlite(back) => back.$method($($argument),*).await,
-            Kind::Mongo(back) => back.$method($($argument),*).await,
+            Kind::Mongo(back) => back.$method($($argument),*).boxed().await,
         }
     };
 }

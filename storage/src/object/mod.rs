@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
-use futures::{Stream, StreamExt};
+use futures::{FutureExt, Stream, StreamExt};
 use url::Url;
 
 pub use self::disposition::content_disposition;
@@ -100,6 +100,7 @@ impl fmt::Debug for ObjectBody {
 #[derive(Clone, Debug)]
 pub struct ObjectStore(Arc<Kind>);
 
+// The futures of the SDK are deep; boxed here, they stay out of the callers' own.
 #[derive(Debug)]
 enum Kind {
     Folder(filesystem::Folder),
@@ -181,7 +182,7 @@ impl ObjectStore {
     async fn put(&self, key: &str, source: source::Source, content_type: &str) -> Result<Stored, StorageError> {
         match &*self.0 {
             Kind::Folder(folder) => folder.put(key, source, content_type).await,
-            Kind::S3(s3) => s3.put(key, source, content_type).await,
+            Kind::S3(s3) => s3.put(key, source, content_type).boxed().await,
         }
     }
 
@@ -193,7 +194,7 @@ impl ObjectStore {
         key::check(key)?;
         match &*self.0 {
             Kind::Folder(folder) => folder.head(key).await,
-            Kind::S3(s3) => s3.head(key).await,
+            Kind::S3(s3) => s3.head(key).boxed().await,
         }
     }
 
@@ -211,7 +212,7 @@ impl ObjectStore {
         }
         match &*self.0 {
             Kind::Folder(folder) => folder.get(key, range).await,
-            Kind::S3(s3) => s3.get(key, range).await,
+            Kind::S3(s3) => s3.get(key, range).boxed().await,
         }
     }
 
@@ -223,7 +224,7 @@ impl ObjectStore {
         key::check(key)?;
         match &*self.0 {
             Kind::Folder(folder) => folder.delete(key).await,
-            Kind::S3(s3) => s3.delete(key).await,
+            Kind::S3(s3) => s3.delete(key).boxed().await,
         }
     }
 
@@ -236,7 +237,7 @@ impl ObjectStore {
         key::check_prefix(prefix)?;
         let mut found = match &*self.0 {
             Kind::Folder(folder) => folder.list(prefix).await?,
-            Kind::S3(s3) => s3.list(prefix).await?,
+            Kind::S3(s3) => s3.list(prefix).boxed().await?,
         };
         found.retain(|entry| !entry.key.starts_with(CANARY_PREFIX) && key::check(&entry.key).is_ok());
         found.sort_by(|a, b| a.key.cmp(&b.key));
@@ -257,7 +258,7 @@ impl ObjectStore {
         key::check(key)?;
         match &*self.0 {
             Kind::Folder(_) => Ok(None),
-            Kind::S3(s3) => s3.presign(key, expires, filename).await.map(Some),
+            Kind::S3(s3) => s3.presign(key, expires, filename).boxed().await.map(Some),
         }
     }
 }
