@@ -363,6 +363,131 @@ fn lost_flights_are_repeated() {
     }
 }
 
+/// Splits each handshake message of the client's first flights into two datagrams, as a post-quantum ClientHello is (RFC 6347 §4.2.3), with record numbers of
+/// its own.
+struct Splitter {
+    records: u64,
+}
+
+impl Splitter {
+    fn split(&mut self, datagram: &[u8]) -> [Vec<u8>; 2] {
+        assert_eq!((datagram[0], &datagram[3..5]), (22, &[0, 0][..]), "one handshake record in clear");
+        let (header, body) = datagram[13..].split_at(12);
+        assert_eq!(&header[1..4], &header[9..12], "a whole message");
+        let middle = body.len() * 2 / 3;
+        [(0, &body[..middle]), (middle, &body[middle..])].map(|(offset, part)| {
+            let mut message = header.to_vec();
+            message[6..9].copy_from_slice(&(offset as u32).to_be_bytes()[1..]);
+            message[9..12].copy_from_slice(&(part.len() as u32).to_be_bytes()[1..]);
+            message.extend_from_slice(part);
+            self.record(&datagram[..3], &message)
+        })
+    }
+
+    fn record(&mut self, type_and_version: &[u8], message: &[u8]) -> Vec<u8> {
+        let mut record = type_and_version.to_vec();
+        record.extend_from_slice(&self.records.to_be_bytes()); // epoch 0 in the upper 16 bits
+        self.records += 1;
+        record.extend_from_slice(&(message.len() as u16).to_be_bytes());
+        record.extend_from_slice(message);
+        record
+    }
+
+    /// Later flights go as they are, but for the numbers of their records in clear.
+    fn renumber(&mut self, mut datagram: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        while let Some(header) = datagram.get(..13) {
+            let end = 13 + usize::from(u16::from_be_bytes([header[11], header[12]]));
+            if header[3..5] == [0, 0] {
+                out.extend(self.record(&header[..3], &datagram[13..end]));
+            } else {
+                out.extend_from_slice(&datagram[..end]);
+            }
+            datagram = &datagram[end..];
+        }
+        out
+    }
+}
+
+/// What the network does to the two halves of each ClientHello.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Halves {
+    InOrder,
+    Reordered,
+    SecondLost,
+    FirstLost,
+    Doubled,
+}
+
+fn connect_in_halves(story: &mut Story, halves: Halves) {
+    let mut splitter = Splitter { records: 0 };
+    let mut lost = 0;
+    story.check(true);
+    story.peer.start_dtls(story.now.mono);
+    for _ in 0..100 {
+        while let Some(datagram) = story.peer.poll() {
+            if datagram[0] != 22 || datagram[13] != 1 {
+                let datagram = splitter.renumber(&datagram);
+                story.send(datagram);
+                continue;
+            }
+            let [first, second] = splitter.split(&datagram);
+            // Each hello loses its half once; the client repeats the flight.
+            let lose = lost < 2;
+            match halves {
+                Halves::SecondLost if lose => story.send(first),
+                Halves::FirstLost if lose => story.send(second),
+                Halves::Reordered => [story.send(second), story.send(first)].concat(),
+                Halves::Doubled => {
+                    [story.send(first.clone()), story.send(first), story.send(second.clone()), story.send(second)]
+                        .concat()
+                }
+                _ => [story.send(first), story.send(second)].concat(),
+            };
+            lost += 1;
+        }
+        story.now = story.now.after(100 * MS);
+        assert_eq!(story.session.tick(story.now, &mut story.arena), None);
+        story.deliver();
+        story.peer.tick(story.now.mono);
+    }
+}
+
+#[test]
+fn a_hello_in_two_datagrams_survives_loss_and_reordering() {
+    for profiles in [&BROWSER_PROFILES[..], &BROWSER_PROFILES[..1]] {
+        for halves in [Halves::InOrder, Halves::Reordered, Halves::SecondLost, Halves::FirstLost, Halves::Doubled] {
+            let mut story = Story::new(Role::Viewer, profiles);
+            connect_in_halves(&mut story, halves);
+            assert!(
+                story.session.is_connected() && story.peer.is_connected(),
+                "{halves:?} with {profiles:?}: {:?}",
+                story.told
+            );
+            assert_eq!(story.forward(5, 1, b"picture"), Ok(Heard::Rtp(rtp(1, 5, b"picture"))));
+        }
+    }
+}
+
+#[test]
+fn a_handshake_that_never_ends_is_not_fed_for_ever() {
+    let mut story = Story::new(Role::Viewer, &BROWSER_PROFILES);
+    story.check(true);
+    let mut splitter = Splitter { records: 0 };
+    // One byte each of a message of 64 KB: the endpoint would keep and recurse over all of them.
+    let mut told = Vec::new();
+    for offset in 0..u32::from(limit::DTLS_RECORDS) + 9 {
+        let mut message = vec![1, 1, 0, 0, 0, 0];
+        message.extend_from_slice(&offset.to_be_bytes()[1..]);
+        message.extend_from_slice(&[0, 0, 1, 0xaa]);
+        let record = splitter.record(&[22, 254, 253], &message);
+        told.push(story.send(record));
+    }
+    let refused = told.iter().filter(|t| *t == "Dropped(BadDtls)").count();
+    assert_eq!((refused, told.iter().filter(|t| *t == "Handled").count()), (9, limit::DTLS_RECORDS.into()));
+    assert_eq!(story.wait(limit::HANDSHAKE), Some(CloseReason::HandshakeTimeout));
+}
+
 #[test]
 fn a_handshake_that_does_not_come_is_closed() {
     let mut story = Story::new(Role::Viewer, &BROWSER_PROFILES);

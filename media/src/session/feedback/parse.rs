@@ -221,3 +221,84 @@ fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
     Some(u32::from_be_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn drain(bytes: &[u8]) -> usize {
+        let items = parse(bytes).map(|item| match item {
+            Feedback::Nack { lost, .. } => lost.count(),
+            Feedback::Fir(entries) => entries.count(),
+            Feedback::ReceiverReport { blocks, .. } => blocks.count(),
+            Feedback::SenderReport(report) => report.blocks.count(),
+            _ => 1,
+        });
+        items.sum()
+    }
+
+    #[test]
+    fn reads_what_browsers_send() {
+        // Sender report with SDES, as Chrome sends it, then REMB.
+        let compound = [
+            &[0x80, 200, 0, 6, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 0, 0, 0, 4, 0, 0, 0, 5, 0, 0, 0, 6][..],
+            &[0x81, 202, 0, 2, 0, 0, 0, 1, 1, 2, b'a', b'b'],
+            &[0x8f, 206, 0, 5, 0, 0, 0, 1, 0, 0, 0, 0, b'R', b'E', b'M', b'B', 1, 0x0b, 0xff, 0xff, 0, 0, 0, 7],
+        ]
+        .concat();
+        let mut packets = parse(&compound);
+        assert!(matches!(packets.next(), Some(Feedback::SenderReport(r)) if r.ntp == 2 << 32 | 3 && r.rtp == 4));
+        assert!(matches!(packets.next(), Some(Feedback::Other { packet_type: 202 })));
+        assert!(matches!(packets.next(), Some(Feedback::Remb { bitrate }) if bitrate == 0x3_ffff << 2));
+        assert!(packets.next().is_none());
+    }
+
+    #[test]
+    fn masks_of_nacks_are_spread_out() {
+        let packet = [0x81, 205, 0, 4, 0, 0, 0, 1, 0, 0, 0, 2, 0xff, 0xff, 0x80, 0x01, 0, 9, 0, 0];
+        let Some(Feedback::Nack { ssrc: 2, lost }) = parse(&packet).next() else { panic!("no NACK") };
+        assert_eq!(lost.collect::<Vec<_>>(), [65_535, 0, 15, 9]);
+    }
+
+    #[test]
+    fn padding_is_taken_off() {
+        let packet = [0xa1, 205, 0, 4, 0, 0, 0, 1, 0, 0, 0, 2, 0, 9, 0, 0, 0, 0, 0, 4];
+        let Some(Feedback::Nack { lost, .. }) = parse(&packet).next() else { panic!("no NACK") };
+        assert_eq!(lost.collect::<Vec<_>>(), [9]);
+    }
+
+    #[test]
+    fn malformed_packets_end_the_compound() {
+        let pli = [0x81, 206, 0, 2, 0, 0, 0, 9, 0, 0, 0, 7];
+        for (name, packet) in [
+            ("a wrong version", &[0x41, 206, 0, 2, 0, 0, 0, 9, 0, 0, 0, 7][..]),
+            ("a length beyond the end", &[0x81, 206, 0, 99, 0, 0, 0, 9, 0, 0, 0, 7]),
+            ("too short for its type", &[0x81, 206, 0, 1, 0, 0, 0, 9]),
+            ("more blocks than bytes", &[0x82, 201, 0, 1, 0, 0, 0, 9]),
+            ("padding longer than the packet", &[0xa1, 206, 0, 2, 0, 0, 0, 9, 0, 0, 0, 99]),
+            ("padding of nothing", &[0xa1, 206, 0, 2, 0, 0, 0, 9, 0, 0, 0, 0]),
+            ("half a header", &[0x81, 206]),
+        ] {
+            let compound = [&pli[..], packet, &pli].concat();
+            let items: Vec<_> = parse(&compound).collect();
+            assert!(matches!(items[..], [Feedback::Pli { ssrc: 7 }, Feedback::Malformed]), "{name}: {items:?}");
+        }
+        assert!(parse(&[]).next().is_none());
+    }
+
+    proptest! {
+        #[test]
+        fn garbage_does_no_harm(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
+            prop_assert!(drain(&bytes) <= 17 * bytes.len());
+        }
+
+        #[test]
+        fn garbage_behind_a_header_does_no_harm(kind in 200u8..208, format in 0u8..32, words in prop::collection::vec(any::<u32>(), 0..40)) {
+            let mut packet = vec![0x80 | format, kind, 0, words.len() as u8];
+            packet.extend(words.iter().flat_map(|w| w.to_be_bytes()));
+            prop_assert!(drain(&packet) <= 17 * packet.len());
+        }
+    }
+}

@@ -183,3 +183,119 @@ fn chunk(statuses: &[Status]) -> (u16, usize) {
     let bits = statuses.iter().take(7).enumerate().fold(0, |bits, (at, s)| bits | (*s as u16) << (12 - 2 * at));
     (0xc000 | bits, taken)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use proptest::prelude::*;
+    use rtc_rtcp::transport_feedbacks::transport_layer_cc::{PacketStatusChunk, SymbolTypeTcc, TransportLayerCc};
+    use rtc_shared::marshal::Unmarshal;
+
+    use super::*;
+    use crate::session::testing::start;
+
+    /// What an independent parser reads: number and arrival in ticks since the recorder's first packet, `None` for a lost one.
+    fn read(mut bytes: &[u8]) -> Vec<(u16, Option<i64>)> {
+        let packet = TransportLayerCc::unmarshal(&mut bytes).expect("a feedback packet");
+        let mut symbols = Vec::new();
+        for chunk in &packet.packet_chunks {
+            match chunk {
+                PacketStatusChunk::RunLengthChunk(run) => {
+                    symbols.extend(std::iter::repeat_n(run.packet_status_symbol, run.run_length.into()))
+                }
+                PacketStatusChunk::StatusVectorChunk(vector) => symbols.extend(&vector.symbol_list),
+            }
+        }
+        assert!(symbols.len() >= usize::from(packet.packet_status_count));
+        let mut at = i64::from(packet.reference_time) * 256;
+        let mut deltas = packet.recv_deltas.iter();
+        (0..packet.packet_status_count)
+            .map(|n| {
+                let arrival = (symbols[usize::from(n)] != SymbolTypeTcc::PacketNotReceived).then(|| {
+                    at += deltas.next().expect("a delta").delta / 250;
+                    at
+                });
+                (packet.base_sequence_number.wrapping_add(n), arrival)
+            })
+            .collect()
+    }
+
+    fn poll(recorder: &mut TwccRecorder, now: Instant) -> Vec<Vec<(u16, Option<i64>)>> {
+        let (mut all, mut compound) = (Vec::new(), Compound::new());
+        while recorder.poll(now, 1, 2, &mut compound) {
+            assert!(compound.as_bytes().len() <= 1_100, "{}", compound.as_bytes().len());
+            all.push(read(compound.as_bytes()));
+            compound.clear();
+        }
+        all
+    }
+
+    #[test]
+    fn tells_arrivals_losses_and_latecomers() {
+        let (mut recorder, t) = (TwccRecorder::new(), start().mono);
+        let at = |us| t + Duration::from_micros(us);
+        assert_eq!(recorder.next_deadline(), None);
+        for (us, seq) in [(0, 65_534), (250, 65_535), (100_000, 1)] {
+            recorder.received(at(us), seq);
+        }
+        assert_eq!(recorder.next_deadline(), Some(t + limit::TWCC_INTERVAL));
+        assert!(poll(&mut recorder, at(1_000)).is_empty());
+        let told = poll(&mut recorder, at(100_000));
+        assert_eq!(told, [vec![(65_534, Some(0)), (65_535, Some(1)), (0, None), (1, Some(400))]]);
+        assert_eq!(recorder.next_deadline(), None);
+        recorder.received(at(150_000), 0);
+        recorder.received(at(151_000), 2);
+        let told = poll(&mut recorder, at(250_000));
+        assert_eq!(told, [vec![(0, Some(600)), (1, Some(400)), (2, Some(604))]], "the one in between is told again");
+    }
+
+    #[test]
+    fn a_long_silence_starts_a_new_reference() {
+        let (mut recorder, t) = (TwccRecorder::new(), start().mono);
+        recorder.received(t, 1);
+        recorder.received(t + Duration::from_secs(20), 2);
+        let told = poll(&mut recorder, t + Duration::from_secs(30));
+        assert_eq!(told, [vec![(1, Some(0))], vec![(2, Some(80_000))]]);
+    }
+
+    #[test]
+    fn a_sender_that_starts_over_is_followed() {
+        let (mut recorder, t) = (TwccRecorder::new(), start().mono);
+        recorder.received(t, 1);
+        recorder.received(t, 30_000);
+        recorder.received(t, 30_001);
+        assert_eq!(poll(&mut recorder, t + limit::TWCC_INTERVAL), [vec![(30_000, Some(0)), (30_001, Some(0))]]);
+    }
+
+    proptest! {
+        #[test]
+        fn an_independent_parser_reads_every_arrival_once_as_it_was(
+            first: u16,
+            steps in prop::collection::vec((prop_oneof![4 => 1i32..2, 1 => -3i32..6], prop_oneof![4 => 0u64..5_000, 1 => 0u64..400_000]), 1..900),
+        ) {
+            let (mut recorder, t) = (TwccRecorder::new(), start().mono);
+            let mut came = std::collections::BTreeMap::new();
+            let mut told = std::collections::BTreeMap::new();
+            let (mut us, mut seq) = (0, 1i64 << 32 | i64::from(first));
+            let mut note = |packets: Vec<Vec<(u16, Option<i64>)>>| {
+                for (seq, arrival) in packets.into_iter().flatten() {
+                    if let Some(tick) = arrival
+                        && let Some(before) = told.insert(seq, tick)
+                    {
+                        assert_eq!(before, tick);
+                    }
+                }
+            };
+            for (n, (step, pause)) in steps.into_iter().enumerate() {
+                us += if n == 0 { 0 } else { pause };
+                seq += i64::from(step);
+                recorder.received(t + Duration::from_micros(us), seq as u16);
+                came.entry(seq as u16).or_insert((us / TICK_US) as i64);
+                note(poll(&mut recorder, t + Duration::from_micros(us)));
+            }
+            note(poll(&mut recorder, t + Duration::from_micros(us) + limit::TWCC_INTERVAL));
+            prop_assert_eq!(told, came);
+        }
+    }
+}

@@ -5,6 +5,8 @@
 
 mod answer;
 mod offer;
+#[cfg(test)]
+mod tests;
 
 pub use answer::CNAME;
 pub(super) use answer::Terms;

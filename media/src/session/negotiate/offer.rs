@@ -110,7 +110,11 @@ impl Fingerprint {
             "sha-512" => (Hash::Sha512, 64),
             _ => return None,
         };
-        let value: Option<Box<[u8]>> = hex.trim().split(':').map(|b| u8::from_str_radix(b, 16).ok()).collect();
+        let byte = |text: &str| {
+            let digits = text.len() == 2 && text.bytes().all(|b| b.is_ascii_hexdigit());
+            digits.then(|| u8::from_str_radix(text, 16).ok()).flatten()
+        };
+        let value: Option<Box<[u8]>> = hex.trim().split(':').map(byte).collect();
         value.filter(|v| v.len() == len).map(|value| Self { hash, value })
     }
 
@@ -133,7 +137,7 @@ pub(super) fn parse(text: &str) -> Result<Offer, Refusal> {
         return Err(malformed(format!("{} bytes, at most {} are accepted", text.len(), limit::OFFER_BYTES)));
     }
     let sdp = SessionDescription::unmarshal(&mut Cursor::new(text.as_bytes()))
-        .map_err(|e| malformed(printable(&e.to_string())))?;
+        .map_err(|e| malformed(printable(&format!("it does not parse as SDP ({e})"))))?;
     if sdp.media_descriptions.is_empty() {
         return Err(malformed("no media section"));
     }
