@@ -44,7 +44,7 @@ pub const TAP_REORDER: Duration = Duration::from_millis(500);
 pub const ACCESS_UNIT_BYTES: usize = 4 * 1024 * 1024;
 /// While a track is recorded, ask for a keyframe when the newest is older than this.
 pub const RECORDED_KEYFRAME_AGE: Duration = Duration::from_secs(2);
-/// At most one keyframe request per track and this long reaches the streamer.
+/// Over time at most one keyframe request per track and this long reaches the streamer.
 pub const KEYFRAME_REQUEST_INTERVAL: Duration = Duration::from_secs(1);
 /// Tracks of one broadcast. More: the section is refused (port 0).
 pub const TRACKS: usize = 4;

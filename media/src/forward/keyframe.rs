@@ -56,12 +56,14 @@ const PLIS_BEFORE_FIR: u32 = 3;
 /// A track without packets for this long is muted or gone: asking is of no use.
 const SILENCE: Duration = Duration::from_secs(3);
 
-/// Asks the streamer of one track: wishes of all viewers and taps are one request, at most one per
-/// [`limit::KEYFRAME_REQUEST_INTERVAL`], repeated until a keyframe came.
+/// Asks the streamer of one track: wishes of all viewers and taps are one request, repeated every
+/// [`limit::KEYFRAME_REQUEST_INTERVAL`] until a keyframe came. Over time it is at most one per interval, but the second may follow the first as
+/// soon as that one was answered: a viewer who joins just after a keyframe need not wait for the interval to end.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Requester {
     wanted: bool,
     asked: Option<Instant>,
+    asked_before: Option<Instant>,
     unanswered: u32,
     newest: Option<Instant>,
     heard: Option<Instant>,
@@ -100,7 +102,8 @@ impl Requester {
             (false, true) => aged,
             (false, false) => return None,
         };
-        let due = self.asked.map_or(due, |asked| due.max(asked + limit::KEYFRAME_REQUEST_INTERVAL));
+        let counts = if self.unanswered > 0 { self.asked } else { self.asked_before };
+        let due = counts.map_or(due, |asked| due.max(asked + limit::KEYFRAME_REQUEST_INTERVAL));
         (due <= heard + SILENCE).then_some(due)
     }
 
@@ -108,7 +111,7 @@ impl Requester {
         if self.deadline(recorded)? > now || self.heard? + SILENCE < now {
             return None;
         }
-        self.asked = Some(now);
+        self.asked_before = self.asked.replace(now);
         self.wanted = true;
         self.unanswered += 1;
         Some(if self.unanswered > PLIS_BEFORE_FIR { Ask::Fir } else { Ask::Pli })
@@ -173,6 +176,18 @@ mod tests {
         assert_eq!(asked(&mut requester, false, 5500..9000), []);
         requester.want();
         assert_eq!(asked(&mut requester, false, 9000..9500), [(9000, Ask::Pli)]);
+    }
+
+    #[test]
+    fn one_who_joins_just_after_a_keyframe_is_served_at_once_but_not_a_third() {
+        let mut requester = Requester::default();
+        let start = meta(0).arrival;
+        for (wish, ask) in [(0, 0), (100, 100), (200, 1000), (1050, 1100)] {
+            requester.on_packet(start + Duration::from_millis(wish));
+            requester.want();
+            assert_eq!(asked(&mut requester, false, wish..wish + 900).first(), Some(&(ask, Ask::Pli)));
+            requester.on_keyframe(start + Duration::from_millis(ask + 50));
+        }
     }
 
     #[test]
