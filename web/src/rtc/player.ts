@@ -122,6 +122,8 @@ export class Player {
     if (this.#closed) return;
     if (!reply.ok) return this.#refused(reply.error);
     if (reply.live === null) {
+      this.#current?.close();
+      this.#current = null;
       if (this.#state.kind !== "ended") this.#set({ kind: "waiting" });
       return;
     }

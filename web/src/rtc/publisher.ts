@@ -26,6 +26,8 @@ export const HOLD_MS = 30_000;
 const DISCONNECTED_MS = 2_500;
 const CONNECT_MS = 10_000;
 const AGAIN_MS = 1_000;
+/** The server takes a silent session for gone after 3 s; a channel busy for longer is busy with somebody else. */
+const BUSY_MS = 6_000;
 
 export class Publisher {
   readonly state = new Store<PublisherState>({ kind: "idle" });
@@ -146,6 +148,7 @@ export class Publisher {
   }
 
   #answered(pc: RTCPeerConnection, broadcast: string, codec: string | null): void {
+    this.#busySince = null;
     const settle = () => {
       if (pc !== this.#pc || this.#closed) return;
       clearTimeout(this.#timer);
@@ -175,11 +178,17 @@ export class Publisher {
   /** The broadcast of an answer whose connection does not stand yet. */
   #pending: string | null = null;
 
+  /** Since when the server says that somebody else is sending. */
+  #busySince: number | null = null;
+
   #refused(error: { code: string; detail: string }): void {
     const state = this.state.snapshot();
     if (state.kind !== "reconnecting") return this.#fail({ kind: "refused", ...error });
     // Our own dead session still holds the channel until the server has noticed; the server may be starting again.
-    if (["channel_busy", "network", "shutting_down", "full"].includes(error.code)) {
+    const busy = error.code === "channel_busy";
+    this.#busySince = busy ? (this.#busySince ?? Date.now()) : null;
+    if (this.#busySince !== null && Date.now() - this.#busySince > BUSY_MS) return this.#finish("taken-over");
+    if (busy || ["network", "shutting_down", "full", "rate_limited"].includes(error.code)) {
       this.#timer = setTimeout(() => this.#reoffer(), AGAIN_MS);
     } else {
       this.#finish("lost");

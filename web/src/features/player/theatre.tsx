@@ -67,7 +67,7 @@ export function Theatre(props: Props) {
     g: toLive,
   });
 
-  const dimmed = ["interrupted", "ended", "unplayable", "refused"].includes(view.state.kind);
+  const dimmed = ["waiting", "interrupted", "ended", "unplayable", "refused"].includes(view.state.kind);
   const soundOnly = "live" in view.state && view.state.live.video === null && view.state.live.audio !== null;
   return (
     <section

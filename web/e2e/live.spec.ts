@@ -1,0 +1,186 @@
+// A broadcast through the real server as two people see it: the streamer in the studio, a viewer on the channel's page.
+import type { BrowserContext, Page } from "@playwright/test";
+import { frameNumber, frameNumbers } from "./support/number";
+import { endBroadcast, expect, expectAccessible, expectNoSidewaysScroll, goLive, test } from "./support/test";
+
+test.describe.configure({ mode: "serial" });
+
+let streamerContext: BrowserContext;
+let streamer: Page;
+let viewerContext: BrowserContext;
+let viewer: Page;
+
+test.beforeAll(async ({ browser, oxbow }) => {
+  const options = {
+    baseURL: oxbow.url,
+    permissions: ["camera", "microphone"],
+    viewport: { width: 1440, height: 900 },
+  };
+  streamerContext = await browser.newContext(options);
+  viewerContext = await browser.newContext({ ...options, permissions: [] });
+  streamer = await streamerContext.newPage();
+  viewer = await viewerContext.newPage();
+});
+
+test.afterAll(async () => {
+  await streamerContext.close();
+  await viewerContext.close();
+});
+
+test("a waiting viewer gets the live when it starts", async () => {
+  await viewer.goto("/@main");
+  await expect(viewer.getByRole("heading", { name: "Waiting for @main" })).toBeVisible();
+  await goLive(streamer);
+  await expect(viewer.locator("[data-state=live]")).toBeVisible({ timeout: 15_000 });
+  await expect(viewer.getByText("Live", { exact: true }).last()).toBeVisible();
+});
+
+test("the picture moves and is the right one", async () => {
+  const numbers = await frameNumbers(viewer.locator("video"), 3_000);
+  const read = numbers.filter((number): number is number => number !== null);
+  expect(read.length).toBeGreaterThan(20);
+  expect(read.length / numbers.length).toBeGreaterThan(0.9);
+  for (const [index, number] of read.entries()) {
+    const before = read[index - 1];
+    if (before !== undefined) expect(number).toBeGreaterThanOrEqual(before);
+  }
+});
+
+test("a viewer who comes later sees the picture within a second", async ({ browser, oxbow }) => {
+  const context = await browser.newContext({ baseURL: oxbow.url });
+  const late = await context.newPage();
+  // The page's scripts are in the cache, as for anyone who has been here before.
+  await late.goto("/@nobody");
+  await late.goto("/@main");
+  await expect(late.locator("[data-state=live]")).toBeVisible();
+  const joined = await late.evaluate(
+    () => performance.getEntriesByName("oxbow:first-frame")[0]?.startTime ?? null,
+  );
+  expect(joined).not.toBeNull();
+  expect(joined).toBeLessThan(1_000);
+  await expect.poll(() => frameNumber(late.locator("video"))).not.toBeNull();
+  await expect(viewer.locator("[data-viewers='2']")).toBeVisible();
+  await context.close();
+  await expect(viewer.locator("[data-viewers='1']")).toBeVisible();
+});
+
+test("sound starts only when it is asked for", async () => {
+  const video = viewer.locator("video");
+  expect(await video.evaluate((element) => (element as HTMLVideoElement).muted)).toBe(true);
+  await viewer.getByRole("button", { name: "Turn sound on" }).click();
+  expect(await video.evaluate((element) => (element as HTMLVideoElement).muted)).toBe(false);
+  await expect(viewer.getByRole("button", { name: "Turn sound on" })).toBeHidden();
+});
+
+test("the studio says how it is going", async () => {
+  await expect(streamer.locator("[data-verdict=good]")).toBeVisible({ timeout: 20_000 });
+  for (const gauge of ["Picture rate", "Frames", "Round trip", "Lost packets"]) {
+    await expect(streamer.getByText(gauge, { exact: true })).toBeVisible();
+  }
+  await expectAccessible(streamer);
+});
+
+test("clips appear by themselves in the studio, on the channel's page and in the library", async () => {
+  await expect(
+    streamer.getByRole("region", { name: "Recording" }).locator("[data-state=stored]").first(),
+  ).toBeVisible({
+    timeout: 20_000,
+  });
+  await expect(viewer.locator("[data-clip]").first()).toBeVisible();
+  const library = await viewerContext.newPage();
+  await library.goto("/library");
+  await expect(library.locator("[data-clip]").first()).toBeVisible();
+  const before = await library.locator("[data-clip]").count();
+  await expect
+    .poll(() => library.locator("[data-clip]").count(), { timeout: 15_000 })
+    .toBeGreaterThan(before);
+  await expectAccessible(library);
+  await library.setViewportSize({ width: 320, height: 700 });
+  await expectNoSidewaysScroll(library);
+  await library.close();
+});
+
+test("a viewer's clip is announced", async () => {
+  await viewer.bringToFront();
+  await viewer.keyboard.press("c");
+  await expect(viewer.getByText("Clipping.")).toBeVisible();
+  await expect(viewer.getByText(/^Clip saved:/)).toBeVisible({ timeout: 15_000 });
+});
+
+test("the channel's page is accessible on air, and fits a phone", async () => {
+  await expectAccessible(viewer);
+  for (const width of [390, 320]) {
+    await viewer.setViewportSize({ width, height: 844 });
+    await expectNoSidewaysScroll(viewer);
+    await expectAccessible(viewer);
+  }
+  await viewer.setViewportSize({ width: 1440, height: 900 });
+});
+
+test("home shows who is on air", async () => {
+  const home = await viewerContext.newPage();
+  await home.goto("/");
+  await expect(home.getByRole("heading", { name: "@main" })).toBeVisible();
+  await expect(home.getByText("1 watching")).toBeVisible();
+  await expectAccessible(home);
+  await home.close();
+});
+
+test("a second streamer is told that the channel is busy, and disturbs nothing", async ({
+  browser,
+  oxbow,
+}) => {
+  const context = await browser.newContext({ baseURL: oxbow.url, permissions: ["camera", "microphone"] });
+  const second = await context.newPage();
+  const { openStudio } = await import("./support/test");
+  await openStudio(second);
+  await second.getByRole("button", { name: "Go live" }).click();
+  await expect(second.getByRole("heading", { name: "This channel is already on air" })).toBeVisible();
+  await expectAccessible(second);
+  await context.close();
+  await expect(viewer.locator("[data-state=live]")).toBeVisible();
+  await expect(streamer.locator("[data-verdict=good]")).toBeVisible();
+});
+
+test("changing the source on air needs no new connection", async () => {
+  await streamer.bringToFront();
+  await streamer.evaluate(() => {
+    navigator.mediaDevices.getDisplayMedia = async () => {
+      const canvas = document.createElement("canvas");
+      canvas.width = 640;
+      canvas.height = 360;
+      const context = canvas.getContext("2d");
+      setInterval(() => {
+        if (!context) return;
+        context.fillStyle = `hsl(${(performance.now() / 20) % 360} 60% 50%)`;
+        context.fillRect(0, 0, 640, 360);
+      }, 50);
+      return canvas.captureStream(20);
+    };
+  });
+  await streamer.getByRole("button", { name: "Share" }).click();
+  await expect(streamer.getByText("Shared instead of the camera")).toBeVisible();
+  await expect.poll(() => frameNumber(viewer.locator("video")), { timeout: 10_000 }).toBeNull();
+  await expect(viewer.locator("[data-state=live]")).toBeVisible();
+  await streamer.getByRole("button", { name: "Stop", exact: true }).click();
+  await expect.poll(() => frameNumber(viewer.locator("video")), { timeout: 10_000 }).not.toBeNull();
+  await expect(streamer.getByText("On air", { exact: true }).first()).toBeVisible();
+});
+
+test("looking something up in the library does not end the broadcast", async () => {
+  await streamer.getByRole("link", { name: "Library" }).first().click();
+  await expect(streamer.locator("[data-clip]").first()).toBeVisible();
+  await streamer.getByRole("link", { name: "On air" }).click();
+  await expect(streamer.getByRole("button", { name: /^End/ })).toBeVisible();
+  await expect(viewer.locator("[data-state=live]")).toBeVisible();
+});
+
+test("the end: viewers get the link to the recording", async () => {
+  await endBroadcast(streamer);
+  await expectAccessible(streamer);
+  await expect(viewer.getByRole("heading", { name: "@main ended the broadcast" })).toBeVisible();
+  await expectAccessible(viewer);
+  await viewer.getByRole("link", { name: "Watch the recording" }).click();
+  await expect(viewer).toHaveURL(/\/library\?broadcast=/);
+  await expect(viewer.locator("[data-clip]").first()).toBeVisible();
+});

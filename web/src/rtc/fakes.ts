@@ -1,0 +1,168 @@
+// Stand-ins for the browser's WebRTC and for the channel's socket, so that the drivers' decisions can be told as stories in
+// virtual time. That the real ones behave so is shown in e2e.
+import type { Ended, Link, OnAir, StartReply, WatchReply } from "./link";
+
+export class FakeTrack {
+  muted = true;
+  onunmute: (() => void) | null = null;
+  onmute: (() => void) | null = null;
+  constructor(readonly kind: "audio" | "video") {}
+  flow(): void {
+    this.muted = false;
+    this.onunmute?.();
+  }
+}
+
+export class FakeStream {
+  tracks: FakeTrack[] = [];
+  addTrack(track: FakeTrack): void {
+    this.tracks.push(track);
+  }
+  getTracks(): FakeTrack[] {
+    return this.tracks;
+  }
+}
+
+type Transceiver = {
+  receiver: { track: { kind: string } };
+  sender: { track: FakeTrack | null; replaceTrack: (track: FakeTrack | null) => Promise<void> };
+};
+
+export class FakePeer {
+  static all: FakePeer[] = [];
+  static get last(): FakePeer {
+    const peer = FakePeer.all[FakePeer.all.length - 1];
+    if (!peer) throw new Error("no connection was made");
+    return peer;
+  }
+
+  connectionState: RTCPeerConnectionState = "new";
+  onconnectionstatechange: (() => void) | null = null;
+  ontrack: ((event: { track: FakeTrack; receiver: object }) => void) | null = null;
+  remote: string | null = null;
+  closed = false;
+  bytes = 0;
+  transceivers: Transceiver[] = [];
+
+  constructor() {
+    FakePeer.all.push(this);
+  }
+
+  addTransceiver(what: FakeTrack | string): Transceiver {
+    const track = typeof what === "string" ? null : what;
+    const transceiver: Transceiver = {
+      receiver: { track: { kind: track?.kind ?? String(what) } },
+      sender: {
+        track,
+        replaceTrack: async (next) => {
+          transceiver.sender.track = next;
+        },
+      },
+    };
+    this.transceivers.push(transceiver);
+    return transceiver;
+  }
+  getTransceivers = () => this.transceivers;
+  getSenders = () => this.transceivers.map((t) => t.sender);
+  createOffer = async () => ({ type: "offer", sdp: "v=0\r\n" });
+  setLocalDescription = async () => {};
+  setRemoteDescription = async ({ sdp }: { sdp: string }) => {
+    this.remote = sdp;
+  };
+  getStats = async () =>
+    new Map([["in", { type: "inbound-rtp", bytesReceived: this.bytes, framesDecoded: 0 }]]);
+  close(): void {
+    this.closed = true;
+    this.connectionState = "closed";
+  }
+
+  /** As the browser does when the answer is in: tracks appear, muted. */
+  receive(...kinds: ("audio" | "video")[]): FakeTrack[] {
+    return kinds.map((kind) => {
+      const track = new FakeTrack(kind);
+      this.ontrack?.({ track, receiver: {} });
+      return track;
+    });
+  }
+  become(state: RTCPeerConnectionState): void {
+    this.connectionState = state;
+    this.onconnectionstatechange?.();
+  }
+}
+
+type Handler = (...args: never[]) => void;
+
+export class FakeLink {
+  connected = false;
+  asked: string[] = [];
+  watchReply: WatchReply = { ok: true, state: "offline", live: null, answer: null };
+  startReply: StartReply = { ok: true, answer: "v=0\r\n", broadcast: "b1", resumed: false };
+  #handlers = new Map<string, Set<Handler>>();
+
+  asLink(): Link {
+    return this as unknown as Link;
+  }
+  onConnect = (listener: () => void) => {
+    if (this.connected) listener();
+    return this.on("connect", listener);
+  };
+  onDisconnect = (listener: () => void) => this.on("disconnect", listener);
+  onRefused = (listener: Handler) => this.on("refused", listener);
+  on = (event: string, listener: Handler) => {
+    const handlers = this.#handlers.get(event) ?? new Set();
+    handlers.add(listener);
+    this.#handlers.set(event, handlers);
+    return () => handlers.delete(listener);
+  };
+  watch = async (offer?: string) => {
+    this.asked.push(offer === undefined ? "watch" : "watch with offer");
+    return this.watchReply;
+  };
+  startStream = async () => {
+    this.asked.push("start");
+    return this.startReply;
+  };
+  stopStream = async () => {
+    this.asked.push("stop");
+    return { ok: true as const };
+  };
+
+  connect(): void {
+    this.connected = true;
+    this.say("connect");
+  }
+  disconnect(): void {
+    this.connected = false;
+    this.say("disconnect");
+  }
+  say(event: string, payload?: unknown): void {
+    for (const handler of this.#handlers.get(event) ?? []) (handler as (p: unknown) => void)(payload);
+  }
+}
+
+export const live = (part: Partial<OnAir> = {}): OnAir => ({
+  channel: "main",
+  broadcast: "b1",
+  state: "live",
+  startedAt: 0,
+  viewers: 1,
+  recording: true,
+  video: "h264",
+  audio: "opus",
+  width: 1280,
+  height: 720,
+  ...part,
+});
+
+export const ended = (part: Partial<Ended> = {}): Ended => ({
+  channel: "main",
+  broadcast: "b1",
+  reason: "stopped",
+  recording: "/library?broadcast=b1",
+  ...part,
+});
+
+/** What an answer with picture and sound looks like to the drivers. */
+export const ANSWER =
+  "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=rtpmap:96 H264/90000\r\n";
+export const ANSWER_WITHOUT_PICTURE = ANSWER.replace("m=video 9", "m=video 0");

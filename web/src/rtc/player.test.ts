@@ -1,0 +1,202 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { ANSWER, ANSWER_WITHOUT_PICTURE, ended, FakeLink, FakePeer, FakeStream, live } from "./fakes";
+import { Player } from "./player";
+
+let link: FakeLink;
+let player: Player;
+
+const kind = () => player.view.snapshot().state.kind;
+const settle = () => vi.advanceTimersByTimeAsync(0);
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  vi.stubGlobal("RTCPeerConnection", FakePeer);
+  vi.stubGlobal("MediaStream", FakeStream);
+  FakePeer.all = [];
+  link = new FakeLink();
+  player = new Player(link.asLink());
+});
+
+afterEach(() => {
+  player.close();
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+async function joinLive(): Promise<FakePeer> {
+  link.watchReply = { ok: true, state: "live", live: live(), answer: ANSWER };
+  link.connect();
+  await settle();
+  const peer = FakePeer.last;
+  const [, video] = peer.receive("audio", "video");
+  peer.become("connected");
+  video?.flow();
+  player.shown();
+  return peer;
+}
+
+/** Media flows on this connection for a while. */
+async function flow(peer: FakePeer, ms: number): Promise<void> {
+  for (let at = 0; at < ms; at += 250) {
+    peer.bytes += 1_000;
+    await vi.advanceTimersByTimeAsync(250);
+  }
+}
+
+describe("joining", () => {
+  it("makes its offer before the socket is there and sends it with the first question", async () => {
+    expect(FakePeer.all).toHaveLength(1);
+    await joinLive();
+    expect(link.asked).toEqual(["watch with offer"]);
+    expect(FakePeer.all).toHaveLength(1);
+    expect(kind()).toBe("live");
+  });
+
+  it("waits for a channel that is not on air and starts by itself", async () => {
+    link.connect();
+    await settle();
+    expect(kind()).toBe("waiting");
+    link.watchReply = { ok: true, state: "live", live: live(), answer: ANSWER };
+    link.say("stream-started", { live: live(), resumed: false });
+    expect(kind()).toBe("joining");
+    await settle();
+    expect(link.asked).toEqual(["watch with offer", "watch with offer"]);
+    expect(player.view.snapshot().stream).not.toBeNull();
+  });
+
+  it("says when the browser has no decoder for the picture", async () => {
+    link.watchReply = { ok: true, state: "live", live: live(), answer: ANSWER_WITHOUT_PICTURE };
+    link.connect();
+    await settle();
+    expect(kind()).toBe("unplayable");
+  });
+
+  it("is live with sound alone when there is no picture", async () => {
+    link.watchReply = { ok: true, state: "live", live: live({ video: null }), answer: ANSWER };
+    link.connect();
+    await settle();
+    const [audio] = FakePeer.last.receive("audio");
+    audio?.flow();
+    expect(kind()).toBe("live");
+  });
+
+  it("says what the server refused", async () => {
+    link.watchReply = { ok: false, error: { code: "full", detail: "no room" } };
+    link.connect();
+    await settle();
+    expect(player.view.snapshot().state).toEqual({ kind: "refused", code: "full", detail: "no room" });
+  });
+
+  it("asks again when the server does not answer", async () => {
+    link.watchReply = { ok: false, error: { code: "network", detail: "" } };
+    link.connect();
+    await settle();
+    link.watchReply = { ok: true, state: "offline", live: null, answer: null };
+    await vi.advanceTimersByTimeAsync(1_100);
+    expect(kind()).toBe("waiting");
+  });
+});
+
+describe("what the server announces", () => {
+  it("interrupted, resumed on the same connection, live again without a new session", async () => {
+    const peer = await joinLive();
+    await flow(peer, 1_000);
+    link.say("stream-interrupted", { channel: "main", broadcast: "b1" });
+    expect(kind()).toBe("interrupted");
+    await vi.advanceTimersByTimeAsync(20_000);
+    expect(kind()).toBe("interrupted");
+    link.say("stream-started", { live: live(), resumed: true });
+    await flow(peer, 1_000);
+    expect(kind()).toBe("live");
+    expect(FakePeer.all).toHaveLength(1);
+  });
+
+  it("joins anew when a resumed broadcast brings nothing", async () => {
+    const peer = await joinLive();
+    await flow(peer, 1_000);
+    link.say("stream-interrupted", { channel: "main", broadcast: "b1" });
+    link.say("stream-started", { live: live(), resumed: true });
+    await vi.advanceTimersByTimeAsync(5_500);
+    expect(link.asked).toEqual(["watch with offer", "watch with offer"]);
+  });
+
+  it("ended: the link to the recording, and the connection is given back", async () => {
+    const peer = await joinLive();
+    link.say("stream-ended", ended());
+    expect(player.view.snapshot().state).toEqual({ kind: "ended", ended: ended() });
+    expect(peer.closed).toBe(true);
+  });
+
+  it("a new broadcast after the end is joined", async () => {
+    await joinLive();
+    link.say("stream-ended", ended());
+    link.watchReply = { ok: true, state: "live", live: live({ broadcast: "b2" }), answer: ANSWER };
+    link.say("stream-started", { live: live({ broadcast: "b2" }), resumed: false });
+    await settle();
+    const [video] = FakePeer.last.receive("video");
+    video?.flow();
+    player.shown();
+    expect(player.view.snapshot().state).toMatchObject({ kind: "live", live: { broadcast: "b2" } });
+  });
+
+  it("counts viewers", async () => {
+    await joinLive();
+    link.say("viewers", { channel: "main", count: 7 });
+    expect(player.view.snapshot().viewers).toBe(7);
+  });
+});
+
+describe("when the connection is bad", () => {
+  it("says so after a second without media and joins anew after four", async () => {
+    const peer = await joinLive();
+    await flow(peer, 1_000);
+    await vi.advanceTimersByTimeAsync(1_500);
+    expect(kind()).toBe("reconnecting");
+    expect(link.asked).toHaveLength(1);
+    await vi.advanceTimersByTimeAsync(3_600);
+    expect(link.asked).toHaveLength(2);
+  });
+
+  it("keeps the old picture until the new session's media flows", async () => {
+    const old = await joinLive();
+    await flow(old, 1_000);
+    const before = player.view.snapshot().stream;
+    await vi.advanceTimersByTimeAsync(4_600);
+    const next = FakePeer.last;
+    expect(next).not.toBe(old);
+    expect(player.view.snapshot().stream).toBe(before);
+    const [video] = next.receive("video");
+    video?.flow();
+    expect(player.view.snapshot().stream).not.toBe(before);
+    expect(old.closed).toBe(true);
+    player.shown();
+    expect(kind()).toBe("live");
+  });
+
+  it("is live again by itself when the media comes back", async () => {
+    const peer = await joinLive();
+    await flow(peer, 1_000);
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(kind()).toBe("reconnecting");
+    await flow(peer, 1_000);
+    expect(kind()).toBe("live");
+    expect(FakePeer.all).toHaveLength(1);
+  });
+
+  it("joins anew at once when the connection has failed", async () => {
+    const peer = await joinLive();
+    peer.become("failed");
+    await vi.advanceTimersByTimeAsync(10);
+    expect(link.asked).toHaveLength(2);
+  });
+
+  it("takes its seat again after the socket was away", async () => {
+    const peer = await joinLive();
+    link.disconnect();
+    await flow(peer, 2_000);
+    expect(kind()).toBe("live");
+    link.connect();
+    await settle();
+    expect(link.asked).toEqual(["watch with offer", "watch with offer"]);
+  });
+});

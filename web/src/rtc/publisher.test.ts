@@ -1,0 +1,172 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { ANSWER, FakeLink, FakePeer, FakeTrack, live } from "./fakes";
+import { HOLD_MS, Publisher } from "./publisher";
+
+let link: FakeLink;
+let publisher: Publisher;
+
+const kind = () => publisher.state.snapshot().kind;
+const settle = () => vi.advanceTimersByTimeAsync(0);
+const track = (name: "audio" | "video") => new FakeTrack(name) as unknown as MediaStreamTrack;
+
+beforeEach(() => {
+  vi.useFakeTimers();
+  vi.stubGlobal("RTCPeerConnection", FakePeer);
+  vi.stubGlobal("RTCRtpSender", { getCapabilities: () => ({ codecs: [] }) });
+  FakePeer.all = [];
+  link = new FakeLink();
+  link.startReply = { ok: true, answer: ANSWER, broadcast: "b1", resumed: false };
+  publisher = new Publisher(
+    link.asLink(),
+    { video: track("video"), audio: track("audio") },
+    { codec: "h264", videoBitrate: 2_500_000, framerate: 30 },
+  );
+});
+
+afterEach(() => {
+  publisher.close();
+  vi.useRealTimers();
+  vi.unstubAllGlobals();
+});
+
+async function goLive(): Promise<FakePeer> {
+  link.connect();
+  await settle();
+  FakePeer.last.become("connected");
+  return FakePeer.last;
+}
+
+describe("going live", () => {
+  it("offers when the socket is there and is on air when the media connection stands", async () => {
+    expect(kind()).toBe("connecting");
+    link.connect();
+    await settle();
+    expect(link.asked).toEqual(["start"]);
+    expect(kind()).toBe("connecting");
+    FakePeer.last.become("connected");
+    expect(publisher.state.snapshot()).toEqual({ kind: "on-air", broadcast: "b1", codec: "h264" });
+  });
+
+  it("says what the server refused and gives the connection back", async () => {
+    link.startReply = { ok: false, error: { code: "channel_busy", detail: "on air" } };
+    link.connect();
+    await settle();
+    expect(publisher.state.snapshot()).toEqual({ kind: "refused", code: "channel_busy", detail: "on air" });
+    expect(FakePeer.last.closed).toBe(true);
+  });
+
+  it("says that the key was refused in the handshake", () => {
+    link.say("refused", { code: "bad_key", detail: "wrong stream key" });
+    expect(publisher.state.snapshot()).toMatchObject({ kind: "refused", code: "bad_key" });
+  });
+});
+
+describe("staying on air", () => {
+  it("waits a moment when the connection only stutters", async () => {
+    const peer = await goLive();
+    peer.become("disconnected");
+    await vi.advanceTimersByTimeAsync(2_000);
+    peer.become("connected");
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(link.asked).toEqual(["start"]);
+    expect(kind()).toBe("on-air");
+  });
+
+  it("offers anew when the connection has failed, and the broadcast goes on", async () => {
+    const peer = await goLive();
+    link.startReply = { ok: true, answer: ANSWER, broadcast: "b1", resumed: true };
+    peer.become("failed");
+    expect(kind()).toBe("reconnecting");
+    await settle();
+    expect(peer.closed).toBe(true);
+    FakePeer.last.become("connected");
+    expect(publisher.state.snapshot()).toMatchObject({ kind: "on-air", broadcast: "b1" });
+  });
+
+  it("leaves media alone that went on while the socket was away", async () => {
+    await goLive();
+    link.disconnect();
+    link.watchReply = { ok: true, state: "live", live: live(), answer: null };
+    link.connect();
+    await settle();
+    expect(link.asked).toEqual(["start", "watch"]);
+    expect(kind()).toBe("on-air");
+  });
+
+  it("offers anew when the server came back without the broadcast's media", async () => {
+    await goLive();
+    link.disconnect();
+    link.connect();
+    await settle();
+    expect(link.asked).toEqual(["start", "watch", "start"]);
+  });
+
+  it("tries again while its own dead session still holds the channel", async () => {
+    const peer = await goLive();
+    link.startReply = { ok: false, error: { code: "channel_busy", detail: "" } };
+    peer.become("failed");
+    await vi.advanceTimersByTimeAsync(3_100);
+    expect(link.asked.filter((asked) => asked === "start").length).toBeGreaterThanOrEqual(4);
+    link.startReply = { ok: true, answer: ANSWER, broadcast: "b1", resumed: true };
+    await vi.advanceTimersByTimeAsync(1_100);
+    FakePeer.last.become("connected");
+    expect(kind()).toBe("on-air");
+  });
+
+  it("knows that another device has taken over while it was away", async () => {
+    const peer = await goLive();
+    link.startReply = { ok: false, error: { code: "channel_busy", detail: "" } };
+    peer.become("failed");
+    await vi.advanceTimersByTimeAsync(8_500);
+    expect(publisher.state.snapshot()).toMatchObject({ kind: "ended", reason: "taken-over" });
+  });
+
+  it("gives up when the broadcast is no longer held", async () => {
+    const peer = await goLive();
+    link.startReply = { ok: false, error: { code: "network", detail: "" } };
+    peer.become("failed");
+    await vi.advanceTimersByTimeAsync(HOLD_MS + 3_000);
+    expect(publisher.state.snapshot()).toEqual({ kind: "ended", broadcast: "b1", reason: "lost" });
+  });
+
+  it("stops when another device has taken over", async () => {
+    const peer = await goLive();
+    link.say("taken-over", {});
+    expect(publisher.state.snapshot()).toMatchObject({ kind: "ended", reason: "taken-over" });
+    expect(peer.closed).toBe(true);
+  });
+});
+
+describe("sources", () => {
+  it("replaces a track without a new offer", async () => {
+    const peer = await goLive();
+    const next = track("video");
+    expect(await publisher.replace("video", next)).toEqual({ ok: true });
+    expect(peer.transceivers.map((t) => t.sender.track)).toContain(next);
+    expect(link.asked).toEqual(["start"]);
+  });
+});
+
+describe("ending", () => {
+  it("ends at once by the socket", async () => {
+    await goLive();
+    await publisher.stop(async () => ({ ok: false }));
+    expect(link.asked).toEqual(["start", "stop"]);
+    expect(publisher.state.snapshot()).toMatchObject({ kind: "ended", reason: "stopped" });
+  });
+
+  it("ends by the fallback when the socket cannot, and says when neither can", async () => {
+    await goLive();
+    link.stopStream = async () => ({ ok: false, error: { code: "network", detail: "" } }) as never;
+    expect(await publisher.stop(async () => ({ ok: false }))).toEqual({ ok: false });
+    expect(kind()).toBe("on-air");
+    expect(await publisher.stop(async () => ({ ok: true }))).toEqual({ ok: true });
+    expect(kind()).toBe("ended");
+  });
+
+  it("hears that the server ended it", async () => {
+    await goLive();
+    link.say("stream-ended", { channel: "main", broadcast: "b1", reason: "shutdown", recording: null });
+    expect(publisher.state.snapshot()).toMatchObject({ kind: "ended", reason: "shutdown" });
+  });
+});
