@@ -132,42 +132,41 @@ function Studio() {
   );
   return (
     <>
-      <Bar
-        view={view}
-        stats={stats}
-        clipCount={clipCount}
-        recording={recording}
-        missing={missing}
-        onGoLive={goLive}
-      />
-      <main
-        id="content"
-        className="grid flex-1 grid-cols-1 tablet:grid-cols-[minmax(0,1fr)_308px] wide:grid-cols-[minmax(0,1fr)_366px]"
-      >
+      <main id="content" className="flex flex-1 flex-col">
         <h1 className="sr-only">{m.studio.title}</h1>
-        <div className="mr-auto flex w-full max-w-[calc((100dvh-290px)*16/9)] min-w-0 flex-col gap-3 pb-5 tablet:min-w-[560px] tablet:px-[18px] tablet:pt-3.5 max-laptop:min-w-0 max-tablet:max-w-none">
-          <Preview live={sending} codec={publisher.kind === "on-air" ? publisher.codec : null}>
-            {noticeFor(view, sources.problem, hasSource, { clipCount, durationMs }, goLive)}
-          </Preview>
-          <div className="flex flex-col gap-3 max-tablet:px-3.5">
-            <SourceCards />
-            {sending && recording && <ClipButton large className="tablet:hidden" />}
-            {locked && settings}
+        <Bar
+          view={view}
+          stats={stats}
+          clipCount={clipCount}
+          recording={recording}
+          missing={missing}
+          onGoLive={goLive}
+        />
+        <div className="grid flex-1 grid-cols-1 tablet:grid-cols-[minmax(0,1fr)_308px] wide:grid-cols-[minmax(0,1fr)_366px]">
+          <div className="mr-auto flex w-full max-w-[calc((100dvh-290px)*16/9)] min-w-0 flex-col gap-3 pb-5 tablet:min-w-[560px] tablet:px-[18px] tablet:pt-3.5 max-laptop:min-w-0 max-tablet:max-w-none">
+            <Preview live={sending} codec={publisher.kind === "on-air" ? publisher.codec : null}>
+              {noticeFor(view, sources.problem, hasSource, { clipCount, durationMs }, goLive)}
+            </Preview>
+            <div className="flex flex-col gap-3 max-tablet:px-3.5">
+              <SourceCards />
+              {sending && recording && <ClipButton large className="tablet:hidden" />}
+              {locked && settings}
+            </div>
           </div>
+          <aside className="flex min-w-0 flex-col gap-3 border-line px-4 pt-3.5 pb-6 tablet:border-l max-tablet:border-t max-tablet:px-3.5">
+            {locked ? <Health samples={view.samples} stats={stats} live={sending} /> : settings}
+            {view.alarm && <Advice cause={m.health.alarm} text={view.alarm} />}
+            {(sending || publisher.kind === "ended") && (
+              <Recording
+                clips={clips}
+                stats={stats}
+                recording={recording}
+                live={sending}
+                broadcast={broadcast}
+              />
+            )}
+          </aside>
         </div>
-        <aside className="flex min-w-0 flex-col gap-3 border-line px-4 pt-3.5 pb-6 tablet:border-l max-tablet:border-t max-tablet:px-3.5">
-          {locked ? <Health samples={view.samples} stats={stats} live={sending} /> : settings}
-          {view.alarm && <Advice cause={m.health.alarm} text={view.alarm} />}
-          {(sending || publisher.kind === "ended") && (
-            <Recording
-              clips={clips}
-              stats={stats}
-              recording={recording}
-              live={sending}
-              broadcast={broadcast}
-            />
-          )}
-        </aside>
       </main>
       <p role="status" className="sr-only">
         {publisher.kind === "on-air"

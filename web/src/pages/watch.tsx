@@ -12,6 +12,7 @@ import { m } from "@/messages";
 import { Avatar } from "@/ui/avatar";
 import { clock, moment, timeOfDay } from "@/ui/format";
 import { useNow, useTitle } from "@/ui/hooks";
+import { KeyList } from "@/ui/key-list";
 import { toast } from "@/ui/toast";
 import NotFoundPage from "./not-found";
 
@@ -35,7 +36,8 @@ function Watch({ channel }: { channel: string }) {
   const live = "live" in state ? state.live : null;
   const broadcast = live?.broadcast ?? (state.kind === "ended" ? state.ended.broadcast : (last?.id ?? null));
   const clipQuery = useClips({ broadcast: broadcast ?? "" }, broadcast !== null);
-  const clips = useClipList(clipQuery.data);
+  // While the next broadcast's clips are on their way, the last one's are still in the query.
+  const clips = useClipList(clipQuery.data).filter((clip) => clip.broadcast === broadcast);
   const fresh = useFresh(clips, clipQuery.isSuccess);
   useAnnouncedClips(seat, broadcast);
 
@@ -50,6 +52,7 @@ function Watch({ channel }: { channel: string }) {
         clips={onRiver(clips, startedAt)}
         ticks={rollovers(clips, startedAt)}
         fresh={fresh}
+        poster={clips.find((clip) => clip.poster !== null)?.poster ?? null}
         recording={live?.recording ?? false}
         onClip={() => void askForClip(seat)}
         onOpenClip={open}
@@ -79,12 +82,22 @@ function Watch({ channel }: { channel: string }) {
           back={`/@${channel}`}
         />
       )}
+      <KeyList keys={KEYS} />
       <p role="status" className="sr-only">
         {state.kind === "live" ? m.watch.announceLive(`@${channel}`) : ""}
       </p>
     </main>
   );
 }
+
+const KEYS = [
+  ["K", m.watch.keys.play],
+  ["M", m.watch.keys.mute],
+  ["C", m.watch.keys.clip],
+  ["F", m.watch.keys.full],
+  ["P", m.watch.keys.pip],
+  ["G", m.watch.keys.live],
+] as const;
 
 async function askForClip(seat: Seat | null): Promise<void> {
   const reply = await seat?.socket.clip();

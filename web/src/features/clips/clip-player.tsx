@@ -9,6 +9,7 @@ import { Button } from "@/ui/button";
 import { Dialog } from "@/ui/dialog";
 import { clock, codecName, length, moment, size } from "@/ui/format";
 import { useKeys } from "@/ui/hooks";
+import { KeyList } from "@/ui/key-list";
 import { Pill } from "@/ui/pill";
 import { Block, Failed } from "@/ui/state";
 import { toast } from "@/ui/toast";
@@ -16,6 +17,17 @@ import { ClipActions } from "./clip-actions";
 import { hasPicture, how, lost, stateOf } from "./words";
 
 const CONTROLLER = "oxbow-clip";
+
+const KEYS = [
+  ["K", m.watch.keys.play],
+  ["J", m.watch.keys.back],
+  ["L", m.watch.keys.forward],
+  ["\u2190 \u2192", m.watch.keys.step],
+  ["Home End", m.watch.keys.ends],
+  ["M", m.watch.keys.mute],
+  ["F", m.watch.keys.full],
+  ["P", m.watch.keys.pip],
+] as const;
 
 export function ClipPlayer({
   id,
@@ -143,6 +155,7 @@ function Playing({ clip, mayWrite, onClose }: { clip: Clip; mayWrite: boolean; o
           </div>
         </div>
       </div>
+      <KeyList keys={KEYS} />
       <Facts clip={clip} mayWrite={mayWrite} onDeleted={onClose} />
     </div>
   );

@@ -23,6 +23,8 @@ type Props = {
   clips: readonly RiverClip[];
   ticks: readonly number[];
   fresh: ReadonlySet<string>;
+  /** The newest clip's first picture: stands in until the live one is there. */
+  poster: string | null;
   recording: boolean;
   onClip: () => void;
   onOpenClip: (id: string) => void;
@@ -83,6 +85,13 @@ export function Theatre(props: Props) {
         data-state={view.state.kind}
         className="relative aspect-video max-h-[calc(100dvh-226px)] min-h-[180px] w-full overflow-hidden bg-stage text-stage-ink outline-none max-tablet:max-h-[62dvh] [@media(max-height:480px)_and_(orientation:landscape)]:max-h-dvh"
       >
+        {props.poster && (view.state.kind === "connecting" || view.state.kind === "joining") && (
+          <img
+            src={props.poster}
+            alt=""
+            className="absolute inset-0 size-full object-contain brightness-[0.42]"
+          />
+        )}
         <canvas
           ref={held}
           aria-hidden
