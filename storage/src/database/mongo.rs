@@ -14,7 +14,7 @@ use mongodb::error::{ErrorKind, WriteFailure};
 use mongodb::options::{Acknowledgment, ClientOptions, Credential, ReturnDocument, WriteConcern};
 use mongodb::{Client, Collection, IndexModel};
 use serde::de::DeserializeOwned;
-use tokio::sync::OnceCell;
+use tokio::sync::{Mutex, OnceCell};
 
 use super::cursor::Cursor;
 use super::fold;
@@ -53,6 +53,9 @@ pub(super) struct Mongo {
     config: MongoConfig,
     connected: OnceCell<Connected>,
     indexed: AtomicBool,
+    /// Held by what reads and writes one document. MongoDB does that atomically; FerretDB 1 does not, so that at least the
+    /// writers of one node take turns.
+    turn: Mutex<()>,
 }
 
 struct Connected {
@@ -69,7 +72,7 @@ impl fmt::Debug for Mongo {
 
 impl Mongo {
     pub fn new(config: MongoConfig) -> Self {
-        Self { config, connected: OnceCell::new(), indexed: AtomicBool::new(false) }
+        Self { config, connected: OnceCell::new(), indexed: AtomicBool::new(false), turn: Mutex::new(()) }
     }
 
     pub async fn ping(&self) -> Result<(), StorageError> {
@@ -120,6 +123,7 @@ impl Mongo {
         let update = doc! { "$set": { "title": title, "title_folded": fold(title) }, "$inc": { "revision": 1_i64 } };
         let renamed = self
             .run(async |db| {
+                let _turn = self.turn.lock().await;
                 let update = db.clips.find_one_and_update(filter.clone(), update.clone());
                 update.return_document(ReturnDocument::After).await
             })
@@ -133,7 +137,12 @@ impl Mongo {
 
     pub async fn delete_clip(&self, id: &Id) -> Result<Option<Clip>, StorageError> {
         let nothing_left = doc! { "_id": id.as_str(), "deleted": true };
-        let was = self.run(async |db| db.clips.find_one_and_replace(live(id), &nothing_left).await).await?;
+        let was = self
+            .run(async |db| {
+                let _turn = self.turn.lock().await;
+                db.clips.find_one_and_replace(live(id), &nothing_left).await
+            })
+            .await?;
         was.map(from_document).transpose()
     }
 
@@ -149,6 +158,7 @@ impl Mongo {
         let open = doc! { "_id": broadcast.id.as_str(), "ended_at_ms": null };
         let target = if broadcast.ended_at_ms.is_some() { &any } else { &open };
         self.run(async |db| {
+            let _turn = self.turn.lock().await;
             // An ended one does not match `open`, so the upsert runs into its id.
             if db
                 .broadcasts
