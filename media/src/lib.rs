@@ -17,4 +17,5 @@ pub mod rtp;
 pub mod session;
 pub mod slab;
 pub mod stats;
+pub mod tap;
 pub mod token;

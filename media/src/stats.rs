@@ -58,6 +58,8 @@ pub enum DropReason {
     RepairRefused,
     /// A tap gave an access unit up: packets of it never came.
     TapLoss,
+    /// Sound from before the first picture: a tap begins with a keyframe.
+    TapBeforeZero,
     /// A tap skipped an access unit because it needs a keyframe first.
     TapAwaitKeyframe,
     /// A tap gave an access unit up: larger than [`crate::limit::ACCESS_UNIT_BYTES`] or not decodable as its codec.
@@ -69,7 +71,7 @@ pub enum DropReason {
 }
 
 impl DropReason {
-    pub const ALL: [DropReason; 31] = [
+    pub const ALL: [DropReason; 32] = [
         Self::NotOurs,
         Self::Oversized,
         Self::UnknownAddress,
@@ -97,6 +99,7 @@ impl DropReason {
         Self::RepairNotFound,
         Self::RepairRefused,
         Self::TapLoss,
+        Self::TapBeforeZero,
         Self::TapAwaitKeyframe,
         Self::TapMalformed,
         Self::TapOverrun,
@@ -133,6 +136,7 @@ impl DropReason {
             Self::RepairNotFound => "repair_not_found",
             Self::RepairRefused => "repair_refused",
             Self::TapLoss => "tap_loss",
+            Self::TapBeforeZero => "tap_before_zero",
             Self::TapAwaitKeyframe => "tap_await_keyframe",
             Self::TapMalformed => "tap_malformed",
             Self::TapOverrun => "tap_overrun",

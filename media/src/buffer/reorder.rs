@@ -42,7 +42,8 @@ impl Reorder {
         self.waiting_since = None;
     }
 
-    pub fn step<'a>(&mut self, cache: &'a PacketCache, now: Instant) -> Step<'a> {
+    /// `last_chance`: what is missing will not come, so it is not waited for.
+    pub fn step<'a>(&mut self, cache: &'a PacketCache, now: Instant, last_chance: bool) -> Step<'a> {
         let Some(newest) = cache.newest() else { return Step::Empty };
         let next = *self.next.get_or_insert(newest);
         if next > newest {
@@ -53,7 +54,7 @@ impl Reorder {
             return Step::Packet(packet);
         }
         let deadline = *self.waiting_since.get_or_insert(now) + self.patience;
-        if now < deadline && next >= cache.floor() {
+        if now < deadline && next >= cache.floor() && !last_chance {
             return Step::Wait { deadline };
         }
         // `newest` is in the ring, so there is a packet to stop at.
@@ -73,7 +74,7 @@ mod tests {
 
     fn next(reorder: &mut Reorder, cache: &PacketCache, ms: u64) -> String {
         let start = meta(0).arrival;
-        match reorder.step(cache, start + Duration::from_millis(ms)) {
+        match reorder.step(cache, start + Duration::from_millis(ms), false) {
             Step::Packet(packet) => packet.meta.index.to_string(),
             Step::Lost { from, to } => format!("lost {from}-{to}"),
             Step::Wait { deadline } => format!("wait {}", (deadline - start).as_millis()),
@@ -107,6 +108,16 @@ mod tests {
         cache.insert(meta(far), b"");
         assert_eq!(next(&mut reorder, &cache, 0), format!("lost 11-{}", far - 1));
         assert_eq!(next(&mut reorder, &cache, 0), far.to_string());
+    }
+
+    #[test]
+    fn at_the_end_nothing_is_waited_for() {
+        let (mut cache, mut reorder) = (PacketCache::default(), Reorder::new(PATIENCE));
+        cache.insert(meta(10), b"");
+        assert_eq!(next(&mut reorder, &cache, 0), "10");
+        cache.insert(meta(12), b"");
+        let step = reorder.step(&cache, meta(0).arrival, true);
+        assert!(matches!(step, Step::Lost { from: 11, to: 11 }), "{step:?}");
     }
 
     #[test]

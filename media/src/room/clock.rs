@@ -38,13 +38,18 @@ pub struct SourceClock {
 
 /// A sender that reported nothing for so long is taken by the arrival of its packets. Browsers report within a second or two.
 const REPORT_PATIENCE_US: u64 = 5_000_000;
+/// A packet later than this against its timestamp shows that the sender set its timestamps back.
+const RESET_US: u64 = 5_000_000;
 
 impl SourceClock {
     /// A packet arrived at `utc_us`.
     pub fn on_packet(&mut self, timestamp: u64, utc_us: u64, rate: u32) {
         self.first_us.get_or_insert(utc_us);
-        let earlier = |anchor: Anchor| utc_us < anchor.utc_us(timestamp, rate);
-        if self.arrival.is_none_or(earlier) {
+        let better = |anchor: Anchor| {
+            let expected = anchor.utc_us(timestamp, rate);
+            utc_us < expected || utc_us - expected > RESET_US
+        };
+        if self.arrival.is_none_or(better) {
             self.arrival = Some(Anchor { timestamp, utc_us });
         }
     }
@@ -64,9 +69,8 @@ impl SourceClock {
         self.report.or(self.arrival.filter(|_| silent))
     }
 
-    /// By reports if there was one, else by arrival.
-    pub fn best(&self) -> Option<Anchor> {
-        self.report.or(self.arrival)
+    pub fn by_arrival(&self) -> Option<Anchor> {
+        self.arrival
     }
 }
 
@@ -105,9 +109,12 @@ mod tests {
         clock.on_packet(90_000, 10_050_000, 90_000);
         clock.on_packet(180_000, 11_000_000, 90_000);
         clock.on_packet(270_000, 12_080_000, 90_000);
-        assert_eq!(clock.best().unwrap().utc_us(270_000, 90_000), 12_000_000);
-        clock.on_report(Anchor { timestamp: 270_000, utc_us: 11_990_000 });
-        assert_eq!(clock.best().unwrap().utc_us(270_000, 90_000), 11_990_000);
+        assert_eq!(clock.by_arrival().unwrap().utc_us(270_000, 90_000), 12_000_000);
+        assert_eq!(clock.trusted(12_080_000), None, "a report may still come");
+        assert!(clock.trusted(15_050_000).is_some(), "none came");
+        let report = Anchor { timestamp: 270_000, utc_us: 11_990_000 };
+        clock.on_report(report);
+        assert_eq!(clock.trusted(12_080_000), Some(report));
     }
 
     #[test]

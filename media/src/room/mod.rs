@@ -66,11 +66,6 @@ impl Room {
         self.held_since.filter(|_| self.publisher.is_none()).map(|since| since + limit::RESUME_WINDOW)
     }
 
-    /// When the room wants to be called.
-    pub fn next_deadline(&self) -> Option<Instant> {
-        self.hold_deadline()
-    }
-
     /// The `ordinal`-th track of a kind, made if it is new. `None` beyond [`limit::TRACKS`]. A track keeps its number when the streamer
     /// reconnects.
     pub fn track(&mut self, video: bool, ordinal: usize) -> Option<usize> {

@@ -49,7 +49,7 @@ impl Router {
             }
             self.fanout.active.pop();
             self.fanout.position = 0;
-            self.finish_room(room);
+            self.finish_room(now, room, arena);
         }
         Flushed::Done
     }
@@ -66,7 +66,7 @@ impl Router {
                 return Flushed::More;
             }
             self.fanout.position += 1;
-            self.guarded(now, viewer, |router| router.serve_viewer(now, key, viewer, arena));
+            self.guarded(now, viewer, arena, |router, arena| router.serve_viewer(now, key, viewer, arena));
         }
         Flushed::Done
     }
@@ -108,7 +108,7 @@ impl Router {
         }
     }
 
-    fn finish_room(&mut self, key: Key) {
+    fn finish_room(&mut self, now: Now, key: Key, arena: &mut SendArena) {
         let Some(room) = self.rooms.get_mut(key) else { return };
         for track in &mut room.tracks {
             track.sending.clear();
@@ -118,7 +118,8 @@ impl Router {
             let (channel, broadcast, count) = (room.channel.clone(), room.broadcast, room.watching);
             self.event(Event::Viewers { channel, broadcast, count });
         }
-        // Viewers that wait for a keyframe may have made the streamer's next feedback due.
+        self.advance_tap(now, key, arena);
+        // Viewers and taps that wait for a keyframe may have made the streamer's next feedback due.
         if let Some(publisher) = self.rooms.get(key).and_then(|room| room.publisher) {
             self.schedule_session(publisher.session);
         }

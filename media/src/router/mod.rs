@@ -8,6 +8,7 @@ mod fanout;
 mod ingest;
 mod peer;
 mod publisher;
+mod recording;
 mod room_life;
 mod timers;
 mod viewer;
@@ -30,6 +31,7 @@ use crate::session::feedback::Compound;
 use crate::session::{Certificate, Received};
 use crate::slab::{Key, Slab};
 use crate::stats::{Counters, DropReason};
+use crate::tap::Tap;
 
 use fanout::Fanout;
 use peer::{Peer, PeerRole};
@@ -63,6 +65,7 @@ pub struct Router {
     pending_sessions: usize,
     demux: Demux,
     rooms: Slab<Room>,
+    taps: HashMap<Key, Tap>,
     by_channel: HashMap<ChannelName, Key>,
     timers: Timers,
     fanout: Fanout,
@@ -83,6 +86,7 @@ impl Router {
             pending_sessions: 0,
             demux: Demux::default(),
             rooms: Slab::default(),
+            taps: HashMap::new(),
             by_channel: HashMap::new(),
             timers: Timers::default(),
             fanout: Fanout::default(),
@@ -131,7 +135,7 @@ impl Router {
             Ok(key) => key,
             Err(reason) => return self.counters.drop(reason),
         };
-        self.guarded(now, key, |router| router.session_datagram(now, key, from, data, arena));
+        self.guarded(now, key, arena, |router, arena| router.session_datagram(now, key, from, data, arena));
     }
 
     fn session_datagram(&mut self, now: Now, key: Key, from: SocketAddr, data: &mut [u8], arena: &mut SendArena) {
@@ -151,7 +155,7 @@ impl Router {
             },
             Received::Validated { address, forgotten } => self.demux.validated(key, address, forgotten),
             Received::Connected { profile } => self.connected(now, key, profile),
-            Received::Closed(reason) => self.closed(now, key, reason),
+            Received::Closed(reason) => self.closed(now, key, reason, arena),
             Received::Handled => {}
             Received::Dropped(reason) => self.counters.drop(reason),
         }
@@ -161,7 +165,9 @@ impl Router {
     fn tick(&mut self, now: Now, arena: &mut SendArena) {
         while let Some(timer) = self.timers.due(now.mono) {
             match timer {
-                Timer::Session(key) => self.guarded(now, key, |router| router.session_tick(now, key, arena)),
+                Timer::Session(key) => {
+                    self.guarded(now, key, arena, |router, arena| router.session_tick(now, key, arena));
+                }
                 Timer::Room(key) => self.room_tick(now, key, arena),
             }
         }
@@ -171,7 +177,7 @@ impl Router {
         let Some(peer) = self.sessions.get_mut(key) else { return };
         peer.scheduled = None;
         if let Some(reason) = peer.session.tick(now, arena) {
-            return self.closed(now, key, reason);
+            return self.closed(now, key, reason, arena);
         }
         if !peer.closing && peer.session.is_connected() {
             match peer.role {
@@ -193,10 +199,10 @@ impl Router {
     }
 
     /// A panic in one session's work closes that session; the others go on.
-    fn guarded(&mut self, now: Now, key: Key, work: impl FnOnce(&mut Self)) {
-        if catch_unwind(AssertUnwindSafe(|| work(self))).is_err() {
+    fn guarded(&mut self, now: Now, key: Key, arena: &mut SendArena, work: impl FnOnce(&mut Self, &mut SendArena)) {
+        if catch_unwind(AssertUnwindSafe(|| work(self, arena))).is_err() {
             self.counters.drop(DropReason::Fault);
-            self.closed(now, key, CloseReason::Fault);
+            self.closed(now, key, CloseReason::Fault, arena);
         }
     }
 }

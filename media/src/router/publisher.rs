@@ -2,7 +2,7 @@
 
 use crate::arena::SendArena;
 use crate::forward::keyframe::Ask;
-use crate::message::Now;
+use crate::message::{Now, Output};
 use crate::session::feedback::{Feedback, parse};
 use crate::slab::Key;
 use crate::stats::DropReason;
@@ -30,7 +30,10 @@ impl Router {
         for feedback in parse(compound) {
             match feedback {
                 Feedback::SenderReport(report) => {
-                    ingest.sender_report(now, &report, room);
+                    let told = ingest.sender_report(now, &report, room);
+                    if let (Some((at, anchor)), Some(tap)) = (told, self.taps.get(&peer.room)) {
+                        self.outputs.extend(tap.on_report(&room.tracks[at], anchor).map(Output::Tap));
+                    }
                 }
                 Feedback::Malformed => self.counters.drop(DropReason::BadRtcp),
                 _ => {}

@@ -3,6 +3,7 @@
 use crate::arena::SendArena;
 use crate::message::{CloseReason, EndReason, Event, Now, SrtpProfile};
 use crate::slab::Key;
+use crate::tap::Tap;
 
 use super::Router;
 use super::command::close_reason;
@@ -58,6 +59,7 @@ impl Router {
             Event::BroadcastStarted { channel, broadcast, session: id, utc_us, record }
         };
         self.event(event);
+        self.open_tap(room_key);
     }
 
     /// Ends a session from our side.
@@ -66,14 +68,18 @@ impl Router {
             && !peer.closing
         {
             peer.session.close(now, arena);
-            self.leave(now, key, reason);
+            let over = peer.session.next_deadline().is_none();
+            self.leave(now, key, reason, arena);
+            if over {
+                return self.closed(now, key, reason, arena);
+            }
         }
         self.schedule_session(key);
     }
 
     /// The session ended by itself, or its last words are out: it is forgotten.
-    pub(super) fn closed(&mut self, now: Now, key: Key, reason: CloseReason) {
-        self.leave(now, key, reason);
+    pub(super) fn closed(&mut self, now: Now, key: Key, reason: CloseReason, arena: &mut SendArena) {
+        self.leave(now, key, reason, arena);
         let Some(peer) = self.sessions.remove(key) else { return };
         self.demux.forget(key, peer.session.local_ufrag(), peer.session.addresses());
         if self.by_id.get(&peer.id) == Some(&key) {
@@ -82,7 +88,7 @@ impl Router {
     }
 
     /// Takes a session out of its room, once, and says so.
-    fn leave(&mut self, now: Now, key: Key, reason: CloseReason) {
+    fn leave(&mut self, now: Now, key: Key, reason: CloseReason, arena: &mut SendArena) {
         let Some(peer) = self.sessions.get_mut(key) else { return };
         if std::mem::replace(&mut peer.closing, true) {
             return;
@@ -101,12 +107,12 @@ impl Router {
             self.fanout.mark(room_key);
         } else if room.publisher.is_some_and(|publisher| publisher.session == key) {
             room.publisher = None;
-            self.off_air(now, room_key, was_connected);
+            self.off_air(now, room_key, was_connected, arena);
         }
     }
 
     /// The streamer is gone; a started broadcast is held.
-    fn off_air(&mut self, now: Now, room_key: Key, was_connected: bool) {
+    fn off_air(&mut self, now: Now, room_key: Key, was_connected: bool, arena: &mut SendArena) {
         let Some(room) = self.rooms.get_mut(room_key) else { return };
         if room.started_utc_us.is_none() {
             // Nobody saw it: no event, no viewers.
@@ -123,12 +129,14 @@ impl Router {
                 utc_us: now.utc_us,
             };
             self.event(event);
+            self.disconnect_tap(now, room_key, arena);
         }
         self.schedule_room(room_key);
     }
 
     /// Ends a broadcast at once.
     pub(super) fn end(&mut self, now: Now, room_key: Key, reason: EndReason, arena: &mut SendArena) {
+        self.close_tap(now, room_key, reason);
         let Some(room) = self.rooms.remove(room_key) else { return };
         self.by_channel.remove(&room.channel);
         let sessions = room.publisher.map(|publisher| publisher.session).into_iter().chain(room.viewers);
@@ -151,12 +159,14 @@ impl Router {
         if room.hold_deadline().is_some_and(|deadline| deadline <= now.mono) {
             return self.end(now, key, EndReason::Dropped, arena);
         }
+        self.advance_tap(now, key, arena);
         self.schedule_room(key);
     }
 
     pub(super) fn schedule_room(&mut self, key: Key) {
         let Some(room) = self.rooms.get_mut(key) else { return };
-        let Some(due) = room.next_deadline() else { return };
+        let tap = self.taps.get(&key).and_then(Tap::next_deadline);
+        let Some(due) = room.hold_deadline().into_iter().chain(tap).min() else { return };
         if room.scheduled.is_none_or(|scheduled| due < scheduled) {
             room.scheduled = Some(due);
             self.timers.set(due, Timer::Room(key));
