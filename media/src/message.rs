@@ -341,7 +341,7 @@ pub struct DriveStats {
     pub turns: u64,
     /// Microseconds spent in turns, waiting excluded.
     pub busy_us: u64,
-    /// Microseconds of the longest turn since these figures were last asked for.
+    /// Microseconds of the longest turn of the last 10 to 20 s.
     pub longest_turn_us: u64,
     /// Datagrams given to the kernel, and the messages they went in: datagrams per message is the length of GSO runs.
     pub datagrams_out: u64,
@@ -362,6 +362,37 @@ pub struct DriveStats {
     pub tap_overruns: u64,
     /// Times that the shard failed on a broken invariant and was started anew.
     pub restarts: u64,
+}
+
+impl DriveStats {
+    /// Counters with the names that metrics give them. What was dropped is in [`ShardStats::dropped`].
+    pub fn counters(&self) -> [(&'static str, u64); 8] {
+        [
+            ("oxbow_shard_turns_total", self.turns),
+            ("oxbow_shard_busy_microseconds_total", self.busy_us),
+            ("oxbow_shard_restarts_total", self.restarts),
+            ("oxbow_datagrams_sent_total", self.datagrams_out),
+            ("oxbow_send_messages_total", self.messages_out),
+            ("oxbow_gso_fallbacks_total", self.gso_fallbacks),
+            ("oxbow_tap_items_total", self.tap_items),
+            ("oxbow_tap_overruns_total", self.tap_overruns),
+        ]
+    }
+
+    /// Momentary values with the names that metrics give them.
+    pub fn gauges(&self) -> [(&'static str, u64); 2] {
+        [("oxbow_shard_longest_turn_microseconds", self.longest_turn_us), ("oxbow_gso", u64::from(self.gso))]
+    }
+
+    /// Drops outside the router, with the names of their reasons: they complete [`ShardStats::dropped`].
+    pub fn drops(&self) -> [(&'static str, u64); 4] {
+        [
+            ("unusable", self.unusable_in),
+            ("send_would_block", self.send_would_block),
+            ("send_failed", self.send_failed),
+            ("tap_queue_full", self.tap_dropped_units),
+        ]
+    }
 }
 
 /// One live room, for the streamer's health column and the list of lives.

@@ -33,6 +33,7 @@ const BATCHES_PER_TURN: usize = 8;
 const REQUESTS_PER_TURN: usize = 32;
 /// While the recorder's queue owes facts, look for room this often.
 const SETTLE_EVERY: Duration = Duration::from_millis(50);
+const LONGEST_SPAN: Duration = Duration::from_secs(10);
 /// At shutdown the recorder gets this long to make room for the last facts.
 const SETTLE_AT_END: Duration = Duration::from_secs(2);
 
@@ -47,6 +48,7 @@ pub struct Lines {
     taps: TapSender,
     ledger: Ledger,
     figures: DriveStats,
+    longest: Longest,
 }
 
 impl Lines {
@@ -59,8 +61,8 @@ impl Lines {
         events: broadcast::Sender<Event>,
         taps: TapSender,
     ) -> Self {
-        let (ledger, figures) = (Ledger::default(), DriveStats::default());
-        Lines { shard, announce, certificate, socket, inbox, events, taps, ledger, figures }
+        let (ledger, figures, longest) = (Ledger::default(), DriveStats::default(), Longest::default());
+        Lines { shard, announce, certificate, socket, inbox, events, taps, ledger, figures, longest }
     }
 
     /// After a failure: whoever believes in a session or broadcast of this shard is told its end.
@@ -127,7 +129,7 @@ pub fn run(lines: &mut Lines, gear: &mut Gear) -> io::Result<()> {
         shard.wait()?;
         let start = Instant::now();
         shard.turn()?;
-        shard.account(start.elapsed());
+        shard.account(start);
     }
     shard.end();
     Ok(())
@@ -277,7 +279,7 @@ impl Shard<'_> {
         let Some(waiting) = self.waiting.remove(&request) else { return };
         if let Ok(Reply::Stats(stats)) = &mut reply {
             stats.drive = self.figures();
-            self.lines.figures.longest_turn_us = 0;
+            stats.dropped.extend(stats.drive.drops().into_iter().filter(|(_, count)| *count > 0));
         }
         let accepted = reply.is_ok();
         if waiting.reply.send(reply).is_err() && accepted {
@@ -294,12 +296,12 @@ impl Shard<'_> {
         RequestId(self.requests)
     }
 
-    fn account(&mut self, turn: Duration) {
-        let figures = &mut self.lines.figures;
-        let micros = turn.as_micros() as u64;
-        figures.turns += 1;
-        figures.busy_us += micros;
-        figures.longest_turn_us = figures.longest_turn_us.max(micros);
+    fn account(&mut self, start: Instant) {
+        let end = Instant::now();
+        let micros = end.saturating_duration_since(start).as_micros() as u64;
+        self.lines.figures.turns += 1;
+        self.lines.figures.busy_us += micros;
+        self.lines.longest.note(end, micros);
     }
 
     fn figures(&self) -> DriveStats {
@@ -307,6 +309,7 @@ impl Shard<'_> {
         DriveStats {
             datagrams_out: sent.datagrams,
             messages_out: sent.messages,
+            longest_turn_us: self.lines.longest.micros(),
             gso: self.lines.socket.gso(),
             gso_fallbacks: sent.gso_fallbacks,
             send_would_block: sent.would_block,
@@ -351,8 +354,47 @@ impl Shard<'_> {
     }
 }
 
+/// The longest turn of this span and the one before: a reader sees at least the last [`LONGEST_SPAN`], however many readers there are.
+#[derive(Default)]
+struct Longest {
+    since: Option<Instant>,
+    now: u64,
+    before: u64,
+}
+
+impl Longest {
+    fn note(&mut self, at: Instant, micros: u64) {
+        let since = *self.since.get_or_insert(at);
+        if at.saturating_duration_since(since) >= LONGEST_SPAN {
+            self.since = Some(at);
+            self.before = std::mem::take(&mut self.now);
+        }
+        self.now = self.now.max(micros);
+    }
+
+    fn micros(&self) -> u64 {
+        self.now.max(self.before)
+    }
+}
+
 /// Both clocks at once.
 fn now() -> Now {
     let utc_us = SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64);
     Now { mono: Instant::now(), utc_us }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_turn_is_remembered_for_a_span_and_forgotten_after_two() {
+        let mut longest = Longest::default();
+        let start = Instant::now();
+        let at = |seconds| start + Duration::from_secs(seconds);
+        for (seconds, micros, expected) in [(0, 50, 50), (5, 900, 900), (11, 30, 900), (20, 40, 900), (22, 10, 40)] {
+            longest.note(at(seconds), micros);
+            assert_eq!(longest.micros(), expected, "after {seconds} s");
+        }
+    }
 }
