@@ -12,12 +12,14 @@ pub mod database;
 pub mod error;
 pub mod health;
 pub mod key;
+pub mod local;
 pub mod model;
 pub mod object;
 
 pub use database::{Database, MongoConfig};
 pub use error::StorageError;
 pub use health::{Health, StoreStatus};
+pub use local::{ClipRequest, ClipState, Local, PendingClip, Requester};
 pub use model::{Broadcast, BroadcastQuery, Clip, ClipCause, ClipQuery, Id, IdError, Page, Secret};
 pub use object::{
     ChecksumMode, ObjectBody, ObjectEntry, ObjectInfo, ObjectStore, S3Config, Stored, content_disposition,

@@ -1,0 +1,446 @@
+//! One row per part of a broadcast that this node recorded, from its first byte until its journal may go.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, Row, params};
+
+use super::{Local, broadcasts, column, execute, id_column, json_of, of_json, removals, row, rows};
+use crate::model::check_title;
+use crate::{Clip, ClipCause, Id, StorageError, key};
+
+/// Most rows that one call gives.
+const ROWS: u32 = 1000;
+
+/// How far a clip has come. Only ever forward, except that an export may be tried again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ClipState {
+    /// Its journal grows.
+    Recording,
+    /// Its journal is closed, a worker makes the file.
+    Exporting,
+    /// The file is there and can be played.
+    Queued,
+    Uploading,
+    /// The stored object was compared with the file.
+    Verified,
+    /// Stored and in the database. The local file may go.
+    Stored,
+    /// No file could be made; [`PendingClip::error`] says why. The journal is kept.
+    Failed,
+}
+
+impl ClipState {
+    pub const ALL: [Self; 7] =
+        [Self::Recording, Self::Exporting, Self::Queued, Self::Uploading, Self::Verified, Self::Stored, Self::Failed];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Recording => "recording",
+            Self::Exporting => "exporting",
+            Self::Queued => "queued",
+            Self::Uploading => "uploading",
+            Self::Verified => "verified",
+            Self::Stored => "stored",
+            Self::Failed => "failed",
+        }
+    }
+
+    fn parse(text: &str) -> Result<Self, StorageError> {
+        Self::ALL
+            .into_iter()
+            .find(|state| state.as_str() == text)
+            .ok_or_else(|| StorageError::Corrupt(format!("the local job table: '{text}' is no state")))
+    }
+}
+
+impl fmt::Display for ClipState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// A part that was just opened.
+#[derive(Clone, Debug)]
+pub struct NewPart {
+    pub clip: Id,
+    pub broadcast: Id,
+    pub channel: String,
+    pub part: u32,
+    pub journal: PathBuf,
+    pub created_ms: i64,
+}
+
+/// A row as it is.
+#[derive(Clone, Debug)]
+pub struct LocalClip {
+    pub id: Id,
+    pub broadcast: Id,
+    pub channel: String,
+    pub part: u32,
+    pub state: ClipState,
+    pub journal: PathBuf,
+    pub cause: Option<ClipCause>,
+    /// Asked for by whoever requested the clip.
+    pub title: Option<String>,
+    /// None until the file is there.
+    pub clip: Option<Clip>,
+    pub file: Option<PathBuf>,
+    pub poster: Option<PathBuf>,
+    /// Media that recovery knows to be missing at the end.
+    pub lost_ms: u64,
+    pub attempts: u32,
+    pub next_try_ms: i64,
+    pub error: Option<String>,
+    /// Somebody deleted it; the outbox removes what exists of it.
+    pub deleted: bool,
+    pub created_ms: i64,
+    pub stored_ms: Option<i64>,
+}
+
+/// A clip that the database does not know yet, for the library.
+#[derive(Clone, Debug)]
+pub struct PendingClip {
+    /// Sizes, times and hash are zero or empty until the file is there.
+    pub clip: Clip,
+    pub state: ClipState,
+    pub attempts: u32,
+    /// UTC milliseconds; 0 when nothing failed.
+    pub next_try_ms: i64,
+    pub error: Option<String>,
+    /// Empty until the file is there.
+    pub file: PathBuf,
+    pub poster: Option<PathBuf>,
+}
+
+/// What waits to leave this node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Outbox {
+    pub depth: u64,
+    /// UTC milliseconds at which the oldest waiting clip was made.
+    pub oldest_ms: Option<i64>,
+}
+
+impl Local {
+    /// Step 3. A second call changes nothing.
+    pub async fn open_part(&self, part: NewPart) -> Result<(), StorageError> {
+        self.write(move |t| {
+            execute(
+                t,
+                "INSERT INTO clips (id, broadcast, channel, part, state, journal, created_ms)
+                 VALUES (?1, ?2, ?3, ?4, 'recording', ?5, ?6) ON CONFLICT (id) DO NOTHING",
+                params![
+                    part.clip.as_str(),
+                    part.broadcast.as_str(),
+                    part.channel,
+                    part.part,
+                    text(&part.journal)?,
+                    part.created_ms
+                ],
+            )?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Step 9: `recording` becomes `exporting`. False when it was not recording (any more).
+    pub async fn close_part(
+        &self,
+        id: Id,
+        cause: ClipCause,
+        title: Option<String>,
+        lost_ms: u64,
+    ) -> Result<bool, StorageError> {
+        let sql = "UPDATE clips SET state = 'exporting', cause = ?2, title = coalesce(title, ?3), lost_ms = ?4
+                   WHERE id = ?1 AND state = 'recording'";
+        self.write(move |t| Ok(execute(t, sql, params![id.as_str(), cause.as_str(), title, lost_ms as i64])? > 0)).await
+    }
+
+    /// Step 11: `exporting` becomes `queued`, and its broadcast counts one clip more. False when it was not exporting or was deleted.
+    pub async fn exported(&self, clip: Clip, file: PathBuf, poster: Option<PathBuf>) -> Result<bool, StorageError> {
+        self.write(move |t| {
+            let poster = poster.as_deref().map(text).transpose()?;
+            let first = find(t, &clip.id)?.is_some_and(|row| row.clip.is_none());
+            let done = execute(
+                t,
+                "UPDATE clips SET state = 'queued', clip = ?2, file = ?3, poster = ?4, attempts = 0, next_try_ms = 0,
+                 error = NULL WHERE id = ?1 AND state = 'exporting' AND deleted = 0",
+                params![clip.id.as_str(), json_of(&clip)?, text(&file)?, poster],
+            )? > 0;
+            if done && first {
+                broadcasts::count_clip(t, &clip)?;
+            }
+            Ok(done)
+        })
+        .await
+    }
+
+    /// The finished file is gone or damaged and not stored yet: back to `exporting`. False when the clip is further already.
+    pub async fn export_again(&self, id: Id, next_try_ms: i64) -> Result<bool, StorageError> {
+        let sql = "UPDATE clips SET state = 'exporting', attempts = attempts + 1, next_try_ms = ?2
+                   WHERE id = ?1 AND state IN ('queued', 'uploading')";
+        self.write(move |t| Ok(execute(t, sql, params![id.as_str(), next_try_ms])? > 0)).await
+    }
+
+    /// A clip that is not stored becomes `failed`: no second try helps.
+    pub async fn fail(&self, id: Id, reason: String) -> Result<bool, StorageError> {
+        let sql = "UPDATE clips SET state = 'failed', error = ?2, attempts = attempts + 1
+                   WHERE id = ?1 AND state IN ('exporting', 'queued', 'uploading')";
+        self.write(move |t| Ok(execute(t, sql, params![id.as_str(), reason])? > 0)).await
+    }
+
+    /// `failed` becomes `exporting` again, for every failed clip: a newer program may manage. How many.
+    pub async fn retry_failed(&self) -> Result<usize, StorageError> {
+        self.write(|t| execute(t, "UPDATE clips SET state = 'exporting', next_try_ms = 0 WHERE state = 'failed'", []))
+            .await
+    }
+
+    /// Moves a clip one step on: `queued`, `uploading`, `verified`. False when it was not in `from` or was deleted meanwhile.
+    pub async fn advance(&self, id: Id, from: ClipState, to: ClipState) -> Result<bool, StorageError> {
+        if from >= to {
+            return Err(StorageError::Invalid(format!("a clip does not go from {from} to {to}")));
+        }
+        let sql = "UPDATE clips SET state = ?3 WHERE id = ?1 AND state = ?2 AND deleted = 0";
+        self.write(move |t| Ok(execute(t, sql, params![id.as_str(), from.as_str(), to.as_str()])? > 0)).await
+    }
+
+    /// Step 14 is done: `verified` becomes `stored`, unless the clip was edited since `revision` was sent; then false.
+    pub async fn stored(&self, id: Id, revision: u32, now_ms: i64) -> Result<bool, StorageError> {
+        let sql = "UPDATE clips SET state = 'stored', stored_ms = ?3, attempts = 0, next_try_ms = 0, error = NULL
+                   WHERE id = ?1 AND state = 'verified' AND deleted = 0 AND json_extract(clip, '$.revision') = ?2";
+        self.write(move |t| Ok(execute(t, sql, params![id.as_str(), revision, now_ms])? > 0)).await
+    }
+
+    /// Remembers why a step failed and when to try again.
+    pub async fn retry_clip(&self, id: Id, error: String, next_try_ms: i64) -> Result<(), StorageError> {
+        let sql = "UPDATE clips SET attempts = attempts + 1, error = ?2, next_try_ms = ?3 WHERE id = ?1";
+        self.write(move |t| execute(t, sql, params![id.as_str(), error, next_try_ms]).map(drop)).await
+    }
+
+    /// The journal or the local file turned out to be gone or empty: there is nothing to make a clip from.
+    pub async fn forget(&self, id: Id) -> Result<(), StorageError> {
+        self.write(move |t| execute(t, "DELETE FROM clips WHERE id = ?1", [id.as_str()]).map(drop)).await
+    }
+
+    /// Clips in one of these states whose time has come, oldest first; deleted ones come whatever their state.
+    pub async fn due_clips(
+        &self,
+        states: &[ClipState],
+        now_ms: i64,
+        limit: u32,
+    ) -> Result<Vec<LocalClip>, StorageError> {
+        let states = json_of(&states.iter().map(|s| s.as_str()).collect::<Vec<_>>())?;
+        let sql = "SELECT * FROM clips WHERE (state IN (SELECT value FROM json_each(?1)) OR (deleted = 1 AND state <> 'recording'))
+                   AND next_try_ms <= ?2 ORDER BY id LIMIT ?3";
+        self.read(move |c| rows(c, sql, params![states, now_ms, limit.min(ROWS)], local_clip)).await
+    }
+
+    /// When the next clip in one of these states is due, UTC milliseconds.
+    pub async fn next_clip_due(&self, states: &[ClipState]) -> Result<Option<i64>, StorageError> {
+        let states = json_of(&states.iter().map(|s| s.as_str()).collect::<Vec<_>>())?;
+        let sql = "SELECT min(next_try_ms) AS due FROM clips WHERE state IN (SELECT value FROM json_each(?1))";
+        self.read(move |c| Ok(row(c, sql, [states], |r| column(r, "due"))?.flatten())).await
+    }
+
+    /// Stored clips whose journal has been kept long enough, oldest first.
+    pub async fn expired(&self, stored_before_ms: i64, limit: u32) -> Result<Vec<LocalClip>, StorageError> {
+        let sql = "SELECT * FROM clips WHERE state = 'stored' AND deleted = 0 AND stored_ms <= ?1 ORDER BY id LIMIT ?2";
+        self.read(move |c| rows(c, sql, params![stored_before_ms, limit.min(ROWS)], local_clip)).await
+    }
+
+    pub async fn local_clip(&self, id: Id) -> Result<Option<LocalClip>, StorageError> {
+        self.read(move |c| find(c, &id)).await
+    }
+
+    /// All rows after `after`, in the order of their ids. At most 1000; call again with the last id.
+    pub async fn local_clips(&self, after: Option<Id>) -> Result<Vec<LocalClip>, StorageError> {
+        let after = after.map_or_else(String::new, |id| id.to_string());
+        self.read(move |c| {
+            rows(c, "SELECT * FROM clips WHERE id > ?1 ORDER BY id LIMIT ?2", params![after, ROWS], local_clip)
+        })
+        .await
+    }
+
+    /// Clips that are recorded but not in the database yet, newest first; at most 1000. Parts that still grow are not among them.
+    pub async fn pending_clips(&self) -> Result<Vec<PendingClip>, StorageError> {
+        let sql =
+            "SELECT * FROM clips WHERE state NOT IN ('recording', 'stored') AND deleted = 0 ORDER BY id DESC LIMIT ?1";
+        self.read(move |c| rows(c, sql, [ROWS], |r| Ok(local_clip(r)?.pending()))).await
+    }
+
+    /// One of [`Local::pending_clips`].
+    pub async fn pending_clip(&self, id: Id) -> Result<Option<PendingClip>, StorageError> {
+        let found = self.local_clip(id).await?;
+        let pending = |c: &LocalClip| !c.deleted && !matches!(c.state, ClipState::Recording | ClipState::Stored);
+        Ok(found.filter(pending).map(|c| c.pending()))
+    }
+
+    /// Renames a clip that is not in the database yet; the new title goes there with it. None: no such pending clip.
+    ///
+    /// # Errors
+    /// [`StorageError::Invalid`] for a title that breaks a rule, [`StorageError::Conflict`] when the revision is not `if_revision`.
+    pub async fn rename_pending(
+        &self,
+        id: Id,
+        title: String,
+        if_revision: Option<u32>,
+    ) -> Result<Option<Clip>, StorageError> {
+        check_title(&title)?;
+        self.write(move |t| {
+            let pending = |c: &LocalClip| !c.deleted && !matches!(c.state, ClipState::Recording | ClipState::Stored);
+            let Some(found) = find(t, &id)?.filter(pending) else { return Ok(None) };
+            let mut clip = found.pending().clip;
+            if if_revision.is_some_and(|wanted| wanted != clip.revision) {
+                return Err(StorageError::Conflict);
+            }
+            clip.title.clone_from(&title);
+            let mut json = None;
+            if found.clip.is_some() {
+                clip.revision += 1;
+                json = Some(json_of(&clip)?);
+            }
+            execute(t, "UPDATE clips SET title = ?2, clip = ?3 WHERE id = ?1", params![id.as_str(), title, json])?;
+            Ok(Some(clip))
+        })
+        .await
+    }
+
+    /// Marks a clip that is not in the database yet as deleted; the outbox removes what exists of it. None: no such pending clip.
+    pub async fn delete_pending(&self, id: Id) -> Result<Option<Clip>, StorageError> {
+        self.write(move |t| {
+            let pending = |c: &LocalClip| !c.deleted && !matches!(c.state, ClipState::Recording | ClipState::Stored);
+            let Some(found) = find(t, &id)?.filter(pending) else { return Ok(None) };
+            execute(t, "UPDATE clips SET deleted = 1, next_try_ms = 0 WHERE id = ?1", [id.as_str()])?;
+            Ok(Some(found.pending().clip))
+        })
+        .await
+    }
+
+    /// The clip was deleted and nothing of it is left here: its objects are listed for removal and the row goes.
+    pub async fn forget_deleted(&self, id: Id) -> Result<(), StorageError> {
+        self.write(move |t| {
+            let Some(found) = find(t, &id)?.filter(|c| c.deleted) else { return Ok(()) };
+            if let Some(clip) = &found.clip {
+                let sidecar = key::sidecar(&clip.channel, &clip.broadcast, clip.part, &clip.id);
+                removals::add(
+                    t,
+                    [Some(clip.object.clone()), clip.poster.clone(), Some(sidecar)].into_iter().flatten(),
+                )?;
+            }
+            execute(t, "DELETE FROM clips WHERE id = ?1", [id.as_str()]).map(drop)
+        })
+        .await
+    }
+
+    pub async fn counts_by_state(&self) -> Result<BTreeMap<ClipState, u64>, StorageError> {
+        self.read(|c| {
+            let found = rows(c, "SELECT state, count(*) AS number FROM clips GROUP BY state", [], |r| {
+                Ok((ClipState::parse(&column::<String>(r, "state")?)?, column::<i64>(r, "number")? as u64))
+            })?;
+            Ok(found.into_iter().collect())
+        })
+        .await
+    }
+
+    /// What waits to leave this node.
+    pub async fn outbox(&self) -> Result<Outbox, StorageError> {
+        let sql = "SELECT count(*) AS depth, min(created_ms) AS oldest FROM clips WHERE state IN ('queued', 'uploading', 'verified')";
+        let found = self
+            .read(move |c| {
+                row(c, sql, [], |r| {
+                    Ok(Outbox { depth: column::<i64>(r, "depth")? as u64, oldest_ms: column(r, "oldest")? })
+                })
+            })
+            .await?;
+        Ok(found.unwrap_or_default())
+    }
+}
+
+impl LocalClip {
+    /// As the library shows it.
+    #[must_use]
+    pub fn pending(&self) -> PendingClip {
+        PendingClip {
+            clip: self.clip.clone().unwrap_or_else(|| self.announced()),
+            state: self.state,
+            attempts: self.attempts,
+            next_try_ms: self.next_try_ms,
+            error: self.error.clone(),
+            file: self.file.clone().unwrap_or_default(),
+            poster: self.poster.clone(),
+        }
+    }
+
+    /// What is known before there is a file.
+    fn announced(&self) -> Clip {
+        Clip {
+            id: self.id.clone(),
+            broadcast: self.broadcast.clone(),
+            channel: self.channel.clone(),
+            part: self.part,
+            title: self.title.clone().unwrap_or_else(|| default_title(self.part)),
+            cause: self.cause.unwrap_or(ClipCause::Recovered),
+            started_at_ms: self.created_ms,
+            duration_ms: 0,
+            from_ns: 0,
+            to_ns: 0,
+            mime: String::new(),
+            video: None,
+            audio: None,
+            width: 0,
+            height: 0,
+            frames: 0,
+            packets: 0,
+            size: 0,
+            sha256: String::new(),
+            object: String::new(),
+            poster: None,
+            lost_ms: self.lost_ms,
+            created_at_ms: self.created_ms,
+            revision: 0,
+        }
+    }
+
+    /// The title it gets unless somebody gave it one.
+    #[must_use]
+    pub fn title(&self) -> String {
+        self.title.clone().unwrap_or_else(|| default_title(self.part))
+    }
+}
+
+fn default_title(part: u32) -> String {
+    format!("Clip {}", u64::from(part) + 1)
+}
+
+fn find(connection: &Connection, id: &Id) -> Result<Option<LocalClip>, StorageError> {
+    row(connection, "SELECT * FROM clips WHERE id = ?1", [id.as_str()], local_clip)
+}
+
+fn local_clip(row: &Row<'_>) -> Result<LocalClip, StorageError> {
+    let path = |name| Ok::<_, StorageError>(column::<Option<String>>(row, name)?.map(PathBuf::from));
+    Ok(LocalClip {
+        id: id_column(row, "id")?,
+        broadcast: id_column(row, "broadcast")?,
+        channel: column(row, "channel")?,
+        part: column(row, "part")?,
+        state: ClipState::parse(&column::<String>(row, "state")?)?,
+        journal: path("journal")?.unwrap_or_default(),
+        cause: column::<Option<String>>(row, "cause")?.map(|text| text.parse()).transpose()?,
+        title: column(row, "title")?,
+        clip: column::<Option<String>>(row, "clip")?.map(|json| of_json(&json)).transpose()?,
+        file: path("file")?,
+        poster: path("poster")?,
+        lost_ms: column::<i64>(row, "lost_ms")?.max(0) as u64,
+        attempts: column(row, "attempts")?,
+        next_try_ms: column(row, "next_try_ms")?,
+        error: column(row, "error")?,
+        deleted: column(row, "deleted")?,
+        created_ms: column(row, "created_ms")?,
+        stored_ms: column(row, "stored_ms")?,
+    })
+}
+
+fn text(path: &Path) -> Result<String, StorageError> {
+    path.to_str().map(str::to_owned).ok_or_else(|| StorageError::Invalid(format!("{} is not UTF-8", path.display())))
+}

@@ -1,0 +1,80 @@
+//! Tables of the local job file, one step per version. A step, once released, is never edited.
+
+use rusqlite::Connection;
+
+use super::refused;
+use crate::StorageError;
+
+const STEPS: &[&str] = &["
+    CREATE TABLE clips (
+        id TEXT PRIMARY KEY,
+        broadcast TEXT NOT NULL,
+        channel TEXT NOT NULL,
+        part INTEGER NOT NULL,
+        state TEXT NOT NULL,
+        journal TEXT NOT NULL,
+        cause TEXT,
+        title TEXT,
+        clip TEXT,
+        file TEXT,
+        poster TEXT,
+        lost_ms INTEGER NOT NULL DEFAULT 0,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        next_try_ms INTEGER NOT NULL DEFAULT 0,
+        error TEXT,
+        deleted INTEGER NOT NULL DEFAULT 0,
+        created_ms INTEGER NOT NULL,
+        stored_ms INTEGER
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX clips_by_state ON clips (state, next_try_ms);
+    CREATE INDEX clips_by_broadcast ON clips (broadcast, part);
+
+    CREATE TABLE broadcasts (
+        id TEXT PRIMARY KEY,
+        broadcast TEXT NOT NULL,
+        ended INTEGER NOT NULL,
+        revision INTEGER NOT NULL,
+        sent INTEGER NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        next_try_ms INTEGER NOT NULL DEFAULT 0,
+        error TEXT
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX broadcasts_unsent ON broadcasts (next_try_ms) WHERE sent < revision;
+
+    CREATE TABLE requests (
+        id TEXT PRIMARY KEY,
+        channel TEXT NOT NULL,
+        broadcast TEXT,
+        requester TEXT NOT NULL,
+        title TEXT,
+        at_ms INTEGER NOT NULL,
+        clip TEXT
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX requests_open ON requests (at_ms) WHERE clip IS NULL;
+
+    CREATE TABLE removals (
+        key TEXT PRIMARY KEY,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        next_try_ms INTEGER NOT NULL DEFAULT 0,
+        error TEXT
+    ) STRICT, WITHOUT ROWID;
+"];
+
+/// Sets the file up and runs the steps that it lacks.
+pub(super) fn prepare(connection: &mut Connection) -> Result<(), StorageError> {
+    connection.busy_timeout(std::time::Duration::from_secs(5)).map_err(refused)?;
+    connection.pragma_update(None, "journal_mode", "WAL").map_err(refused)?;
+    // a step that was reported done stays done after a power failure
+    connection.pragma_update(None, "synchronous", "FULL").map_err(refused)?;
+    let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(refused)?;
+    let done = usize::try_from(version).ok().filter(|done| *done <= STEPS.len()).ok_or_else(|| {
+        StorageError::Refused(format!("the local job table has version {version}, this program knows {}", STEPS.len()))
+    })?;
+    for (at, step) in STEPS.iter().enumerate().skip(done) {
+        let transaction = connection.transaction().map_err(refused)?;
+        transaction.execute_batch(step).map_err(refused)?;
+        transaction.pragma_update(None, "user_version", at as i64 + 1).map_err(refused)?;
+        transaction.commit().map_err(refused)?;
+    }
+    Ok(())
+}
