@@ -1,0 +1,198 @@
+//! What the recorder's tasks share: the stores, the way to the journal thread, the events and the alarms.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::sync::atomic::Ordering::Relaxed;
+use std::sync::mpsc::SyncSender;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::Duration;
+
+use storage::{Broadcast, Clip, ClipState};
+use tokio::sync::{mpsc, watch};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::writer::{Command, Figures};
+use crate::{RecorderConfig, Stores, clock};
+
+/// Alarms that are remembered. Older ones are forgotten.
+const ALARMS: usize = 32;
+/// A task that died is started again after this long.
+const RESTART: Duration = Duration::from_secs(1);
+
+/// What happened to a recording, for people.
+#[derive(Clone, Debug)]
+pub enum RecorderEvent {
+    /// First when the clip can be played, then whenever its state changes.
+    Clip { clip: Clip, state: ClipState },
+    /// Something that somebody should look at. `channel` is empty when it concerns the node.
+    Alarm { channel: String, text: String },
+    /// The database knows this state of the broadcast.
+    BroadcastSaved(Broadcast),
+}
+
+/// Figures of this node's recorder.
+#[derive(Clone, Debug, Default)]
+pub struct RecorderStatus {
+    pub clips: BTreeMap<ClipState, u64>,
+    /// Finished clips that are not stored and indexed yet, and the age of the oldest in milliseconds.
+    pub outbox: u64,
+    pub outbox_age_ms: u64,
+    /// Of all journals on disk.
+    pub journal_bytes: u64,
+    /// For this process on the volume of the data folder.
+    pub disk_free_bytes: u64,
+    /// Since start.
+    pub units: u64,
+    pub written_bytes: u64,
+    pub dropped_units: u64,
+    pub dropped_events: u64,
+    /// Recordings that run, and those of them that the disk refuses at the moment.
+    pub open: u64,
+    pub failing: u64,
+    /// UTC milliseconds and text, newest last.
+    pub alarms: Vec<(i64, String)>,
+}
+
+pub(crate) struct Desk {
+    pub(crate) config: RecorderConfig,
+    pub(crate) stores: Stores,
+    pub(crate) stopping: CancellationToken,
+    events: mpsc::Sender<RecorderEvent>,
+    writer: OnceLock<(SyncSender<Command>, Arc<Figures>)>,
+    alarms: Mutex<VecDeque<(i64, String)>>,
+    dropped_events: std::sync::atomic::AtomicU64,
+    status: watch::Sender<RecorderStatus>,
+}
+
+impl Desk {
+    pub(crate) fn new(config: RecorderConfig, stores: Stores, events: mpsc::Sender<RecorderEvent>) -> Self {
+        Self {
+            config,
+            stores,
+            stopping: CancellationToken::new(),
+            events,
+            writer: OnceLock::new(),
+            alarms: Mutex::new(VecDeque::new()),
+            dropped_events: 0.into(),
+            status: watch::Sender::default(),
+        }
+    }
+
+    pub(crate) fn attach(&self, commands: SyncSender<Command>, figures: Arc<Figures>) {
+        if self.writer.set((commands, figures)).is_err() {
+            tracing::error!("a recorder has one journal thread");
+        }
+    }
+
+    /// False when the thread is behind; try again.
+    pub(crate) fn command(&self, command: Command) -> bool {
+        self.writer.get().is_some_and(|(commands, _)| commands.try_send(command).is_ok())
+    }
+
+    pub(crate) fn stop_writer(&self) {
+        self.command(Command::Stop);
+    }
+
+    pub(crate) fn figures(&self) -> Option<&Figures> {
+        self.writer.get().map(|(_, figures)| &**figures)
+    }
+
+    pub(crate) fn emit(&self, event: RecorderEvent) {
+        if self.events.try_send(event).is_err() {
+            self.dropped_events.fetch_add(1, Relaxed);
+        }
+    }
+
+    pub(crate) fn emit_clip(&self, clip: &Clip, state: ClipState) {
+        self.emit(RecorderEvent::Clip { clip: clip.clone(), state });
+    }
+
+    /// Remembers, logs and tells.
+    pub(crate) fn alarm(&self, channel: &str, text: impl Into<String>) {
+        let text = text.into();
+        tracing::error!(channel, "{text}");
+        metrics::counter!("oxbow_recorder_alarms_total").increment(1);
+        {
+            let mut alarms = self.alarms.lock().unwrap_or_else(PoisonError::into_inner);
+            alarms.push_back((clock::utc_ms(), text.clone()));
+            if alarms.len() > ALARMS {
+                alarms.pop_front();
+            }
+        }
+        self.emit(RecorderEvent::Alarm { channel: channel.to_owned(), text });
+    }
+
+    pub(crate) fn status(&self) -> RecorderStatus {
+        let mut status = self.status.borrow().clone();
+        self.fill(&mut status);
+        status
+    }
+
+    pub(crate) fn watch(&self) -> watch::Receiver<RecorderStatus> {
+        self.status.subscribe()
+    }
+
+    /// Publishes what the housekeeper counted.
+    pub(crate) fn publish(&self, mut status: RecorderStatus) {
+        self.fill(&mut status);
+        self.status.send_replace(status);
+    }
+
+    /// The part that costs nothing to read.
+    fn fill(&self, status: &mut RecorderStatus) {
+        if let Some(figures) = self.figures() {
+            status.units = figures.units.load(Relaxed);
+            status.written_bytes = figures.bytes.load(Relaxed);
+            status.dropped_units = figures.dropped_units.load(Relaxed);
+            status.open = figures.open.load(Relaxed);
+            status.failing = figures.failing.load(Relaxed);
+        }
+        status.dropped_events = self.dropped_events.load(Relaxed);
+        status.alarms = self.alarms.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
+    }
+
+    /// Returns when no clip is on its way any more. Failed ones are not.
+    pub(crate) async fn until_idle(&self) {
+        const BUSY: [ClipState; 5] =
+            [ClipState::Recording, ClipState::Exporting, ClipState::Queued, ClipState::Uploading, ClipState::Verified];
+        let mut changed = self.stores.local.changed();
+        loop {
+            changed.borrow_and_update();
+            let clips = self.stores.local.next_clip_due(&BUSY).await;
+            let broadcasts = self.stores.local.next_broadcast_due().await;
+            if matches!((clips, broadcasts), (Ok(None), Ok(None))) || changed.changed().await.is_err() {
+                return;
+            }
+        }
+    }
+
+    pub(crate) fn stop(&self) {
+        self.stopping.cancel();
+    }
+}
+
+/// Runs a task until the recorder stops. One that panics is an alarm and is started again: its state is in the job table.
+pub(crate) fn supervise<F, T>(desk: &Arc<Desk>, name: &'static str, task: F) -> JoinHandle<()>
+where
+    F: Fn(Arc<Desk>) -> T + Send + Sync + 'static,
+    T: Future<Output = ()> + Send + 'static,
+{
+    let desk = Arc::clone(desk);
+    tokio::spawn(async move {
+        loop {
+            let mut running = tokio::task::JoinSet::new();
+            running.spawn(task(Arc::clone(&desk)));
+            let ended = tokio::select! {
+                ended = running.join_next() => ended,
+                () = desk.stopping.cancelled() => return,
+            };
+            if let Some(Err(error)) = ended {
+                desk.alarm("", format!("the recorder's {name} died: {error}"));
+            }
+            tokio::select! {
+                () = tokio::time::sleep(RESTART) => {}
+                () = desk.stopping.cancelled() => return,
+            }
+        }
+    })
+}

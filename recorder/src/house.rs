@@ -1,0 +1,128 @@
+//! The housekeeper: watches the journal thread, drops journals that were kept long enough, counts what there is.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+
+use storage::{ClipState, StorageError};
+use tokio::time::Instant;
+
+use crate::desk::{Desk, RecorderStatus};
+use crate::{clock, upload};
+
+const LOOK: Duration = Duration::from_secs(1);
+const COUNT: Duration = Duration::from_secs(5);
+const TIDY: Duration = Duration::from_secs(60);
+/// The journal thread turns every 100 ms; silent for this long, it hangs in the disk and nothing is written.
+const SILENCE_MS: u64 = 3_000;
+/// Answered requests are remembered for an hour.
+const REQUESTS_KEPT_MS: i64 = 3_600_000;
+/// Journals removed in one round.
+const ROUND: u32 = 100;
+
+pub(crate) async fn run(desk: Arc<Desk>) {
+    let (mut count_at, mut tidy_at) = (Instant::now(), Instant::now());
+    let mut stuck = false;
+    loop {
+        let now = Instant::now();
+        watch(&desk, &mut stuck);
+        if now >= tidy_at {
+            tidy_at = now + TIDY;
+            if let Err(error) = tidy(&desk).await {
+                tracing::warn!(%error, "old journals stay for now");
+            }
+        }
+        if now >= count_at {
+            count_at = now + COUNT;
+            match count(&desk).await {
+                Ok(status) => desk.publish(status),
+                Err(error) => tracing::warn!(%error, "the recorder's figures cannot be read"),
+            }
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// One alarm per silence.
+fn watch(desk: &Desk, stuck: &mut bool) {
+    let Some(figures) = desk.figures() else { return };
+    let alive = figures.alive_ms.load(Relaxed);
+    let silent = alive > 0 && (clock::utc_ms() as u64).saturating_sub(alive) > SILENCE_MS;
+    let open = figures.open.load(Relaxed) > 0;
+    if silent && open && !*stuck {
+        desk.alarm("", "nothing was recorded for 3 s: the disk does not answer");
+    }
+    *stuck = silent;
+}
+
+async fn tidy(desk: &Desk) -> Result<(), StorageError> {
+    let local = &desk.stores.local;
+    let before = clock::utc_ms() - desk.config.journal_keep.as_millis() as i64;
+    for row in local.expired(before, ROUND).await? {
+        upload::remove_spool(&row).await?;
+        upload::remove(&row.journal).await?;
+        if let Some(folder) = row.journal.parent() {
+            let _ = tokio::fs::remove_dir(folder).await; // only when it is empty
+        }
+        local.forget(row.id).await?;
+    }
+    local.forget_broadcasts().await?;
+    local.forget_requests(clock::utc_ms() - REQUESTS_KEPT_MS).await?;
+    Ok(())
+}
+
+async fn count(desk: &Desk) -> Result<RecorderStatus, StorageError> {
+    let clips = desk.stores.local.counts_by_state().await?;
+    let outbox = desk.stores.local.outbox().await?;
+    let (journals, data) = (desk.config.journals(), desk.config.data_dir.clone());
+    let disk = tokio::task::spawn_blocking(move || (size_of_folder(&journals), disk_free(&data))).await;
+    let (journal_bytes, disk_free_bytes) = disk.unwrap_or_default();
+    let status = RecorderStatus {
+        outbox: outbox.depth,
+        outbox_age_ms: outbox.oldest_ms.map_or(0, |at| (clock::utc_ms() - at).max(0) as u64),
+        journal_bytes,
+        disk_free_bytes,
+        clips,
+        ..RecorderStatus::default()
+    };
+    for state in ClipState::ALL {
+        let number = status.clips.get(&state).copied().unwrap_or_default();
+        metrics::gauge!("oxbow_clips", "state" => state.as_str()).set(number as f64);
+    }
+    metrics::gauge!("oxbow_outbox_clips").set(status.outbox as f64);
+    metrics::gauge!("oxbow_outbox_oldest_seconds").set(status.outbox_age_ms as f64 / 1000.0);
+    metrics::gauge!("oxbow_journal_bytes").set(journal_bytes as f64);
+    metrics::gauge!("oxbow_disk_free_bytes").set(disk_free_bytes as f64);
+    if let Some(figures) = desk.figures() {
+        metrics::counter!("oxbow_recorded_units_total").absolute(figures.units.load(Relaxed));
+        metrics::counter!("oxbow_recorded_bytes_total").absolute(figures.bytes.load(Relaxed));
+        metrics::counter!("oxbow_recording_dropped_units_total").absolute(figures.dropped_units.load(Relaxed));
+        metrics::gauge!("oxbow_recordings").set(figures.open.load(Relaxed) as f64);
+        metrics::gauge!("oxbow_recordings_failing").set(figures.failing.load(Relaxed) as f64);
+    }
+    Ok(status)
+}
+
+fn size_of_folder(folder: &Path) -> u64 {
+    journals_in(folder).iter().filter_map(|path| path.metadata().ok()).map(|m| m.len()).sum()
+}
+
+/// Every journal below `root`, sorted: by broadcast, then part.
+pub(crate) fn journals_in(root: &Path) -> Vec<PathBuf> {
+    let list = |folder: &Path| -> Vec<PathBuf> {
+        std::fs::read_dir(folder).map(|found| found.flatten().map(|e| e.path()).collect()).unwrap_or_default()
+    };
+    let mut found: Vec<_> = list(root)
+        .iter()
+        .flat_map(|folder| list(folder))
+        .filter(|path| path.extension().is_some_and(|e| e == journal::EXTENSION))
+        .collect();
+    found.sort();
+    found
+}
+
+/// 0 when the system does not say.
+fn disk_free(path: &Path) -> u64 {
+    rustix::fs::statvfs(path).map_or(0, |s| s.f_bavail.saturating_mul(s.f_frsize))
+}

@@ -1,0 +1,173 @@
+//! One part on its way to the disk. Records wait here while the disk refuses them, up to a bound that the writer sets.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use journal::{AppendError, Appender, Cause, Header, Record};
+
+/// A part that is open, or closed and not yet wholly written.
+#[derive(Debug)]
+pub(crate) struct PartFile {
+    pub(crate) header: Header,
+    pub(crate) path: PathBuf,
+    appender: Option<Appender>,
+    /// Records that the appender has not confirmed, oldest first; the first `given` of them it holds already.
+    waiting: Vec<Record>,
+    given: usize,
+    waiting_bytes: usize,
+    /// Set when the part is to be closed.
+    pub(crate) end: Option<Cause>,
+    /// The requests that its cut answers.
+    pub(crate) requests: Vec<storage::Id>,
+}
+
+/// What a flush did.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Flushed {
+    /// The file was created just now.
+    pub(crate) created: bool,
+    /// Bytes written by it.
+    pub(crate) bytes: u64,
+}
+
+/// Units that were given up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct GivenUp {
+    pub(crate) units: u64,
+    pub(crate) from_ns: Option<u64>,
+}
+
+impl PartFile {
+    pub(crate) fn new(header: Header, path: PathBuf) -> Self {
+        let (waiting, requests) = (Vec::new(), Vec::new());
+        Self { header, path, appender: None, waiting, given: 0, waiting_bytes: 0, end: None, requests }
+    }
+
+    /// Takes a record. The tap bounds units below what a journal takes; should one be larger it is left out, and named.
+    pub(crate) fn push(&mut self, record: Record) {
+        if record.size() > journal::format::DATA_BYTES {
+            tracing::error!(bytes = record.size(), "an access unit is too large to record");
+            return;
+        }
+        self.waiting_bytes += record.size();
+        self.waiting.push(record);
+    }
+
+    pub(crate) fn waiting_bytes(&self) -> usize {
+        self.waiting_bytes
+    }
+
+    pub(crate) fn exists(&self) -> bool {
+        self.appender.is_some()
+    }
+
+    /// Creates the file if it is not there and writes what waits.
+    pub(crate) fn flush(&mut self) -> Result<Flushed, AppendError> {
+        let mut flushed = Flushed::default();
+        if self.waiting.is_empty() {
+            return Ok(flushed);
+        }
+        if self.appender.is_none() {
+            self.appender = Some(Appender::create(&self.path, &self.header)?);
+            flushed.created = true;
+        }
+        let Some(appender) = &mut self.appender else { return Ok(flushed) };
+        let before = appender.written();
+        for record in &self.waiting[self.given..] {
+            appender.append(record)?;
+        }
+        self.given = self.waiting.len();
+        appender.flush()?;
+        flushed.bytes = appender.written() - before;
+        self.waiting.clear();
+        (self.given, self.waiting_bytes) = (0, 0);
+        Ok(flushed)
+    }
+
+    /// Flushes and waits for the medium.
+    pub(crate) fn sync(&mut self) -> Result<Flushed, AppendError> {
+        let flushed = self.flush()?;
+        if let Some(appender) = &mut self.appender {
+            appender.sync()?;
+        }
+        Ok(flushed)
+    }
+
+    /// The file, when something was written since the last call.
+    pub(crate) fn dirty_file(&mut self) -> Option<Arc<File>> {
+        let appender = self.appender.as_mut()?;
+        appender.take_dirty().then(|| appender.file())
+    }
+
+    /// Gives up the units that wait. Configurations, gaps and cuts stay: the file makes no sense without them.
+    pub(crate) fn give_up(&mut self) -> GivenUp {
+        // What the appender wrote of a batch before it failed is in the file; only the rest is pending there.
+        let pending = self.appender.as_mut().map_or(self.given, Appender::discard_pending);
+        let written = self.given.saturating_sub(pending);
+        let mut given_up = GivenUp::default();
+        let kept: Vec<Record> = self
+            .waiting
+            .drain(..)
+            .skip(written)
+            .filter(|record| {
+                let Record::Unit(unit) = record else { return true };
+                given_up.units += 1;
+                given_up.from_ns = Some(given_up.from_ns.map_or(unit.pts_ns, |at: u64| at.min(unit.pts_ns)));
+                false
+            })
+            .collect();
+        self.waiting = kept;
+        self.given = 0;
+        self.waiting_bytes = self.waiting.iter().map(Record::size).sum();
+        given_up
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use journal::{ClipId, Index};
+    use media::id::{BroadcastId, TrackId};
+    use media::message::AccessUnit;
+
+    use super::*;
+
+    fn unit(pts_ns: u64) -> Record {
+        let data = Bytes::from_static(b"x");
+        let track = TrackId(0);
+        Record::Unit(AccessUnit { track, key: true, pts_ns, dts_ns: 0, utc_us: 0, first_seq: 0, last_seq: 0, data })
+    }
+
+    #[test]
+    fn units_wait_while_the_disk_refuses_and_the_rest_survives_giving_up() {
+        let folder = tempfile::tempdir().expect("folder");
+        let blocked = folder.path().join("journal");
+        std::fs::write(&blocked, "a file where a folder should be").expect("write");
+        let header = Header {
+            broadcast: BroadcastId(1),
+            part: 0,
+            clip: ClipId(2),
+            channel: "main".parse().expect("a channel"),
+            media_zero_utc_us: 0,
+            opened_utc_us: 0,
+        };
+        let mut part = PartFile::new(header, blocked.join("a.oxj"));
+        part.push(unit(5));
+        part.push(Record::Cut { at_ns: 9, cause: Cause::Size });
+        assert!(part.flush().is_err());
+        part.push(unit(3));
+        assert!(part.flush().is_err());
+        assert!(!part.exists());
+        assert_eq!(part.give_up(), GivenUp { units: 2, from_ns: Some(3) });
+
+        std::fs::remove_file(&blocked).expect("remove");
+        part.push(unit(7));
+        assert!(part.flush().expect("flush").created);
+        assert_eq!(part.waiting_bytes(), 0);
+        let index = Index::build(&part.path).expect("index");
+        assert_eq!(index.cut_ns, Some(9));
+        assert_eq!(index.entries.iter().map(|e| e.pts_ns).collect::<Vec<_>>(), [7]);
+        assert_eq!(part.give_up(), GivenUp::default());
+    }
+}

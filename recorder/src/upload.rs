@@ -1,0 +1,220 @@
+//! The outbox: finished clips, changed broadcasts and deleted objects on their way out, steps 12 to 15 of `docs/journal.md`. Claim,
+//! send, verify, mark, only then delete; for ever if need be.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use storage::local::LocalClip;
+use storage::{Clip, ClipState, Id, StorageError, key};
+use tokio::task::JoinSet;
+
+use crate::clock;
+use crate::desk::{Desk, RecorderEvent};
+
+/// Uploads at a time.
+const AT_ONCE: usize = 3;
+/// Looked at this often at least.
+const LOOK: Duration = Duration::from_secs(5);
+const STATES: [ClipState; 3] = [ClipState::Queued, ClipState::Uploading, ClipState::Verified];
+
+/// Brings out whatever is due, for ever.
+pub(crate) async fn run(desk: Arc<Desk>) {
+    let local = &desk.stores.local;
+    let mut changed = local.changed();
+    let mut running: JoinSet<Id> = JoinSet::new();
+    let mut busy: BTreeSet<Id> = BTreeSet::new();
+    loop {
+        changed.borrow_and_update();
+        broadcasts(&desk).await;
+        removals(&desk).await;
+        match local.due_clips(&STATES, clock::utc_ms(), (AT_ONCE * 2) as u32).await {
+            Ok(due) => {
+                for row in due {
+                    if running.len() < AT_ONCE && busy.insert(row.id.clone()) {
+                        let desk = Arc::clone(&desk);
+                        running.spawn(async move {
+                            let id = row.id.clone();
+                            bring_out(&desk, row).await;
+                            id
+                        });
+                    }
+                }
+            }
+            Err(error) => tracing::warn!(%error, "the job table cannot be read"),
+        }
+        let wait = until_next(&desk).await;
+        tokio::select! {
+            _ = changed.changed() => {}
+            Some(done) = running.join_next() => match done {
+                Ok(id) => drop(busy.remove(&id)),
+                Err(error) => std::panic::resume_unwind(error.into_panic()),
+            },
+            () = tokio::time::sleep(wait) => {}
+        }
+    }
+}
+
+async fn until_next(desk: &Desk) -> Duration {
+    let local = &desk.stores.local;
+    let due = [local.next_clip_due(&STATES).await, local.next_broadcast_due().await, local.next_removal_due().await];
+    let next = due.into_iter().filter_map(|at| at.ok().flatten()).min();
+    next.map_or(LOOK, |at| Duration::from_millis((at - clock::utc_ms()).max(50) as u64).min(LOOK))
+}
+
+async fn bring_out(desk: &Desk, row: LocalClip) {
+    let result = if row.deleted { delete(desk, &row).await } else { step_by_step(desk, &row).await };
+    let Err(error) = result else { return };
+    metrics::counter!("oxbow_outbox_failures_total").increment(1);
+    if row.attempts == 0 {
+        tracing::warn!(clip = %row.id, %error, "a clip cannot be stored now; it is tried until it is");
+    }
+    let next = clock::next_try_ms(row.attempts);
+    if let Err(error) = desk.stores.local.retry_clip(row.id.clone(), error.to_string(), next).await {
+        desk.alarm(&row.channel, format!("the job table cannot be written: {error}"));
+        tokio::time::sleep(Duration::from_secs(1)).await; // the row still says that it is due
+    }
+    if let Ok(Some(now)) = desk.stores.local.local_clip(row.id).await
+        && let Some(clip) = &now.clip
+    {
+        desk.emit_clip(clip, now.state);
+    }
+}
+
+async fn step_by_step(desk: &Desk, row: &LocalClip) -> Result<(), StorageError> {
+    let local = &desk.stores.local;
+    let (Some(clip), Some(file)) = (&row.clip, &row.file) else {
+        return Err(StorageError::Corrupt("a finished clip without a file".into()));
+    };
+    let mut state = row.state;
+    if state == ClipState::Queued {
+        if !local.advance(row.id.clone(), state, ClipState::Uploading).await? {
+            return Ok(());
+        }
+        state = ClipState::Uploading;
+        desk.emit_clip(clip, state);
+    }
+    if state == ClipState::Uploading {
+        match put(desk, row, clip, file).await {
+            Ok(()) => {}
+            Err(StorageError::Local(text) | StorageError::Corrupt(text)) if row.journal.exists() => {
+                // the file is not what was exported: make it again, the journal is still there
+                desk.alarm(&row.channel, format!("the file of a clip is damaged and is made again: {text}"));
+                local.export_again(row.id.clone(), clock::next_try_ms(row.attempts)).await?;
+                return Ok(());
+            }
+            Err(error) => return Err(error),
+        }
+        if !local.advance(row.id.clone(), state, ClipState::Verified).await? {
+            return Ok(());
+        }
+        desk.emit_clip(clip, ClipState::Verified);
+    }
+    index(desk, row).await?;
+    remove_spool(row).await
+}
+
+/// Returns when the store has confirmed size and checksum of everything.
+async fn put(desk: &Desk, row: &LocalClip, clip: &Clip, file: &Path) -> Result<(), StorageError> {
+    let objects = &desk.stores.objects;
+    let stored = objects.put_file(&clip.object, file, &clip.mime, &clip.sha256).await?;
+    if stored.size != clip.size {
+        return Err(StorageError::Corrupt(format!("{} bytes were stored of {}", stored.size, clip.size)));
+    }
+    if let (Some(name), Some(poster)) = (&clip.poster, &row.poster) {
+        match tokio::fs::read(poster).await {
+            Ok(bytes) => drop(objects.put_bytes(name, bytes.into(), "image/jpeg").await?),
+            Err(error) => tracing::warn!(clip = %clip.id, %error, "a clip goes without its poster"),
+        }
+    }
+    Ok(())
+}
+
+/// The row in the database, with the newest title.
+async fn index(desk: &Desk, row: &LocalClip) -> Result<(), StorageError> {
+    let local = &desk.stores.local;
+    let mut sent = None;
+    loop {
+        let Some(now) = local.local_clip(row.id.clone()).await? else { return Ok(()) };
+        let Some(clip) = now.clip.filter(|_| !now.deleted && now.state == ClipState::Verified) else { return Ok(()) };
+        let sidecar = serde_json::to_vec(&clip).map_err(|e| StorageError::Invalid(e.to_string()))?;
+        let name = key::sidecar(&clip.channel, &clip.broadcast, clip.part, &clip.id);
+        desk.stores.objects.put_bytes(&name, sidecar.into(), "application/json").await?;
+        match sent {
+            None => desk.stores.database.insert_clip(&clip).await?,
+            // edited while it was sent
+            Some(revision) if revision != clip.revision => {
+                drop(desk.stores.database.rename_clip(&clip.id, &clip.title, None).await?);
+            }
+            Some(_) => return Ok(()),
+        }
+        sent = Some(clip.revision);
+        if local.stored(row.id.clone(), clip.revision, clock::utc_ms()).await? {
+            tracing::info!(clip = %clip.id, "a clip is stored and indexed");
+            desk.emit_clip(&clip, ClipState::Stored);
+            return Ok(());
+        }
+    }
+}
+
+/// Everything of a clip that was deleted before it was stored. Its row goes last.
+async fn delete(desk: &Desk, row: &LocalClip) -> Result<(), StorageError> {
+    desk.stores.database.delete_clip(&row.id).await?;
+    remove_spool(row).await?;
+    remove(&row.journal).await?;
+    desk.stores.local.forget_deleted(row.id.clone()).await
+}
+
+pub(crate) async fn remove_spool(row: &LocalClip) -> Result<(), StorageError> {
+    for path in row.file.iter().chain(&row.poster) {
+        remove(path).await?;
+    }
+    Ok(())
+}
+
+pub(crate) async fn remove(path: &Path) -> Result<(), StorageError> {
+    match tokio::fs::remove_file(path).await {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(StorageError::Local(format!("cannot remove {}: {error}", path.display())))
+        }
+        _ => Ok(()),
+    }
+}
+
+async fn broadcasts(desk: &Desk) {
+    let local = &desk.stores.local;
+    for due in local.due_broadcasts(clock::utc_ms(), 16).await.unwrap_or_default() {
+        let id = due.broadcast.id.clone();
+        let noted = match desk.stores.database.upsert_broadcast(&due.broadcast).await {
+            Ok(()) => {
+                desk.emit(RecorderEvent::BroadcastSaved(due.broadcast));
+                local.broadcast_sent(id, due.revision).await
+            }
+            Err(error) => {
+                // the others would only wait for the same thing, and the clips behind them too
+                let noted = local.retry_broadcast(id, error.to_string(), clock::next_try_ms(due.attempts)).await;
+                return noted.unwrap_or_else(|error| tracing::warn!(%error, "the job table cannot be written"));
+            }
+        };
+        if let Err(error) = noted {
+            tracing::warn!(%error, "the job table cannot be written");
+        }
+    }
+}
+
+async fn removals(desk: &Desk) {
+    let local = &desk.stores.local;
+    for due in local.due_removals(clock::utc_ms(), 16).await.unwrap_or_default() {
+        let noted = match desk.stores.objects.delete(&due.key).await {
+            Ok(()) => local.removed(due.key).await,
+            Err(error) => {
+                let noted = local.retry_removal(due.key, error.to_string(), clock::next_try_ms(due.attempts)).await;
+                return noted.unwrap_or_else(|error| tracing::warn!(%error, "the job table cannot be written"));
+            }
+        };
+        if let Err(error) = noted {
+            tracing::warn!(%error, "the job table cannot be written");
+        }
+    }
+}

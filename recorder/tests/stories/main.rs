@@ -1,0 +1,72 @@
+//! Recordings from their first unit to the stored, indexed clip, with real files, workers and databases. Every clip is decoded, and
+//! the number burnt into each picture is read.
+//!
+//! This program is its own worker (`worker`) and its own victim (`live`), so it has its own `main`; otherwise it behaves as
+//! other tests do and takes a part of a name as filter.
+
+mod clips;
+mod kill;
+mod node;
+mod outage;
+mod recovery;
+
+use std::future::Future;
+use std::pin::Pin;
+use std::process::ExitCode;
+
+type Story = fn() -> Pin<Box<dyn Future<Output = ()> + Send>>;
+
+macro_rules! stories {
+    ($($module:ident :: $name:ident),* $(,)?) => {
+        &[$((concat!(stringify!($module), "::", stringify!($name)), || Box::pin($module::$name()))),*]
+    };
+}
+
+const STORIES: &[(&str, Story)] = stories![
+    clips::five_rollovers_of_vp8_show_every_picture_once,
+    clips::five_rollovers_of_h264_show_every_picture_once,
+    clips::a_request_cuts_at_the_next_keyframe,
+    clips::a_clip_rolls_over_by_size,
+    clips::sound_alone_is_recorded_and_cut,
+    clips::a_deleted_clip_leaves_nothing_behind,
+    clips::a_dropped_streamer_continues_the_part,
+    recovery::a_torn_journal_becomes_a_clip,
+    recovery::what_nobody_knows_is_adopted_or_removed,
+    recovery::check_names_what_is_wrong,
+    outage::stores_away_across_a_restart_lose_nothing,
+    outage::a_folder_that_refuses_new_files_for_a_while_loses_nothing,
+    kill::in_the_middle_of_a_group_of_pictures,
+    kill::at_a_rollover,
+    kill::during_an_export,
+    kill::during_an_upload,
+    kill::during_recovery,
+];
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.first().map(String::as_str) {
+        Some("worker") => return pipeline::worker_main(),
+        Some("live") => return kill::live(&arguments[1..]),
+        _ => {}
+    }
+    let filter = arguments.iter().find(|a| !a.starts_with('-')).cloned().unwrap_or_default();
+    let wanted: Vec<_> = STORIES.iter().filter(|(name, _)| name.contains(&filter)).collect();
+    if arguments.iter().any(|a| a == "--list") {
+        wanted.iter().for_each(|(name, _)| println!("{name}: test"));
+        return ExitCode::SUCCESS;
+    }
+    let runtime = tokio::runtime::Runtime::new().expect("a runtime");
+    let mut failed = Vec::new();
+    println!("running {} stories", wanted.len());
+    for (name, story) in &wanted {
+        let started = std::time::Instant::now();
+        let ended = runtime.block_on(async { tokio::spawn(story()).await });
+        let word = if ended.is_ok() { "ok" } else { "FAILED" };
+        println!("test {name} ... {word} ({:.1} s)", started.elapsed().as_secs_f64());
+        if ended.is_err() {
+            failed.push(*name);
+        }
+    }
+    println!("{} passed, {} failed: {failed:?}", wanted.len() - failed.len(), failed.len());
+    if failed.is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
