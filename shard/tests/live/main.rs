@@ -5,7 +5,7 @@ mod stage;
 use std::time::Duration;
 
 use bench::peer::{Codecs, Offered};
-use media::message::{CloseReason, EndReason, Event, Refusal, Role, SrtpProfile};
+use media::message::{CloseReason, EndReason, Event, Refusal, Role, SrtpProfile, TapFact};
 use shard::{MediaPlane, PlaneState, StartError, TapError};
 use stage::{FRAME_PACKETS, Stage, channel};
 
@@ -93,6 +93,34 @@ async fn an_ended_broadcast_says_goodbye_to_everybody() {
 }
 
 #[tokio::test]
+async fn a_recorded_broadcast_reaches_the_taps_whole() {
+    let mut stage = Stage::new();
+    let broadcast = stage.publish(Codecs::Vp8AndOpus).await.broadcast;
+    stage.play(50).await;
+    stage.plane.end(broadcast, EndReason::Stopped).await.unwrap();
+    let (mut opened, mut configs, mut video, mut audio) = (0, 0, Vec::new(), 0);
+    let mut closed = false;
+    while !closed {
+        let item = stage.taps.recv_timeout(Duration::from_secs(2)).expect("the recording ends");
+        assert_eq!(item.broadcast, broadcast);
+        match item.fact {
+            TapFact::Opened { .. } => opened += 1,
+            TapFact::Config { .. } => configs += 1,
+            TapFact::Unit(unit) if unit.data.len() > 500 => video.push(unit),
+            TapFact::Unit(_) => audio += 1,
+            TapFact::Gap { reason, .. } => panic!("nothing was lost, but a gap was recorded: {reason:?}"),
+            TapFact::Clock { .. } => {}
+            TapFact::Closed { reason, .. } => {
+                assert_eq!(reason, EndReason::Stopped);
+                closed = true;
+            }
+        }
+    }
+    assert_eq!((opened, configs, video.len(), audio), (1, 2, 50, 50));
+    assert!(video[0].key && video.windows(2).all(|pair| pair[0].pts_ns < pair[1].pts_ns));
+}
+
+#[tokio::test]
 async fn shutdown_ends_everything_in_order() {
     let mut stage = Stage::new();
     let broadcast = stage.publish(Codecs::Vp8AndOpus).await.broadcast;
@@ -105,12 +133,15 @@ async fn shutdown_ends_everything_in_order() {
     assert!(stage.events().iter().any(|event| {
         matches!(event, Event::BroadcastEnded { broadcast: b, reason: EndReason::Shutdown, .. } if *b == broadcast)
     }));
+    let mut last = None;
     let end = loop {
-        if let Err(error) = stage.taps.recv_timeout(Duration::from_secs(1)) {
-            break error;
+        match stage.taps.recv_timeout(Duration::from_secs(1)) {
+            Ok(item) => last = Some(item.fact),
+            Err(error) => break error,
         }
     };
     assert_eq!(end, TapError::Closed);
+    assert!(matches!(last, Some(TapFact::Closed { reason: EndReason::Shutdown, .. })), "{last:?}");
     assert_eq!(stage.try_watch().await.err(), Some(Refusal::ShuttingDown));
 }
 
