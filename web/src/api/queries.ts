@@ -49,7 +49,11 @@ export function useSignIn() {
   const queries = useQueryClient();
   return useMutation({
     mutationFn: (key: string) => need(api.signIn(key)),
-    onSuccess: () => queries.setQueryData(["session"], { streamer: true }),
+    onSuccess: async () => {
+      // A question that was asked without the cookie must not answer last.
+      await queries.cancelQueries({ queryKey: ["session"] });
+      queries.setQueryData(["session"], { streamer: true });
+    },
   });
 }
 
