@@ -13,5 +13,4 @@
   };
   apply();
   system.addEventListener("change", apply);
-  addEventListener("oxbow-theme", apply);
 })();

@@ -3,7 +3,7 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, renameSync, writeFileSync } from "node:fs";
 import { dirname } from "node:path";
-import { CAPTURE, lumaOf } from "./capture";
+import { CAPTURE, pictureOf } from "./capture";
 
 export default async function setup(): Promise<void> {
   mkdirSync(dirname(CAPTURE.video), { recursive: true });
@@ -14,12 +14,12 @@ export default async function setup(): Promise<void> {
 async function pictures(): Promise<void> {
   const { width, height, fps, seconds, video } = CAPTURE;
   const half = `${video}.part`;
-  const args = ["-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "gray", "-s", `${width}x${height}`];
+  const args = ["-v", "error", "-y", "-f", "rawvideo", "-pix_fmt", "rgb24", "-s", `${width}x${height}`];
   args.push("-r", String(fps), "-i", "-", "-pix_fmt", "yuvj420p", "-q:v", "4", "-f", "mjpeg", half);
   const ffmpeg = spawn("ffmpeg", args, { stdio: ["pipe", "inherit", "inherit"] });
   const ended = once(ffmpeg, "close");
   for (let number = 0; number < fps * seconds; number += 1) {
-    if (!ffmpeg.stdin.write(lumaOf(number, width, height))) await once(ffmpeg.stdin, "drain");
+    if (!ffmpeg.stdin.write(pictureOf(number, width, height))) await once(ffmpeg.stdin, "drain");
   }
   ffmpeg.stdin.end();
   const [code] = await ended;

@@ -28,6 +28,8 @@ export async function call<T>(path: string, options: Options = {}): Promise<Resu
       method: options.method ?? "GET",
       headers,
       credentials: "same-origin",
+      // What was decided is carried out even if the page is being left.
+      keepalive: options.method === "DELETE",
       ...(options.body === undefined ? {} : { body: JSON.stringify(options.body) }),
       ...(options.signal ? { signal: options.signal } : {}),
     });

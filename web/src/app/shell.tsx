@@ -1,6 +1,6 @@
 import { Clapperboard, Moon, Radio, Sun, Video } from "lucide-react";
-import { type ReactNode, useSyncExternalStore } from "react";
-import { Link, NavLink, useLocation } from "react-router";
+import { type ReactNode, useEffect, useSyncExternalStore } from "react";
+import { Link, NavLink, useLocation, useNavigationType } from "react-router";
 import { m } from "@/messages";
 import { onAir } from "@/rtc/on-air";
 import { Button, IconButton } from "@/ui/button";
@@ -24,6 +24,7 @@ const PLACES = [
 export function Shell({ children }: { children: ReactNode }) {
   const { pathname } = useLocation();
   const watching = pathname.startsWith("/@");
+  useTopOfPage(pathname);
   return (
     <div className={cn("flex min-h-dvh flex-col", !watching && "max-tablet:pb-[58px]")}>
       <a
@@ -38,6 +39,16 @@ export function Shell({ children }: { children: ReactNode }) {
       {!watching && <Tabs path={pathname} />}
     </div>
   );
+}
+
+/** A new page begins at its top; a clip that opens over the library leaves the list where it is. */
+function useTopOfPage(pathname: string): void {
+  const page = pathname.startsWith("/c/") ? "/library" : pathname;
+  const type = useNavigationType();
+  // biome-ignore lint/correctness/useExhaustiveDependencies: only a change of page counts
+  useEffect(() => {
+    if (type !== "POP") window.scrollTo(0, 0);
+  }, [page]);
 }
 
 function TopBar({ path, className }: { path: string; className: string }) {

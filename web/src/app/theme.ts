@@ -1,4 +1,5 @@
 import { useSyncExternalStore } from "react";
+import { remember } from "@/ui/remember";
 
 export type Theme = "light" | "dark";
 
@@ -16,8 +17,10 @@ function subscribe(listener: () => void): () => void {
 export function useTheme(): [Theme, () => void] {
   const theme = useSyncExternalStore(subscribe, current);
   const flip = () => {
-    localStorage.setItem("oxbow.theme", theme === "dark" ? "light" : "dark");
-    window.dispatchEvent(new Event("oxbow-theme"));
+    const next = theme === "dark" ? "light" : "dark";
+    remember("oxbow.theme", next);
+    // Holds for this page even where nothing can be kept.
+    document.documentElement.dataset.theme = next;
   };
   return [theme, flip];
 }

@@ -404,10 +404,10 @@ export const en = {
     awayDatabase: "The database",
     awayBoth: "Storage and the database",
     awaySince: (time: string) => ` since ${time}`,
-    awayWaiting: (n: number) =>
+    awayWaiting: (n: number, more: boolean) =>
       n === 0
         ? "New clips are kept safely on this disk until it is back."
-        : `${plural(n, "clip waits", "clips wait")} safely on this disk.`,
+        : `${more ? "More than " : ""}${plural(n, "clip waits", "clips wait")} safely on this disk.`,
     gone: "This clip is not here",
     goneText: "It was deleted, or the address is wrong.",
     playFailed: "This browser cannot play the file. Downloading it still works.",

@@ -71,7 +71,7 @@ export default function LibraryPage() {
           )
         }
       />
-      <AwayBanner clips={clips} />
+      <AwayBanner />
       {query.isPending && <Loading />}
       {query.isError && clips.length === 0 && (
         <Failed

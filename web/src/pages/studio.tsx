@@ -21,6 +21,7 @@ import { CHANNEL, Settings } from "@/features/studio/settings";
 import { SourceCards } from "@/features/studio/source-cards";
 import { m } from "@/messages";
 import { useKeys, useTitle } from "@/ui/hooks";
+import { useRemembered } from "@/ui/remember";
 import { Block, Failed, Slow } from "@/ui/state";
 import { toast } from "@/ui/toast";
 
@@ -177,16 +178,4 @@ function Studio() {
       </p>
     </>
   );
-}
-
-/** A choice that this browser keeps. */
-function useRemembered(name: string, first: string): [string, (next: string) => void] {
-  const [value, setValue] = useState(() => localStorage.getItem(name) ?? first);
-  return [
-    value,
-    (next) => {
-      setValue(next);
-      localStorage.setItem(name, next);
-    },
-  ];
 }

@@ -1,13 +1,14 @@
 import { CloudOff } from "lucide-react";
-import type { Clip } from "@/api/generated/protocol";
-import { isMoving, useReadiness, useServerInfo } from "@/api/queries";
+import { isMoving, useClips, useReadiness, useServerInfo } from "@/api/queries";
 import { m } from "@/messages";
 import { timeOfDay } from "@/ui/format";
 
 /** Says which part cannot be reached since when, and that nothing is lost for it. */
-export function AwayBanner({ clips }: { clips: readonly Clip[] }) {
+export function AwayBanner() {
   const away = useServerInfo().data?.away ?? [];
   const readiness = useReadiness(away.length > 0);
+  // All clips, whatever the page is filtered by. Those that wait are the newest.
+  const newest = useClips({}, away.length > 0).data?.pages[0];
   if (away.length === 0) return <div role="status" />;
   const since = Math.min(...(readiness.data?.away ?? []).map((part) => part.since));
   const names = {
@@ -15,7 +16,8 @@ export function AwayBanner({ clips }: { clips: readonly Clip[] }) {
     database: m.library.awayDatabase,
   } as Record<string, string>;
   const what = away.length > 1 ? m.library.awayBoth : (names[away[0] ?? ""] ?? away[0] ?? "");
-  const waiting = clips.filter((clip) => isMoving(clip) || clip.state === "failed").length;
+  const waiting = newest?.items.filter((clip) => isMoving(clip) || clip.state === "failed").length ?? 0;
+  const more = newest !== undefined && waiting === newest.items.length && newest.next !== null;
   return (
     <div
       role="status"
@@ -27,7 +29,7 @@ export function AwayBanner({ clips }: { clips: readonly Clip[] }) {
           {m.library.awayBanner(
             what,
             Number.isFinite(since) ? m.library.awaySince(timeOfDay(since)) : "",
-            m.library.awayWaiting(waiting),
+            m.library.awayWaiting(waiting, more),
           )}
         </b>
       </p>

@@ -63,15 +63,26 @@ export function useDelete(): (clip: Clip) => void {
   const queries = useQueryClient();
   return (clip) => {
     hideClip(clip.id);
+    // Leaving the page is no undo.
+    const leave = () => void deleteClip(queries, clip.id);
+    window.addEventListener("pagehide", leave);
     toast({
       text: m.clip.deleted(clip.title),
-      action: { label: m.app.undo, run: () => unhideClip(clip.id) },
-      onExpire: () =>
+      action: {
+        label: m.app.undo,
+        run: () => {
+          window.removeEventListener("pagehide", leave);
+          unhideClip(clip.id);
+        },
+      },
+      onExpire: () => {
+        window.removeEventListener("pagehide", leave);
         void deleteClip(queries, clip.id).then((result) => {
           if (!result.ok && result.error.code !== "not_found") {
             toast({ text: m.clip.deleteFailed(clip.title), tone: "error" });
           }
-        }),
+        });
+      },
     });
   };
 }

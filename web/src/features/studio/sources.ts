@@ -1,6 +1,7 @@
 // Camera, microphone and screen of this machine, as a plain class: what there is, what is chosen, and the tracks that come of it.
 // Sending them is the session's.
 import { Store } from "@/rtc/store";
+import { recall, remember } from "@/ui/remember";
 
 export type Device = { id: string; name: string };
 /** Why the browser gives nothing. */
@@ -81,7 +82,7 @@ export class Sources {
   }
 
   async chooseCamera(id: string | null): Promise<void> {
-    remember({ camera: id });
+    keep({ camera: id });
     if (id === null) return this.#setCamera(null);
     await this.#choose({ video: { ...PICTURE, deviceId: { exact: id } } }, (stream) =>
       this.#setCamera(stream.getVideoTracks()[0] ?? null),
@@ -89,7 +90,7 @@ export class Sources {
   }
 
   async chooseMicrophone(id: string | null): Promise<void> {
-    remember({ microphone: id });
+    keep({ microphone: id });
     if (id === null) return this.#setAudio(null);
     await this.#choose({ audio: { deviceId: { exact: id } } }, (stream) =>
       this.#setAudio(stream.getAudioTracks()[0] ?? null),
@@ -246,7 +247,7 @@ type Remembered = { camera?: string | null; microphone?: string | null };
 
 function remembered(): Remembered {
   try {
-    const kept = JSON.parse(localStorage.getItem(REMEMBERED) ?? "{}") as Remembered;
+    const kept = JSON.parse(recall(REMEMBERED) ?? "{}") as Remembered;
     // Both off would open a studio with nothing to send.
     return kept.camera === null && kept.microphone === null ? {} : kept;
   } catch {
@@ -254,10 +255,6 @@ function remembered(): Remembered {
   }
 }
 
-function remember(part: Remembered): void {
-  try {
-    localStorage.setItem(REMEMBERED, JSON.stringify({ ...remembered(), ...part }));
-  } catch {
-    // Without storage the browser's own default is taken next time.
-  }
+function keep(part: Remembered): void {
+  remember(REMEMBERED, JSON.stringify({ ...remembered(), ...part }));
 }
