@@ -288,3 +288,128 @@ fn cm_tag(mac: &mut Box<dyn Mac>, input: &[&[u8]]) -> Result<[u8; CM_TAG], Ciphe
 fn equal(left: &[u8], right: &[u8]) -> bool {
     rtc_dtls::crypto_provider::constant_time_eq(left, right)
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use rtc_dtls::crypto_provider::default_provider;
+    use rtc_srtp::context::Context;
+    use rtc_srtp::protection_profile::ProtectionProfile;
+
+    use super::*;
+
+    const PROFILES: [(SrtpProfile, ProtectionProfile, usize); 2] = [
+        (SrtpProfile::AeadAes128Gcm, ProtectionProfile::AeadAes128Gcm, 12),
+        (SrtpProfile::Aes128CmSha1_80, ProtectionProfile::Aes128CmHmacSha1_80, 14),
+    ];
+
+    fn ours(profile: SrtpProfile, usage: Usage, key: &[u8], salt: &[u8]) -> Cipher {
+        Cipher::derive(profile, usage, (key, salt), default_provider().unwrap().crypto()).unwrap()
+    }
+
+    fn theirs(profile: ProtectionProfile, key: &[u8], salt: &[u8]) -> Context {
+        Context::new(key, salt, profile, None, None, default_provider().unwrap().crypto()).unwrap()
+    }
+
+    /// The vectors of RFC 3711 appendix B.3.
+    #[test]
+    fn keys_are_derived_as_the_rfc_shows() {
+        let key = hex("E1F97A0D3E018BE0D64FA32C06DE4139");
+        let salt = hex("0EC675AD498AFEEBB6960B3AABE6");
+        let provider = default_provider().unwrap();
+        let derived = |label, len| {
+            let mut out = vec![0; len];
+            derive(provider.crypto(), &key, &salt, label, &mut out).unwrap();
+            out
+        };
+        assert_eq!(derived(0, 16), hex("C61E7A93744F39EE10734AFE3FF7A087"));
+        assert_eq!(derived(2, 14), hex("30CBBC08863D8C85D49DB34A9AE1"));
+        assert_eq!(derived(1, 20), hex("CEBE321F6FF7716B6FD4AB49AF256A156D38BAA4"));
+    }
+
+    fn hex(text: &str) -> Vec<u8> {
+        (0..text.len()).step_by(2).map(|at| u8::from_str_radix(&text[at..at + 2], 16).unwrap()).collect()
+    }
+
+    #[test]
+    fn short_packets_are_refused() {
+        for (profile, _, salt) in PROFILES {
+            let (mut rtp, mut rtcp) = (
+                ours(profile, Usage::Rtp, &[1; 16], &[2; 14][..salt]),
+                ours(profile, Usage::Rtcp, &[1; 16], &[2; 14][..salt]),
+            );
+            for len in 0..32 {
+                let mut packet = vec![0x80; len];
+                if len >= 12 {
+                    assert_eq!(rtp.open_rtp(1, 1, &mut packet, 12), Err(CipherError::Tag), "{len}");
+                }
+                let index = rtcp.rtcp_index(&packet);
+                assert_eq!(rtcp.open_rtcp(index.unwrap_or(1), &mut packet), Err(CipherError::Tag), "{len}");
+            }
+            assert_eq!(rtp.seal_rtp(1, 1, &mut [0; 21], 12, 12), Err(CipherError::Room));
+            assert_eq!(rtcp.seal_rtcp(1, &mut [0; 21], 8), Err(CipherError::Room));
+            assert_eq!(rtcp.seal_rtcp(1, &mut [0; 40], 7), Err(CipherError::Room));
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn an_independent_context_opens_what_we_seal_and_the_reverse(
+            key: [u8; 16],
+            salt: [u8; 14],
+            ssrc: u32,
+            start in 0u16..0x8000,
+            steps in prop::collection::vec((1u16..9_000, 0usize..4, prop::collection::vec(any::<u8>(), 0..60)), 1..30),
+        ) {
+            for (profile, their_profile, salt_len) in PROFILES {
+                let salt = &salt[..salt_len];
+                let mut cipher = ours(profile, Usage::Rtp, &key, salt);
+                let (mut sender, mut receiver) = (theirs(their_profile, &key, salt), theirs(their_profile, &key, salt));
+                let mut index = u64::from(start);
+                for (step, csrcs, payload) in &steps {
+                    // With CSRCs the header is longer; all of it stays in clear.
+                    let mut clear = vec![0x80 | *csrcs as u8, 96];
+                    clear.extend_from_slice(&(index as u16).to_be_bytes());
+                    clear.extend_from_slice(&[0; 4]);
+                    clear.extend_from_slice(&ssrc.to_be_bytes());
+                    clear.extend(std::iter::repeat_n(7, csrcs * 4));
+                    let header_len = clear.len();
+                    clear.extend_from_slice(payload);
+
+                    let mut slot = clear.clone();
+                    slot.resize(clear.len() + 16, 0);
+                    let len = cipher.seal_rtp(ssrc, index, &mut slot, header_len, clear.len()).unwrap();
+                    prop_assert_eq!(&receiver.decrypt_rtp(&slot[..len]).unwrap()[..], &clear[..]);
+
+                    let mut sealed = sender.encrypt_rtp(&clear).unwrap().to_vec();
+                    prop_assert_eq!(&sealed[..], &slot[..len]);
+                    let len = cipher.open_rtp(ssrc, index, &mut sealed, header_len).unwrap();
+                    prop_assert_eq!(&sealed[..len], &clear[..]);
+                    index += u64::from(*step);
+                }
+            }
+        }
+
+        #[test]
+        fn an_independent_context_opens_our_rtcp_and_the_reverse(key: [u8; 16], salt: [u8; 14], words in prop::collection::vec(any::<u32>(), 1..20)) {
+            for (profile, their_profile, salt_len) in PROFILES {
+                let salt = &salt[..salt_len];
+                let mut cipher = ours(profile, Usage::Rtcp, &key, salt);
+                let (mut sender, mut receiver) = (theirs(their_profile, &key, salt), theirs(their_profile, &key, salt));
+                let mut clear = vec![0x80, 201, 0, words.len() as u8];
+                clear.extend(words.iter().flat_map(|w| w.to_be_bytes()));
+                for index in 1..4 {
+                    let mut slot = clear.clone();
+                    slot.resize(clear.len() + 20, 0);
+                    let len = cipher.seal_rtcp(index, &mut slot, clear.len()).unwrap();
+                    prop_assert_eq!(&receiver.decrypt_rtcp(&slot[..len]).unwrap()[..], &clear[..]);
+
+                    let mut sealed = sender.encrypt_rtcp(&clear).unwrap().to_vec();
+                    prop_assert_eq!(cipher.rtcp_index(&sealed), Some(index));
+                    let len = cipher.open_rtcp(index, &mut sealed).unwrap();
+                    prop_assert_eq!(&sealed[..len], &clear[..]);
+                }
+            }
+        }
+    }
+}
