@@ -101,8 +101,8 @@ impl Database {
         call!(self.rename_clip(id, title, if_revision))
     }
 
-    /// Deletes the row for ever and returns what it was, so that its objects can be deleted; none when there is no such clip
-    /// (any more). Note down the deletion of the objects before: this row is the last that names them.
+    /// Deletes the row for ever and returns what it was, so that its objects can be deleted next; none when there is no such
+    /// clip (any more).
     ///
     /// # Errors
     /// Away, Refused or Corrupt.

@@ -18,7 +18,7 @@ use tokio::sync::{Mutex, OnceCell};
 
 use super::cursor::Cursor;
 use super::fold;
-use crate::error::{chain, redact};
+use crate::error::redact;
 use crate::{Broadcast, BroadcastQuery, Clip, ClipQuery, Id, Secret, StorageError};
 
 /// How long to look for a server that can take a call.
@@ -253,7 +253,7 @@ impl Mongo {
     }
 
     fn kind(&self, error: &mongodb::error::Error) -> StorageError {
-        let mut text = chain(error);
+        let mut text = error.kind.to_string();
         if let Some(password) = &self.config.password {
             text = redact(&text, password.expose());
         }

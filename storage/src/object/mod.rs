@@ -153,8 +153,9 @@ impl ObjectStore {
     /// Stores a closed file that nobody writes to any more. `sha256` is its hash in hex, known from when it was made.
     ///
     /// # Errors
-    /// [`StorageError::Corrupt`] when the file does not have that hash (nothing is stored then) or the store kept something
-    /// else; [`StorageError::Local`] when the file cannot be read; Away, Refused or Invalid. After any error keep the file.
+    /// [`StorageError::Corrupt`] when the file does not have that hash (nothing is stored then); [`StorageError::Local`] when it
+    /// cannot be read; Refused, also when the store kept something else than it was sent; Away or Invalid. After any error keep
+    /// the file.
     pub async fn put_file(
         &self,
         key: &str,

@@ -44,10 +44,10 @@ pub(super) async fn verify(
     expected: Checksum,
 ) -> Result<(), StorageError> {
     let Some(head) = head(s3, key).await? else {
-        return Err(StorageError::Corrupt("the object is not there after its upload".into()));
+        return Err(StorageError::Refused("the object is not there after its upload".into()));
     };
     if head.info.size != size {
-        return Err(StorageError::Corrupt(format!("the store keeps {} bytes of {size}", head.info.size)));
+        return Err(StorageError::Refused(format!("the store kept {} bytes of {size}", head.info.size)));
     }
     if head.checksum.as_ref() == Some(&expected) {
         return Ok(());
@@ -66,7 +66,10 @@ pub(super) async fn verify(
     if found == sha256 {
         Ok(())
     } else {
-        Err(StorageError::Corrupt(format!("the store keeps bytes that hash to {}", hex::encode(found))))
+        Err(StorageError::Refused(format!(
+            "the store kept other bytes than it was sent, they hash to {}",
+            hex::encode(found)
+        )))
     }
 }
 
