@@ -111,7 +111,10 @@ impl Requester {
     }
 
     pub fn poll(&mut self, now: Instant, recorded: bool) -> Option<Ask> {
-        if self.deadline(recorded)? > now || self.heard? + SILENCE < now {
+        if self.heard? + SILENCE < now {
+            self.heard = None;
+        }
+        if self.deadline(recorded)? > now {
             return None;
         }
         self.asked_before = self.asked.replace(now);

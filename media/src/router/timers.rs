@@ -2,7 +2,7 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::slab::Key;
 
@@ -12,13 +12,18 @@ pub enum Timer {
     Room(Key),
 }
 
+/// Nobody is called again sooner than this, so that an owner who cannot do what it is called for does not stop the shard.
+const GRAIN: Duration = Duration::from_millis(1);
+
 #[derive(Default)]
 pub struct Timers {
+    floor: Option<Instant>,
     heap: BinaryHeap<Reverse<(Instant, Timer)>>,
 }
 
 impl Timers {
     pub fn set(&mut self, at: Instant, timer: Timer) {
+        let at = self.floor.map_or(at, |floor| at.max(floor));
         self.heap.push(Reverse((at, timer)));
     }
 
@@ -27,6 +32,7 @@ impl Timers {
     }
 
     pub fn due(&mut self, now: Instant) -> Option<Timer> {
+        self.floor = Some(now + GRAIN);
         self.next().filter(|at| *at <= now)?;
         self.heap.pop().map(|Reverse((_, timer))| timer)
     }
