@@ -35,10 +35,8 @@ impl Protocol<TaggedPacket, TaggedPacket, ()> for KeyframeRequests {
 
     fn handle_read(&mut self, packet: TaggedPacket) -> Result<(), Error> {
         if let Packet::Rtcp(packets) = &packet.message.packet {
-            let asks = |packet: &Box<dyn rtc::rtcp::Packet>| {
-                packet.as_any().is::<PictureLossIndication>() || packet.as_any().is::<FullIntraRequest>()
-            };
-            if packets.iter().any(asks) {
+            let mut packets = packets.iter().map(|packet| packet.as_any());
+            if packets.any(|packet| packet.is::<PictureLossIndication>() || packet.is::<FullIntraRequest>()) {
                 tracing::debug!("a keyframe is wanted");
                 self.keyframes.request();
             }
