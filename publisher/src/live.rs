@@ -41,7 +41,9 @@ pub(crate) async fn run(config: PublisherConfig, stop: CancellationToken) -> Res
                 live.report.connections += 1;
                 pause = FIRST_PAUSE;
                 tracing::info!(url = %config.whip_url, pictures = live.report.pictures, "on air");
-                keyframes.request();
+                if live.report.connections > 1 {
+                    keyframes.request(); // the very first picture is one anyway
+                }
                 match live.send(&mut connection, &stop).await? {
                     Left::Done => {
                         connection.end(&whip).await;
