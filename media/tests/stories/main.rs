@@ -1,0 +1,13 @@
+//! Stories of the router in virtual time: an emulated network with seeded loss and jitter, peers that share no code with the
+//! server's transport, and a check over all stories that no (SSRC, rollover, sequence number) is sealed twice.
+
+#[path = "../support/peer.rs"]
+#[allow(dead_code, reason = "shared with other test targets")]
+mod peer;
+mod publisher;
+mod viewer;
+mod world;
+
+mod keyframes;
+mod lives;
+mod recording;

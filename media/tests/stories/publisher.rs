@@ -1,0 +1,307 @@
+//! A streamer: pictures and sound with numbers in them, sender reports, repairs from a history, keyframes when asked.
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use media::message::{Codec, Now};
+use media::session::feedback::{Compound, Feedback, SenderInfo, ntp_of_utc, parse};
+
+use crate::peer::Peer;
+
+pub const AUDIO_SSRC: u32 = 1001;
+pub const VIDEO_SSRC: u32 = 2001;
+const RTX_SSRC: u32 = 2002;
+const OPUS_20_MS: u8 = 0x78;
+const HISTORY: usize = 1000;
+const FPS: u64 = 30;
+const SPS: [u8; 14] = [0x67, 0x42, 0xc0, 0x1f, 0x8c, 0x8d, 0x40, 0x50, 0x1e, 0x90, 0x0f, 0x08, 0x84, 0x6a];
+const PPS: [u8; 4] = [0x68, 0xce, 0x3c, 0x80];
+
+pub struct Publisher {
+    pub codec: Codec,
+    /// In the offer, and sent.
+    pub with_video: bool,
+    pub with_audio: bool,
+    /// Neither is sent while muted.
+    pub video_muted: bool,
+    pub audio_muted: bool,
+    /// Obeys requests for keyframes.
+    pub obeys_pli: bool,
+    pub obeys_fir: bool,
+    /// Answers NACKs.
+    pub repairs: bool,
+    /// Of the very first packets.
+    pub first_sequence: u16,
+    pub first_timestamp: u32,
+    /// Packets of an ordinary picture and of a keyframe.
+    pub packets: (usize, usize),
+    /// The sender's own wall clock, against ours.
+    pub clock_ahead_us: u64,
+    /// Pictures are sent so much after their moment.
+    pub picture_delay_us: u64,
+    /// The first sender reports come so much after the start.
+    pub report_after: Duration,
+    pub plis: Vec<Instant>,
+    pub firs: Vec<Instant>,
+    pub nacked: u64,
+    pub twcc: u64,
+    pub receiver_reports: u64,
+    /// Numbers of pictures and sound packets sent, and which pictures were keys.
+    pub frame: u32,
+    pub sound: u32,
+    pub keys: Vec<u32>,
+    pub started: Option<Now>,
+    pub video_sequence: u16,
+    pub audio_sequence: u16,
+    pub rtx_sequence: u16,
+    pub history: VecDeque<Vec<u8>>,
+    pub owed: Vec<u16>,
+    pub key_wanted: bool,
+    pub next_report: Option<Instant>,
+    pub sent: [(u32, u32); 2],
+    /// Frames are counted by time; those that were muted have no number.
+    pub video_slot: u64,
+    pub audio_slot: u64,
+}
+
+impl Default for Publisher {
+    fn default() -> Self {
+        Self {
+            codec: Codec::Vp8,
+            with_video: true,
+            with_audio: true,
+            video_muted: false,
+            audio_muted: false,
+            obeys_pli: true,
+            obeys_fir: true,
+            repairs: true,
+            first_sequence: 1000,
+            first_timestamp: 12_345,
+            packets: (3, 8),
+            clock_ahead_us: 0,
+            picture_delay_us: 0,
+            report_after: Duration::from_millis(500),
+            plis: Vec::new(),
+            firs: Vec::new(),
+            nacked: 0,
+            twcc: 0,
+            receiver_reports: 0,
+            frame: 0,
+            sound: 0,
+            keys: Vec::new(),
+            started: None,
+            video_sequence: 0,
+            audio_sequence: 0,
+            rtx_sequence: 77,
+            history: VecDeque::new(),
+            owed: Vec::new(),
+            key_wanted: true,
+            next_report: None,
+            sent: [(0, 0); 2],
+            video_slot: 0,
+            audio_slot: 0,
+        }
+    }
+}
+
+impl Publisher {
+    pub fn offer(&self, peer: &Peer) -> String {
+        let offer = peer.offer("sendonly");
+        if self.with_video {
+            return offer;
+        }
+        let end = offer.find("m=video").unwrap();
+        offer[..end].replace("BUNDLE 0 1", "BUNDLE 0")
+    }
+
+    /// Sends what is due.
+    pub fn act(&mut self, now: Now, mut send: impl FnMut(&[u8], bool)) {
+        let started = *self.started.get_or_insert_with(|| {
+            self.video_sequence = self.first_sequence;
+            self.audio_sequence = self.first_sequence;
+            now
+        });
+        for sequence in std::mem::take(&mut self.owed) {
+            let original = self.history.iter().find(|packet| packet[2..4] == sequence.to_be_bytes()).cloned();
+            if let Some(packet) = original {
+                send(&self.repair(&packet), false);
+            }
+        }
+        let us = now.utc_us - started.utc_us;
+        while self.video_slot * 1_000_000 / FPS + self.picture_delay_us <= us {
+            let timestamp = self.first_timestamp.wrapping_add((self.video_slot * 90_000 / FPS) as u32);
+            self.video_slot += 1;
+            if self.with_video && !self.video_muted {
+                for packet in self.picture(timestamp) {
+                    send(&packet, false);
+                }
+            }
+        }
+        while self.audio_slot * 20_000 <= us {
+            let timestamp = self.first_timestamp.wrapping_add((self.audio_slot * 960) as u32);
+            self.audio_slot += 1;
+            if self.with_audio && !self.audio_muted {
+                let mut payload = vec![OPUS_20_MS];
+                payload.extend(self.sound.to_be_bytes());
+                payload.resize(60, 0x55);
+                self.sound += 1;
+                let packet = rtp(111, true, self.audio_sequence, timestamp, AUDIO_SSRC, &payload);
+                self.audio_sequence = self.audio_sequence.wrapping_add(1);
+                self.sent[1].0 += 1;
+                self.sent[1].1 += payload.len() as u32;
+                send(&packet, false);
+            }
+        }
+        let due = *self.next_report.get_or_insert(now.mono + self.report_after);
+        if now.mono >= due {
+            self.next_report = Some(now.mono + Duration::from_secs(1));
+            for (ssrc, rate, (packets, octets)) in
+                [(VIDEO_SSRC, 90_000, self.sent[0]), (AUDIO_SSRC, 48_000, self.sent[1])]
+            {
+                if packets > 0 {
+                    let rtp = self.first_timestamp.wrapping_add((us * rate / 1_000_000) as u32);
+                    let ntp = ntp_of_utc(now.utc_us + self.clock_ahead_us);
+                    let mut compound = Compound::new();
+                    compound.sender_report(&SenderInfo { ssrc, ntp, rtp, packets, octets });
+                    send(compound.as_bytes(), true);
+                }
+            }
+        }
+    }
+
+    pub fn rtcp(&mut self, now: Now, compound: &[u8]) {
+        for feedback in parse(compound) {
+            match feedback {
+                Feedback::Nack { ssrc, lost } if ssrc == VIDEO_SSRC => {
+                    let lost: Vec<u16> = lost.collect();
+                    self.nacked += lost.len() as u64;
+                    if self.repairs {
+                        self.owed.extend(lost);
+                    }
+                }
+                Feedback::Pli { ssrc } => {
+                    assert_eq!(ssrc, VIDEO_SSRC);
+                    self.plis.push(now.mono);
+                    self.key_wanted |= self.obeys_pli;
+                }
+                Feedback::Fir(entries) => {
+                    for (ssrc, _) in entries {
+                        assert_eq!(ssrc, VIDEO_SSRC);
+                        self.firs.push(now.mono);
+                        self.key_wanted |= self.obeys_fir;
+                    }
+                }
+                Feedback::TransportCc { .. } => self.twcc += 1,
+                Feedback::ReceiverReport { blocks, .. } => self.receiver_reports += blocks.count() as u64,
+                Feedback::Malformed => panic!("feedback does not parse"),
+                _ => {}
+            }
+        }
+    }
+
+    fn picture(&mut self, timestamp: u32) -> Vec<Vec<u8>> {
+        let key = std::mem::take(&mut self.key_wanted);
+        let number = self.frame;
+        self.frame += 1;
+        if key {
+            self.keys.push(number);
+        }
+        let payloads = match self.codec {
+            Codec::H264 => self.h264(number, key),
+            _ => self.vp8(number, key),
+        };
+        let last = payloads.len() - 1;
+        let pt = if self.codec == Codec::H264 { 102 } else { 96 };
+        let mut packets = Vec::new();
+        for (at, payload) in payloads.iter().enumerate() {
+            let packet = rtp(pt, at == last, self.video_sequence, timestamp, VIDEO_SSRC, payload);
+            self.video_sequence = self.video_sequence.wrapping_add(1);
+            self.sent[0].0 += 1;
+            self.sent[0].1 += payload.len() as u32;
+            if self.history.len() == HISTORY {
+                self.history.pop_front();
+            }
+            self.history.push_back(packet.clone());
+            packets.push(packet);
+        }
+        packets
+    }
+
+    fn vp8(&self, number: u32, key: bool) -> Vec<Vec<u8>> {
+        let frame = vp8_frame(number, key, self.packets);
+        let count = if key { self.packets.1 } else { self.packets.0 };
+        let chunk = frame.len().div_ceil(count);
+        let chunks = frame.chunks(chunk).enumerate();
+        chunks.map(|(at, part)| [&[if at == 0 { 0x10 } else { 0x00 }], part].concat()).collect()
+    }
+
+    fn h264(&self, number: u32, key: bool) -> Vec<Vec<u8>> {
+        let nal = h264_slice(number, key, self.packets);
+        let count = if key { self.packets.1 } else { self.packets.0 };
+        let chunks: Vec<&[u8]> = nal[1..].chunks((nal.len() - 1).div_ceil(count)).collect();
+        let last = chunks.len() - 1;
+        let mut payloads = Vec::new();
+        if key {
+            let mut sets = vec![0x78];
+            for nal in [&SPS[..], &PPS] {
+                sets.extend((nal.len() as u16).to_be_bytes());
+                sets.extend(nal);
+            }
+            payloads.push(sets);
+        }
+        for (at, part) in chunks.into_iter().enumerate() {
+            let head = nal[0] & 0x1f | if at == 0 { 0x80 } else { 0 } | if at == last { 0x40 } else { 0 };
+            payloads.push([&[nal[0] & 0xe0 | 28, head], part].concat());
+        }
+        payloads
+    }
+
+    fn repair(&mut self, packet: &[u8]) -> Vec<u8> {
+        let mut payload = packet[2..4].to_vec();
+        payload.extend(&packet[20..]);
+        let timestamp = u32::from_be_bytes(packet[4..8].try_into().unwrap());
+        let repair = rtp(packet[1] & 0x7f | 1, packet[1] & 0x80 != 0, self.rtx_sequence, timestamp, RTX_SSRC, &payload);
+        self.rtx_sequence = self.rtx_sequence.wrapping_add(1);
+        repair
+    }
+}
+
+/// The bytes of a picture, its number behind the header.
+pub fn vp8_frame(number: u32, key: bool, packets: (usize, usize)) -> Vec<u8> {
+    let mut frame = if key { vec![0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x01] } else { vec![0x11, 0, 0] };
+    frame.extend(number.to_be_bytes());
+    frame.resize(900 * if key { packets.1 } else { packets.0 }, number as u8);
+    frame
+}
+
+/// One slice with its NAL header; the number behind the first byte of its header. No start code can appear in it.
+pub fn h264_slice(number: u32, key: bool, packets: (usize, usize)) -> Vec<u8> {
+    let mut nal = vec![if key { 0x65 } else { 0x41 }, 0x88];
+    nal.extend(number.to_be_bytes().iter().flat_map(|byte| [byte >> 4 | 0x40, byte & 0x0f | 0x40]));
+    nal.resize(900 * if key { packets.1 } else { packets.0 }, 0x77);
+    nal
+}
+
+/// A whole H.264 keyframe as a tap must give it.
+pub fn h264_key_unit(number: u32, packets: (usize, usize)) -> Vec<u8> {
+    let code = [0, 0, 0, 1];
+    [&code[..], &SPS, &code, &PPS, &code, &h264_slice(number, true, packets)].concat()
+}
+
+fn rtp(pt: u8, marker: bool, sequence: u16, timestamp: u32, ssrc: u32, payload: &[u8]) -> Vec<u8> {
+    // With a transport-wide number, as browsers send it; all packets share one counter.
+    thread_local!(static WIDE: std::cell::Cell<u16> = const { std::cell::Cell::new(0) });
+    let wide = WIDE.with(|cell| {
+        cell.set(cell.get().wrapping_add(1));
+        cell.get()
+    });
+    let mut packet = vec![0x90, pt | u8::from(marker) << 7];
+    packet.extend(sequence.to_be_bytes());
+    packet.extend(timestamp.to_be_bytes());
+    packet.extend(ssrc.to_be_bytes());
+    packet.extend([0xbe, 0xde, 0, 1, 0x31]);
+    packet.extend(wide.to_be_bytes());
+    packet.push(0);
+    packet.extend(payload);
+    packet
+}

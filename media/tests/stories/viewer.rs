@@ -1,0 +1,197 @@
+//! A viewer: checks numbers, asks for lost packets and for a keyframe when it cannot go on, puts pictures together.
+
+use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
+
+use media::message::Now;
+use media::rtp::packet::{Header, split_retransmission};
+use media::rtp::seq::SequenceUnwrapper;
+use media::session::feedback::{Compound, Feedback, parse, utc_of_ntp};
+
+use crate::peer::Peer;
+
+/// A packet as it came by itself or as a repair.
+#[derive(Clone)]
+pub struct Got {
+    pub at: Instant,
+    pub timestamp: u32,
+    pub marker: bool,
+    pub payload_type: u8,
+    pub repaired: bool,
+    pub payload: Vec<u8>,
+}
+
+#[derive(Default)]
+pub struct Stream {
+    pub ssrc: u32,
+    pub rtx_ssrc: Option<u32>,
+    pub packets: BTreeMap<u64, Got>,
+    sequences: SequenceUnwrapper,
+    asked: BTreeMap<u64, (Instant, u32)>,
+    /// Wall clock and RTP clock of sender reports.
+    pub reports: Vec<(u64, u32)>,
+}
+
+#[derive(Default)]
+pub struct Viewer {
+    /// Takes only VP8.
+    pub vp8_only: bool,
+    /// Sends NACKs.
+    pub nacks: bool,
+    pub audio: Stream,
+    pub video: Stream,
+    pub plis: u32,
+    pub next_nack: Option<Instant>,
+    /// Sends a PLI as soon as it can.
+    pub asks_at_once: bool,
+}
+
+impl Viewer {
+    pub fn new() -> Self {
+        Self { nacks: true, ..Self::default() }
+    }
+
+    pub fn offer(&self, peer: &Peer) -> String {
+        let offer = peer.offer("recvonly");
+        if !self.vp8_only {
+            return offer;
+        }
+        let is_h264 = |line: &&str| [":102 ", ":103 "].iter().any(|pt| line.contains(pt));
+        let lines: Vec<&str> = offer.lines().filter(|line| !is_h264(line)).collect();
+        lines.join("\r\n").replace("96 97 102 103", "96 97") + "\r\n"
+    }
+
+    pub fn answered(mut self, answer: &str) -> Self {
+        let mut video = false;
+        for line in answer.lines() {
+            video = if line.starts_with("m=") { line.starts_with("m=video") } else { video };
+            let stream = if video { &mut self.video } else { &mut self.audio };
+            if let Some(pair) = line.strip_prefix("a=ssrc-group:FID ") {
+                let mut ssrcs = pair.split_whitespace().map(|ssrc| ssrc.parse::<u32>().unwrap());
+                (stream.ssrc, stream.rtx_ssrc) = (ssrcs.next().unwrap(), ssrcs.next());
+            } else if let Some(rest) = line.strip_prefix("a=ssrc:")
+                && stream.ssrc == 0
+            {
+                stream.ssrc = rest.split_whitespace().next().unwrap().parse().unwrap();
+            }
+        }
+        assert!(self.audio.ssrc != 0 && self.video.ssrc != 0);
+        self
+    }
+
+    pub fn rtp(&mut self, now: Now, packet: &[u8]) {
+        let header = Header::parse(packet).expect("RTP");
+        let payload = header.payload(packet);
+        let mid = header.extension(packet, 4).expect("the negotiated mid");
+        for (stream, name) in [(&mut self.audio, b"0"), (&mut self.video, b"1")] {
+            let repaired = stream.rtx_ssrc == Some(header.ssrc);
+            if stream.ssrc != header.ssrc && !repaired {
+                continue;
+            }
+            assert_eq!(mid, name);
+            let (sequence, payload) =
+                if repaired { split_retransmission(payload).expect("RTX") } else { (header.sequence, payload) };
+            let number = stream.sequences.unwrap(u64::from(sequence));
+            stream.packets.entry(number).or_insert(Got {
+                at: now.mono,
+                timestamp: header.timestamp,
+                marker: header.marker,
+                payload_type: header.payload_type,
+                repaired,
+                payload: payload.to_vec(),
+            });
+            return;
+        }
+        panic!("an SSRC that the answer does not name");
+    }
+
+    pub fn rtcp(&mut self, _now: Now, compound: &[u8]) {
+        for feedback in parse(compound) {
+            let Feedback::SenderReport(report) = feedback else { continue };
+            for stream in [&mut self.audio, &mut self.video] {
+                if stream.ssrc == report.ssrc {
+                    stream.reports.push((utc_of_ntp(report.ntp).expect("a wall clock"), report.rtp));
+                }
+            }
+        }
+    }
+
+    pub fn act(&mut self, now: Now, mut send: impl FnMut(&[u8])) {
+        if std::mem::take(&mut self.asks_at_once) {
+            self.plis += 1;
+            let mut compound = Compound::new();
+            compound.receiver_report(1, &[]);
+            compound.pli(1, self.video.ssrc);
+            send(compound.as_bytes());
+        }
+        if !self.nacks || self.next_nack.is_some_and(|at| now.mono < at) {
+            return;
+        }
+        self.next_nack = Some(now.mono + Duration::from_millis(20));
+        let lost = self.video.missing(now.mono);
+        if !lost.is_empty() {
+            let mut compound = Compound::new();
+            compound.receiver_report(1, &[]);
+            compound.nack(1, self.video.ssrc, &lost);
+            send(compound.as_bytes());
+        }
+    }
+}
+
+impl Stream {
+    /// Missing for 10 ms and asked for less than ten times.
+    fn missing(&mut self, now: Instant) -> Vec<u16> {
+        let Some(first) = self.packets.keys().next().copied() else { return Vec::new() };
+        let newest = *self.packets.keys().next_back().unwrap();
+        let mut lost = Vec::new();
+        for number in newest.saturating_sub(300).max(first)..newest {
+            if self.packets.contains_key(&number) {
+                continue;
+            }
+            let asked = self.asked.entry(number).or_insert((now, 0));
+            if asked.1 < 10 && now >= asked.0 + Duration::from_millis(10 + 60 * u64::from(asked.1.min(1))) {
+                *asked = (now, asked.1 + 1);
+                lost.push(number as u16);
+            }
+        }
+        lost
+    }
+
+    /// Sequence numbers without a packet between the first and the newest.
+    pub fn holes(&self) -> u64 {
+        let (Some(first), Some(last)) = (self.packets.keys().next(), self.packets.keys().next_back()) else { return 0 };
+        last - first + 1 - self.packets.len() as u64
+    }
+
+    /// Whole VP8 pictures: number, key, timestamp.
+    pub fn pictures(&self) -> Vec<(u32, bool, u32)> {
+        let mut pictures = Vec::new();
+        let mut frame: Vec<u8> = Vec::new();
+        let mut previous = None;
+        for (number, got) in &self.packets {
+            if previous.is_some_and(|previous| previous + 1 != *number) {
+                frame.clear();
+            }
+            previous = Some(*number);
+            if got.payload.first() == Some(&0x10) {
+                frame.clear();
+            } else if frame.is_empty() {
+                continue;
+            }
+            frame.extend(&got.payload[1..]);
+            if got.marker {
+                let key = frame[0] & 1 == 0;
+                let at = if key { 10 } else { 3 };
+                let number = u32::from_be_bytes(frame[at..at + 4].try_into().unwrap());
+                pictures.push((number, key, got.timestamp));
+                frame.clear();
+            }
+        }
+        pictures
+    }
+
+    /// When the first packet came.
+    pub fn first(&self) -> Option<Instant> {
+        self.packets.values().map(|got| got.at).min()
+    }
+}

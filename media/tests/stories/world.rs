@@ -1,0 +1,380 @@
+//! The emulated world: one router, its clients, a network that loses, delays and reorders.
+
+use std::cmp::Reverse;
+use std::collections::{BinaryHeap, HashMap, HashSet};
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
+
+use media::arena::SendArena;
+use media::id::{BroadcastId, ChannelName, SessionId, ShardId};
+use media::message::{
+    Command, Event, Input, Now, Output, Publish, Refusal, Reply, RequestId, ShardStats, TapFact, TapItem, Watch,
+};
+use media::router::{Flushed, Router, RouterConfig};
+use media::rtp::packet::Header;
+use media::rtp::seq::SequenceUnwrapper;
+use media::session::Certificate;
+
+use crate::peer::{BROWSER_PROFILES, Heard, Identity, Peer};
+use crate::publisher::Publisher;
+use crate::viewer::Viewer;
+
+/// What the network does to datagrams, each way.
+#[derive(Clone, Copy)]
+pub struct Link {
+    /// Of 1.
+    pub loss: f64,
+    pub delay: Duration,
+    /// Added at random, so that datagrams overtake each other.
+    pub jitter: Duration,
+}
+
+pub const GOOD: Link = Link { loss: 0.0, delay: Duration::from_millis(5), jitter: Duration::ZERO };
+
+pub enum Kind {
+    Publisher(Box<Publisher>),
+    Viewer(Box<Viewer>),
+}
+
+pub struct Client {
+    pub id: SessionId,
+    pub peer: Peer,
+    pub address: SocketAddr,
+    pub kind: Kind,
+    pub up: Link,
+    pub down: Link,
+    pub connected: bool,
+    pub closed: bool,
+    /// It fell silent without a word.
+    pub dead: bool,
+    next_check: Instant,
+    dtls_started: bool,
+}
+
+impl Client {
+    pub fn publisher(&mut self) -> &mut Publisher {
+        let Kind::Publisher(publisher) = &mut self.kind else { panic!("no publisher") };
+        publisher
+    }
+
+    pub fn viewer(&self) -> &Viewer {
+        let Kind::Viewer(viewer) = &self.kind else { panic!("no viewer") };
+        viewer
+    }
+}
+
+type Flight = Reverse<(Instant, u64, usize, bool)>;
+
+pub struct World {
+    pub now: Now,
+    pub router: Router,
+    arena: SendArena,
+    rng: StdRng,
+    identity: Identity,
+    pub clients: Vec<Client>,
+    flights: BinaryHeap<Flight>,
+    freight: HashMap<u64, Vec<u8>>,
+    sent: u64,
+    pub events: Vec<Event>,
+    pub items: Vec<TapItem>,
+    replies: HashMap<u64, Result<Reply, Refusal>>,
+    next_session: u64,
+    /// Per destination and SSRC: what was sealed.
+    sealed: HashMap<(SocketAddr, u32), (SequenceUnwrapper, HashSet<u64>)>,
+}
+
+pub fn channel() -> ChannelName {
+    "main".parse().unwrap()
+}
+
+impl World {
+    #[expect(clippy::disallowed_methods, reason = "a story needs some instant to start from")]
+    pub fn new(seed: u64) -> Self {
+        thread_local!(static IDENTITY: Identity = Identity::new(&BROWSER_PROFILES));
+        thread_local!(static CERTIFICATE: Certificate = Certificate::generate().unwrap());
+        let mut bytes = [0; 32];
+        bytes[..8].copy_from_slice(&seed.to_be_bytes());
+        let announce = vec![SocketAddr::from(([127, 0, 0, 1], 8189))];
+        let config = RouterConfig { shard: ShardId(0), announce, seed: bytes };
+        Self {
+            now: Now { mono: Instant::now(), utc_us: 1_700_000_000_000_000 },
+            router: Router::new(config, CERTIFICATE.with(Clone::clone)),
+            arena: SendArena::new(),
+            rng: StdRng::seed_from_u64(seed),
+            identity: IDENTITY.with(Clone::clone),
+            clients: Vec::new(),
+            flights: BinaryHeap::new(),
+            freight: HashMap::new(),
+            sent: 0,
+            events: Vec::new(),
+            items: Vec::new(),
+            replies: HashMap::new(),
+            next_session: 0,
+            sealed: HashMap::new(),
+        }
+    }
+
+    pub fn command(&mut self, command: Command) -> Result<Reply, Refusal> {
+        self.next_session += 1;
+        let request = RequestId(self.next_session);
+        self.router.handle(self.now, Input::Command { request, command }, &mut self.arena);
+        self.drain();
+        self.replies.remove(&request.0).expect("each command is answered")
+    }
+
+    /// A streamer that records; its client number.
+    pub fn publish(&mut self, publisher: Publisher, link: Link) -> Result<usize, Refusal> {
+        let mut peer = Peer::new(self.identity.clone());
+        let offer = publisher.offer(&peer);
+        let session = self.session();
+        let publish = Publish {
+            session,
+            channel: channel(),
+            broadcast: BroadcastId::new(self.now.utc_us / 1000, u128::from(self.next_session)),
+            offer,
+            record: true,
+            prefer_video: None,
+        };
+        let Reply::Published { answer, .. } = self.command(Command::Publish(publish))? else { panic!("published") };
+        peer.answered(&answer);
+        Ok(self.join(session, peer, Kind::Publisher(Box::new(publisher)), link))
+    }
+
+    pub fn watch(&mut self, viewer: Viewer, link: Link) -> Result<usize, Refusal> {
+        let mut peer = Peer::new(self.identity.clone());
+        let offer = viewer.offer(&peer);
+        let session = self.session();
+        let Reply::Watching { answer, .. } =
+            self.command(Command::Watch(Watch { session, channel: channel(), offer }))?
+        else {
+            panic!("watching")
+        };
+        peer.answered(&answer);
+        let viewer = viewer.answered(&answer);
+        Ok(self.join(session, peer, Kind::Viewer(Box::new(viewer)), link))
+    }
+
+    pub fn stats(&mut self) -> ShardStats {
+        let Ok(Reply::Stats(stats)) = self.command(Command::Stats) else { panic!("stats") };
+        *stats
+    }
+
+    pub fn dropped(&mut self, reason: &str) -> u64 {
+        self.stats().dropped.iter().find(|(name, _)| *name == reason).map_or(0, |(_, count)| *count)
+    }
+
+    fn session(&mut self) -> SessionId {
+        self.next_session += 1;
+        SessionId::new(ShardId(0), self.next_session)
+    }
+
+    fn join(&mut self, id: SessionId, peer: Peer, kind: Kind, link: Link) -> usize {
+        let address = SocketAddr::from(([10, 0, (self.clients.len() >> 8) as u8, self.clients.len() as u8], 5000));
+        self.clients.push(Client {
+            id,
+            peer,
+            address,
+            kind,
+            up: link,
+            down: link,
+            connected: false,
+            closed: false,
+            dead: false,
+            next_check: self.now.mono,
+            dtls_started: false,
+        });
+        self.clients.len() - 1
+    }
+
+    pub fn run(&mut self, time: Duration) {
+        let until = self.now.mono + time;
+        while self.now.mono < until {
+            self.step();
+        }
+    }
+
+    /// Runs until something is so; fails after `limit`.
+    pub fn run_until(&mut self, limit: Duration, mut is_so: impl FnMut(&mut Self) -> bool) {
+        let until = self.now.mono + limit;
+        while !is_so(self) {
+            assert!(self.now.mono < until, "it did not come to that");
+            self.step();
+        }
+    }
+
+    /// One millisecond.
+    fn step(&mut self) {
+        self.now = self.now.after(Duration::from_millis(1));
+        while let Some(Reverse((at, ..))) = self.flights.peek() {
+            if *at > self.now.mono {
+                break;
+            }
+            let Some(Reverse((_, number, client, upwards))) = self.flights.pop() else { break };
+            let mut data = self.freight.remove(&number).unwrap();
+            if upwards {
+                let from = self.clients[client].address;
+                let input = Input::Datagram { from, data: &mut data };
+                self.router.handle(self.now, input, &mut self.arena);
+                if self.arena.room() < 100_000 {
+                    self.send();
+                }
+            } else {
+                self.hear(client, &data);
+            }
+        }
+        for at in 0..self.clients.len() {
+            self.act(at);
+        }
+        if self.router.next_deadline().is_some_and(|due| due <= self.now.mono) {
+            self.router.handle(self.now, Input::Tick, &mut self.arena);
+        }
+        self.drain();
+    }
+
+    fn act(&mut self, at: usize) {
+        let now = self.now;
+        let client = &mut self.clients[at];
+        if client.dead || client.closed {
+            return;
+        }
+        let mut out = Vec::new();
+        if now.mono >= client.next_check {
+            let pause = if client.connected { 2500 } else { 50 };
+            client.next_check = now.mono + Duration::from_millis(pause);
+            out.push(client.peer.check(true));
+        }
+        if client.dtls_started && !client.connected {
+            client.peer.tick(now.mono);
+        }
+        while let Some(datagram) = client.peer.poll() {
+            out.push(datagram);
+        }
+        if client.connected {
+            let peer = &mut client.peer;
+            match &mut client.kind {
+                Kind::Publisher(publisher) => publisher.act(now, |packet, rtcp| {
+                    out.push(if rtcp { peer.seal_rtcp(packet) } else { peer.seal_rtp(packet) });
+                }),
+                Kind::Viewer(viewer) => viewer.act(now, |compound| out.push(peer.seal_rtcp(compound))),
+            }
+        }
+        for datagram in out {
+            self.fly(at, datagram, true);
+        }
+    }
+
+    fn fly(&mut self, client: usize, datagram: Vec<u8>, upwards: bool) {
+        let link = if upwards { self.clients[client].up } else { self.clients[client].down };
+        if link.loss > 0.0 && self.rng.random_bool(link.loss) {
+            return;
+        }
+        let jitter = link.jitter.as_micros() as u64;
+        let late = Duration::from_micros(if jitter == 0 { 0 } else { self.rng.random_range(0..jitter) });
+        self.sent += 1;
+        self.freight.insert(self.sent, datagram);
+        self.flights.push(Reverse((self.now.mono + link.delay + late, self.sent, client, upwards)));
+    }
+
+    fn hear(&mut self, at: usize, data: &[u8]) {
+        let client = &mut self.clients[at];
+        if client.dead {
+            return;
+        }
+        match client.peer.receive(self.now.mono, data) {
+            Heard::StunSuccess if !client.dtls_started => {
+                client.dtls_started = true;
+                client.peer.start_dtls(self.now.mono);
+            }
+            Heard::Connected(_) => client.connected = true,
+            Heard::Closed => client.closed = true,
+            Heard::Rtp(packet) => match &mut client.kind {
+                Kind::Viewer(viewer) => viewer.rtp(self.now, &packet),
+                Kind::Publisher(_) => panic!("media to a publisher"),
+            },
+            Heard::Rtcp(compound) => match &mut client.kind {
+                Kind::Viewer(viewer) => viewer.rtcp(self.now, &compound),
+                Kind::Publisher(publisher) => publisher.rtcp(self.now, &compound),
+            },
+            Heard::Undecryptable => panic!("sealed with other keys, or twice with the same number"),
+            Heard::StunSuccess | Heard::Handshake => {}
+            Heard::StunError(code) => panic!("a check was refused: {code}"),
+        }
+    }
+
+    fn drain(&mut self) {
+        loop {
+            let flushed = self.router.flush(self.now, &mut self.arena);
+            self.send();
+            if flushed == Flushed::Done {
+                break;
+            }
+        }
+        while let Some(output) = self.router.poll() {
+            match output {
+                Output::Reply { request, reply } => drop(self.replies.insert(request.0, reply)),
+                Output::Event(event) => self.events.push(event),
+                Output::Tap(item) => self.items.push(item),
+            }
+        }
+    }
+
+    fn send(&mut self) {
+        let datagrams: Vec<_> = self.arena.datagrams().map(|(to, data)| (to, data.to_vec())).collect();
+        self.arena.clear();
+        for (to, data) in datagrams {
+            self.check_nonce(to, &data);
+            // An address may have had several sessions; the newest has it.
+            if let Some(client) = self.clients.iter().rposition(|client| client.address == to) {
+                self.fly(client, data, false);
+            }
+        }
+    }
+
+    /// Headers travel in clear: each (SSRC, rollover, sequence number) may be seen once.
+    fn check_nonce(&mut self, to: SocketAddr, data: &[u8]) {
+        if !(128..192).contains(&data[0]) || (192..=223).contains(&data[1]) {
+            return;
+        }
+        let header = Header::parse(data).expect("what we send is RTP");
+        let (unwrapper, seen) = self.sealed.entry((to, header.ssrc)).or_default();
+        if seen.is_empty() {
+            assert!(header.sequence < 1 << 15, "a stream starts below 2^15");
+        }
+        let number = unwrapper.unwrap(u64::from(header.sequence));
+        assert!(seen.insert(number), "{} was sealed twice for {to}", header.sequence);
+    }
+
+    /// Short names of all events so far.
+    pub fn told(&self) -> Vec<String> {
+        let name = |event: &Event| match event {
+            Event::BroadcastStarted { .. } => "started".to_owned(),
+            Event::BroadcastInterrupted { .. } => "interrupted".to_owned(),
+            Event::BroadcastResumed { .. } => "resumed".to_owned(),
+            Event::BroadcastEnded { reason, .. } => format!("ended {reason:?}"),
+            Event::Viewers { count, .. } => format!("viewers {count}"),
+            Event::SessionConnected { role, .. } => format!("{role:?} connected"),
+            Event::SessionClosed { role, reason, .. } => format!("{role:?} closed {reason:?}"),
+        };
+        self.events.iter().map(name).collect()
+    }
+
+    pub fn count(&self, event: &str) -> usize {
+        self.told().iter().filter(|told| *told == event).count()
+    }
+
+    pub fn broadcast(&self) -> BroadcastId {
+        let started = |event: &Event| match event {
+            Event::BroadcastStarted { broadcast, .. } => Some(*broadcast),
+            _ => None,
+        };
+        self.events.iter().rev().find_map(started).expect("a broadcast started")
+    }
+
+    /// Facts of the tap that this story asks for.
+    pub fn facts<'a, T>(&'a self, wanted: impl Fn(&'a TapFact) -> Option<T> + 'a) -> Vec<T> {
+        self.items.iter().filter_map(|item| wanted(&item.fact)).collect()
+    }
+}
