@@ -114,6 +114,7 @@ export const en = {
     refusedFull: "The server has no room for another viewer right now. It tries again when you do.",
     soundOnly: "This broadcast has sound only",
     soundOn: "Turn sound on",
+    soundOnShort: "Sound on",
     clip: "Clip",
     clipNow: "Clip now",
     clipTip: "Ends the clip that is being recorded, and keeps it",

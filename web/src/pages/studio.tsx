@@ -17,7 +17,7 @@ import { noticeFor } from "@/features/studio/notices";
 import { Preview } from "@/features/studio/preview";
 import { Recording } from "@/features/studio/recording";
 import { studio } from "@/features/studio/session";
-import { CHANNEL, Settings } from "@/features/studio/settings";
+import { AddressBar, CHANNEL, Settings } from "@/features/studio/settings";
 import { SourceCards } from "@/features/studio/source-cards";
 import { m } from "@/messages";
 import { useKeys, useTitle } from "@/ui/hooks";
@@ -121,16 +121,6 @@ function Studio() {
   const last = view.samples[view.samples.length - 1];
   const durationMs = view.startedAt === null || !last ? 0 : last.at - view.startedAt;
   const locked = sending || publisher.kind === "connecting";
-  const settings = (
-    <Settings
-      channel={sending ? view.channel : channel}
-      allBrowsers={allBrowsers}
-      locked={locked}
-      onChannel={setChannel}
-      onAllBrowsers={(next) => setVp8(next ? "vp8" : "h264")}
-      onSignOut={() => signOut.mutate()}
-    />
-  );
   return (
     <>
       <main id="content" className="flex flex-1 flex-col">
@@ -151,11 +141,21 @@ function Studio() {
             <div className="flex flex-col gap-3 max-tablet:px-3.5">
               <SourceCards />
               {sending && recording && <ClipButton large className="tablet:hidden" />}
-              {locked && settings}
+              {locked && <AddressBar channel={view.channel} />}
             </div>
           </div>
           <aside className="flex min-w-0 flex-col gap-3 border-line px-4 pt-3.5 pb-6 tablet:border-l max-tablet:border-t max-tablet:px-3.5">
-            {locked ? <Health samples={view.samples} stats={stats} live={sending} /> : settings}
+            {locked ? (
+              <Health samples={view.samples} stats={stats} live={sending} />
+            ) : (
+              <Settings
+                channel={channel}
+                allBrowsers={allBrowsers}
+                onChannel={setChannel}
+                onAllBrowsers={(next) => setVp8(next ? "vp8" : "h264")}
+                onSignOut={() => signOut.mutate()}
+              />
+            )}
             {view.alarm && <Advice cause={m.health.alarm} text={view.alarm} />}
             {(sending || publisher.kind === "ended") && (
               <Recording

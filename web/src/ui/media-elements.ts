@@ -17,7 +17,7 @@ declare module "react" {
     interface IntrinsicElements {
       "media-controller": Base & {
         nohotkeys?: boolean;
-        fullscreenelement?: string;
+
         gesturesdisabled?: boolean;
       };
       "media-play-button": Control;
@@ -28,4 +28,10 @@ declare module "react" {
       "media-time-range": Control;
     }
   }
+}
+
+/** What goes full screen: the frame with picture and deck, not the picture alone. */
+export function setTheatre(controller: string, frame: HTMLElement | null): void {
+  const element = frame?.querySelector<HTMLElement & { fullscreenElement?: HTMLElement }>(`#${controller}`);
+  if (element && frame) element.fullscreenElement = frame;
 }

@@ -1,5 +1,4 @@
 // One clip in a sheet over the library: the file in a plain <video>, controls in a deck under the picture.
-import "@/ui/media-elements";
 import { AudioLines, Download, Link2 } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
 import type { Clip } from "@/api/generated/protocol";
@@ -10,6 +9,7 @@ import { Dialog } from "@/ui/dialog";
 import { clock, codecName, length, moment, size } from "@/ui/format";
 import { useKeys } from "@/ui/hooks";
 import { KeyList } from "@/ui/key-list";
+import { setTheatre } from "@/ui/media-elements";
 import { Pill } from "@/ui/pill";
 import { Block, Failed } from "@/ui/state";
 import { toast } from "@/ui/toast";
@@ -100,18 +100,14 @@ function Playing({ clip, mayWrite, onClose }: { clip: Clip; mayWrite: boolean; o
   });
   // It was opened to be watched: the press that opened it lets it start with sound, an address alone does not.
   useEffect(() => {
+    setTheatre(CONTROLLER, frame.current);
     if (navigator.userActivation?.hasBeenActive) void video.current?.play().catch(() => {});
   }, []);
   return (
     <div>
-      <div ref={frame} id="clip-theatre" className="theatre">
+      <div ref={frame} className="theatre">
         <div className="relative aspect-video max-h-[calc(100dvh-260px)] w-full overflow-hidden bg-stage text-stage-ink">
-          <media-controller
-            id={CONTROLLER}
-            nohotkeys
-            fullscreenelement="clip-theatre"
-            className="absolute inset-0"
-          >
+          <media-controller id={CONTROLLER} nohotkeys className="absolute inset-0">
             {/* biome-ignore lint/a11y/useMediaCaption: clips have no captions in this product yet */}
             <video
               ref={video}

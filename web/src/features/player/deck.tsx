@@ -2,6 +2,7 @@ import { Scissors, VolumeX } from "lucide-react";
 import { m } from "@/messages";
 import type { PlayerView } from "@/rtc/player";
 import { Button } from "@/ui/button";
+import { cn } from "@/ui/cn";
 import { clock } from "@/ui/format";
 import { useNow } from "@/ui/hooks";
 import { Pill } from "@/ui/pill";
@@ -51,21 +52,26 @@ export function Deck(props: Props) {
         {playing && (
           <>
             <media-play-button mediacontroller={controller} title={`${m.watch.play} (K)`} />
-            <media-mute-button mediacontroller={controller} title={`${m.watch.mute} (M)`} />
+            <media-mute-button
+              mediacontroller={controller}
+              title={`${m.watch.mute} (M)`}
+              className={props.soundBlocked ? "max-tablet:hidden" : ""}
+            />
             <media-volume-range mediacontroller={controller} className="mr-2 max-tablet:hidden" />
           </>
         )}
         <LivePill view={view} channel={props.channel} paused={props.paused} onLive={props.onLive} />
         {live && (
-          <span className="num mx-1.5 font-control">
+          <span className={cn("num mx-1.5 font-control", props.soundBlocked && "max-tablet:hidden")}>
             <span className="sr-only">{m.watch.clock} </span>
             {clock(elapsed)}
           </span>
         )}
         {props.soundBlocked && (
-          <Button size="dense" className="min-w-0" onClick={props.onSound}>
+          <Button size="dense" className="min-w-0 max-tablet:ml-1" onClick={props.onSound}>
             <VolumeX aria-hidden className="size-[15px]" strokeWidth={1.75} />
-            <span className="truncate">{m.watch.soundOn}</span>
+            <span className="truncate max-tablet:hidden">{m.watch.soundOn}</span>
+            <span className="tablet:hidden">{m.watch.soundOnShort}</span>
           </Button>
         )}
         <span className="flex-1" />
@@ -78,7 +84,7 @@ export function Deck(props: Props) {
           >
             <Scissors aria-hidden className="size-[15px]" strokeWidth={1.75} />
             <span className="max-tablet:hidden">{m.watch.clipNow}</span>
-            <span className="tablet:hidden">{m.watch.clip}</span>
+            <span className="max-[359px]:sr-only tablet:hidden">{m.watch.clip}</span>
             <kbd className="rounded-picture border border-current px-[5px] text-caption leading-[15px] font-control max-tablet:hidden">
               C
             </kbd>

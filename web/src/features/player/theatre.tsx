@@ -1,5 +1,4 @@
 // The picture and the deck under it. What the page around them shows does not belong here.
-import "@/ui/media-elements";
 import { ChevronLeft } from "lucide-react";
 import { type ReactNode, useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { Link } from "react-router";
@@ -7,6 +6,7 @@ import { m } from "@/messages";
 import type { PlayerView } from "@/rtc/player";
 import { cn } from "@/ui/cn";
 import { useKeys } from "@/ui/hooks";
+import { setTheatre } from "@/ui/media-elements";
 import type { RiverClip } from "@/ui/river";
 import { Deck } from "./deck";
 import { Screen, type Sound } from "./screen";
@@ -14,7 +14,6 @@ import { Slate } from "./slate";
 import type { Seat } from "./use-player";
 
 export const CONTROLLER = "oxbow-live";
-const THEATRE = "theatre";
 
 type Props = {
   seat: Seat | null;
@@ -51,6 +50,7 @@ export function Theatre(props: Props) {
   }, [seat]);
 
   useEffect(() => screen?.show(view.stream), [screen, view.stream]);
+  useEffect(() => setTheatre(CONTROLLER, frame.current), []);
 
   const sound = useSyncExternalStore<Sound>(
     screen?.sound.subscribe ?? silent,
@@ -72,13 +72,7 @@ export function Theatre(props: Props) {
   const dimmed = ["waiting", "interrupted", "ended", "unplayable", "refused"].includes(view.state.kind);
   const soundOnly = "live" in view.state && view.state.live.video === null && view.state.live.audio !== null;
   return (
-    <section
-      ref={frame}
-      id={THEATRE}
-      className="theatre"
-      aria-label={m.watch.player}
-      data-idle={idle || undefined}
-    >
+    <section ref={frame} className="theatre" aria-label={m.watch.player} data-idle={idle || undefined}>
       <div
         id="content"
         tabIndex={-1}
@@ -100,7 +94,7 @@ export function Theatre(props: Props) {
             dimmed && "scale-105 blur-[10px] brightness-[0.42] saturate-[0.35]",
           )}
         />
-        <media-controller id={CONTROLLER} nohotkeys fullscreenelement={THEATRE} className="absolute inset-0">
+        <media-controller id={CONTROLLER} nohotkeys className="absolute inset-0">
           {/* biome-ignore lint/a11y/useMediaCaption: a live camera has no captions in this product yet */}
           <video
             ref={video}
