@@ -1,35 +1,17 @@
-//! A store that says 200 and keeps something else. Whoever deletes the local file on its word has lost a recording.
+//! Stores that no test server can be talked into being: ones that say 200 and keep something else (whoever deletes the local
+//! file on their word has lost a recording), and one in which a killed process has left half an upload.
 
-use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{TcpListener, TcpStream};
-use std::thread;
+mod support;
+
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use sha2::{Digest, Sha256};
 use storage::object::PART_BYTES;
 use storage::{ChecksumMode, ObjectStore, S3Config, Secret, StorageError};
+use support::http::{Request, Response, serve};
 
-/// What the liar does with an object of some bytes.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum Lie {
-    /// Keeps it, reports no checksum.
-    None,
-    KeepsNothing,
-    LosesTheEnd,
-    TurnsABit,
-    /// Turns a bit and reports the checksum of what it was sent as metadata only.
-    TurnsABitAndRepeatsOurHash,
-}
-
-/// A server that takes one object and hands it out again. Its thread ends with the test process.
-fn liar(lie: Lie) -> ObjectStore {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap());
-    thread::spawn(move || {
-        let (mut kept, mut hash): (Option<Vec<u8>>, String) = (None, String::new());
-        for connection in listener.incoming() {
-            serve(connection.unwrap(), lie, &mut kept, &mut hash);
-        }
-    });
+fn store(endpoint: String) -> ObjectStore {
     let config = S3Config {
         endpoint,
         region: "us-east-1".into(),
@@ -42,52 +24,39 @@ fn liar(lie: Lie) -> ObjectStore {
     ObjectStore::s3(config).unwrap()
 }
 
-fn serve(stream: TcpStream, lie: Lie, kept: &mut Option<Vec<u8>>, hash: &mut String) {
-    let mut reader = BufReader::new(stream.try_clone().unwrap());
-    let (mut first, mut length) = (String::new(), 0);
-    reader.read_line(&mut first).unwrap();
-    loop {
-        let mut line = String::new();
-        reader.read_line(&mut line).unwrap();
-        let Some((name, value)) = line.trim().split_once(": ") else { break };
-        match name.to_ascii_lowercase().as_str() {
-            "content-length" => length = value.parse().unwrap(),
-            "x-amz-meta-sha256" => *hash = value.to_owned(),
-            _ => {}
-        }
-    }
-    let mut stream = stream;
-    match first.split(' ').next().unwrap() {
-        "PUT" => {
-            let mut body = vec![0; length];
-            reader.read_exact(&mut body).unwrap();
+/// What is done to an object before it is kept.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Lie {
+    None,
+    KeepsNothing,
+    LosesTheEnd,
+    TurnsABit,
+    /// And repeats the hash that we sent along as metadata.
+    TurnsABitAndRepeatsOurHash,
+}
+
+fn liar(lie: Lie) -> ObjectStore {
+    let (mut kept, mut hash): (Option<Vec<u8>>, Option<String>) = (None, None);
+    store(serve(move |request| {
+        if request.method == "PUT" {
+            let mut body = request.body;
             match lie {
                 Lie::None => {}
-                Lie::KeepsNothing => return answer(&mut stream, "200 OK\r\nETag: \"x\"", 0, None),
+                Lie::KeepsNothing => return Response::new("200 OK", ""),
                 Lie::LosesTheEnd => drop(body.pop()),
                 Lie::TurnsABit | Lie::TurnsABitAndRepeatsOurHash => body[0] ^= 1,
             }
-            *kept = Some(body);
-            answer(&mut stream, "200 OK\r\nETag: \"x\"", 0, None);
+            kept = Some(body);
+            hash = request.headers.get("x-amz-meta-sha256").cloned();
+            return Response::new("200 OK", "");
         }
-        method => {
-            let head = match lie {
-                Lie::TurnsABitAndRepeatsOurHash => format!("200 OK\r\nETag: \"x\"\r\nx-amz-meta-sha256: {hash}"),
-                _ => "200 OK\r\nETag: \"x\"".to_owned(),
-            };
-            match kept {
-                None => answer(&mut stream, "404 Not Found", 0, None),
-                Some(bytes) => answer(&mut stream, &head, bytes.len(), (method == "GET").then_some(bytes)),
-            }
+        let Some(kept) = &kept else { return Response::new("404 Not Found", "") };
+        let mut response = Response::new("200 OK", kept.clone());
+        if lie == Lie::TurnsABitAndRepeatsOurHash {
+            response.headers.extend(hash.clone().map(|hash| ("x-amz-meta-sha256", hash)));
         }
-    }
-}
-
-fn answer(stream: &mut TcpStream, head: &str, length: usize, body: Option<&Vec<u8>>) {
-    write!(stream, "HTTP/1.1 {head}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n").unwrap();
-    if let Some(body) = body {
-        stream.write_all(body).unwrap();
-    }
+        response
+    }))
 }
 
 #[tokio::test]
@@ -99,4 +68,69 @@ async fn only_what_was_really_kept_counts_as_stored() {
     }
     let honest = liar(Lie::None);
     assert_eq!(honest.put_bytes("clip", sent.clone(), "video/mp4").await.unwrap().size, sent.len() as u64);
+}
+
+/// Keeps parts and checksums, as AWS does, and remembers which uploads were aborted.
+fn multipart(aborted: Arc<Mutex<Vec<String>>>) -> ObjectStore {
+    let (mut parts, mut kept) = (Vec::<(Vec<u8>, String)>::new(), Vec::new());
+    store(serve(move |request: Request| {
+        let (path, query) = request.target.split_once('?').unwrap_or((&request.target, ""));
+        if request.method == "GET" && query.contains("uploads") {
+            let of = |key: &str, id: &str| format!("<Upload><Key>{key}</Key><UploadId>{id}</UploadId></Upload>");
+            let all = [of("main/a.mp4", "left"), of("main/a.mp4", "mine"), of("main/a.mp4.x", "other")].concat();
+            return Response::new("200 OK", format!("<ListMultipartUploadsResult>{all}</ListMultipartUploadsResult>"));
+        }
+        assert_eq!(path, "/liar/main/a.mp4");
+        let header = |name: &str| request.headers.get(name).cloned().unwrap_or_default();
+        match request.method.as_str() {
+            "POST" if query.starts_with("uploads") => {
+                assert_eq!(header("x-amz-checksum-algorithm"), "SHA256");
+                Response::new(
+                    "200 OK",
+                    "<InitiateMultipartUploadResult><UploadId>mine</UploadId></InitiateMultipartUploadResult>",
+                )
+            }
+            "DELETE" => {
+                let id = query.split('&').find_map(|pair| pair.strip_prefix("uploadId=")).unwrap();
+                aborted.lock().unwrap().push(id.to_owned());
+                Response::new("204 No Content", "")
+            }
+            "PUT" => {
+                assert!(query.contains("uploadId=mine"), "{query}");
+                parts.push((request.body.clone(), header("x-amz-checksum-sha256")));
+                parts.sort_by_key(|(bytes, _)| std::cmp::Reverse(bytes.len()));
+                let mut response = Response::new("200 OK", "");
+                response.headers.push(("ETag", "\"part\"".into()));
+                response
+            }
+            "POST" => {
+                let order = String::from_utf8(request.body.clone()).unwrap();
+                assert!(parts.iter().all(|(_, checksum)| order.contains(checksum)), "{order}");
+                kept = parts.iter().flat_map(|(bytes, _)| bytes.clone()).collect();
+                Response::new("200 OK", "<CompleteMultipartUploadResult><ETag>x</ETag></CompleteMultipartUploadResult>")
+            }
+            "HEAD" => {
+                let mut response = Response::new("200 OK", kept.clone());
+                let hashes: Vec<u8> = parts.iter().flat_map(|(bytes, _)| Sha256::digest(bytes).to_vec()).collect();
+                let whole = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, Sha256::digest(hashes));
+                response.headers.push(("x-amz-checksum-sha256", format!("{whole}-{}", parts.len())));
+                response
+            }
+            other => panic!("{other} {query}: what the store reports is enough, nothing is read back"),
+        }
+    }))
+}
+
+#[tokio::test]
+async fn what_a_killed_process_left_is_aborted_and_a_reported_checksum_is_enough() {
+    let aborted = Arc::default();
+    let store = multipart(Arc::clone(&aborted));
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("clip");
+    let bytes = vec![7; 9_000_000];
+    std::fs::write(&path, &bytes).unwrap();
+    let hash = hex::encode(Sha256::digest(&bytes));
+    let stored = store.put_file("main/a.mp4", &path, "video/mp4", &hash).await.unwrap();
+    assert_eq!(stored.size, 9_000_000);
+    assert_eq!(*aborted.lock().unwrap(), ["left"], "neither its own nor that of another key");
 }

@@ -58,11 +58,11 @@ async fn parts(s3: &S3, key: &str, source: Source, content_type: &str) -> Result
         .content_type(content_type)
         .metadata(SHA256, hex::encode(source.sha256()))
         .set_checksum_algorithm((s3.checksum == ChecksumMode::WhenSupported).then_some(ChecksumAlgorithm::Sha256));
-    forget_earlier(s3, key).await;
     let created = request.send().await.map_err(|e| s3.error(&e))?;
     let id = created.upload_id.filter(|id| !id.is_empty());
     let id = id.ok_or_else(|| StorageError::Refused("the store began an upload without naming it".into()))?;
     let mut upload = Upload { s3, key, id, done: false };
+    upload.forget_earlier().await;
     let result = upload.send(source).await;
     if result.is_ok() {
         upload.done = true;
@@ -107,6 +107,22 @@ impl Upload<'_> {
         let request = request.upload_id(&self.id).multipart_upload(parts).customize().config_override(config);
         request.send().await.map_err(|e| self.s3.error(&e))?;
         Ok(format!("{}-{number}", STANDARD.encode(hashes.finalize())))
+    }
+
+    /// Aborts uploads of the same key that a killed process has left; their parts are billed and nobody will complete them.
+    /// Not every store can list them, and this upload does not depend on it.
+    async fn forget_earlier(&self) {
+        let (client, bucket, key) = (&self.s3.client, &self.s3.bucket, self.key);
+        let listed = client.list_multipart_uploads().bucket(bucket).prefix(key).send().await;
+        for earlier in listed.ok().and_then(|listed| listed.uploads).unwrap_or_default() {
+            let Some(id) = earlier.upload_id.filter(|id| *id != self.id && earlier.key.as_deref() == Some(key)) else {
+                continue;
+            };
+            let aborted = client.abort_multipart_upload().bucket(bucket).key(key).upload_id(id).send().await;
+            if let Err(error) = aborted {
+                tracing::debug!(%error, key, "an abandoned multipart upload could not be aborted");
+            }
+        }
     }
 
     fn part(
@@ -163,22 +179,6 @@ fn joined(
         Some(Ok(part)) => part.map(Some),
         Some(Err(error)) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
         Some(Err(_)) => Err(StorageError::Away("the process is stopping".into())),
-    }
-}
-
-/// Aborts uploads of the same key that a killed process has left; their parts are billed and nobody will complete them. Not
-/// every store can list them, and the upload does not depend on it.
-async fn forget_earlier(s3: &S3, key: &str) {
-    let listed = s3.client.list_multipart_uploads().bucket(&s3.bucket).prefix(key).send().await;
-    for upload in listed.ok().and_then(|listed| listed.uploads).unwrap_or_default() {
-        if let (Some(found), Some(id)) = (upload.key, upload.upload_id)
-            && found == key
-        {
-            let aborted = s3.client.abort_multipart_upload().bucket(&s3.bucket).key(key).upload_id(id).send().await;
-            if let Err(error) = aborted {
-                tracing::debug!(%error, key, "an abandoned multipart upload could not be aborted");
-            }
-        }
     }
 }
 
