@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 use std::net::SocketAddr;
+use std::time::Instant;
 
+use crate::limit;
 use crate::slab::Key;
 use crate::stats::DropReason;
 
@@ -13,22 +15,28 @@ const STUN_USERNAME: u16 = 0x0006;
 /// The index of one shard. Its size is bounded by [`crate::limit::SESSIONS`] and [`crate::limit::VALIDATED_ADDRESSES`].
 #[derive(Default)]
 pub struct Demux {
-    by_address: HashMap<SocketAddr, Key>,
+    by_address: HashMap<SocketAddr, Owner>,
     by_ufrag: HashMap<Box<str>, Key>,
+}
+
+struct Owner {
+    session: Key,
+    last_check: Instant,
 }
 
 impl Demux {
     /// # Errors
     /// Why the datagram is nobody's.
     pub fn session_of(&self, from: SocketAddr, data: &[u8]) -> Result<Key, DropReason> {
+        let owner = || self.by_address.get(&from).map(|owner| owner.session).ok_or(DropReason::UnknownAddress);
         match data.first() {
             Some(0..=3) => {
                 // A check names its session, even from an address that another session used before.
                 let named = stun_user(data).and_then(|ufrag| self.by_ufrag.get(ufrag));
-                named.or_else(|| self.by_address.get(&from)).copied().ok_or(DropReason::UnknownAddress)
+                named.copied().map_or_else(owner, Ok)
             }
             // DTLS, SRTP and SRTCP (RFC 7983 §7).
-            Some(20..=63 | 128..=191) => self.by_address.get(&from).copied().ok_or(DropReason::UnknownAddress),
+            Some(20..=63 | 128..=191) => owner(),
             _ => Err(DropReason::NotOurs),
         }
     }
@@ -43,11 +51,16 @@ impl Demux {
         true
     }
 
-    pub fn validated(&mut self, session: Key, address: SocketAddr, forgotten: Option<SocketAddr>) {
+    /// An authenticated check of `session` came from `address`. A lite agent cannot tell a forged source, so an address that another session still checks from
+    /// stays with that one for [`limit::ADDRESS_HOLD`].
+    pub fn validated(&mut self, now: Instant, session: Key, address: SocketAddr, forgotten: Option<SocketAddr>) {
         if let Some(forgotten) = forgotten {
             self.release(session, forgotten);
         }
-        self.by_address.insert(address, session);
+        let owner = self.by_address.entry(address).or_insert(Owner { session, last_check: now });
+        if owner.session == session || now >= owner.last_check + limit::ADDRESS_HOLD {
+            *owner = Owner { session, last_check: now };
+        }
     }
 
     pub fn forget(&mut self, session: Key, ufrag: &str, addresses: impl Iterator<Item = SocketAddr>) {
@@ -61,7 +74,7 @@ impl Demux {
 
     /// The address may have passed to another session meanwhile.
     fn release(&mut self, session: Key, address: SocketAddr) {
-        if self.by_address.get(&address) == Some(&session) {
+        if self.by_address.get(&address).is_some_and(|owner| owner.session == session) {
             self.by_address.remove(&address);
         }
     }
@@ -90,6 +103,11 @@ mod tests {
     use super::*;
     use crate::slab::Slab;
 
+    #[allow(clippy::disallowed_methods)]
+    fn start() -> Instant {
+        Instant::now()
+    }
+
     fn at(port: u16) -> SocketAddr {
         SocketAddr::from(([10, 0, 0, 1], port))
     }
@@ -114,17 +132,36 @@ mod tests {
         assert!(!demux.expect("beta", a), "names are taken once");
         assert_eq!(demux.session_of(at(1), &check("alpha:x")), Ok(a));
         assert_eq!(demux.session_of(at(1), &[22, 0]), Err(DropReason::UnknownAddress));
-        demux.validated(a, at(1), None);
+        let now = start();
+        demux.validated(now, a, at(1), None);
         assert_eq!(demux.session_of(at(1), &[22, 0]), Ok(a));
         assert_eq!(demux.session_of(at(1), &[0x80, 0]), Ok(a));
         assert_eq!(demux.session_of(at(1), &check("gone:x")), Ok(a), "a known address with an unknown name");
         assert_eq!(demux.session_of(at(1), &check("beta:x")), Ok(b), "a name goes before an address");
-        demux.validated(b, at(1), None);
+        demux.validated(now + limit::ADDRESS_HOLD, b, at(1), None);
         demux.forget(a, "alpha", [at(1)].into_iter());
         assert_eq!(demux.session_of(at(1), &[0x80]), Ok(b), "the address had passed on");
         assert_eq!(demux.session_of(at(2), &check("alpha:x")), Err(DropReason::UnknownAddress));
-        demux.validated(b, at(2), Some(at(1)));
+        demux.validated(now, b, at(2), Some(at(1)));
         assert_eq!(demux.session_of(at(1), &[0x80]), Err(DropReason::UnknownAddress));
+    }
+
+    #[test]
+    fn a_forged_source_takes_no_address_from_a_session_that_checks() {
+        let mut slab = Slab::default();
+        let (victim, thief) = (slab.insert(()), slab.insert(()));
+        let (mut demux, now) = (Demux::default(), start());
+        let second = std::time::Duration::from_secs(1);
+        for n in 0..20 {
+            demux.validated(now + n * 5 * second, victim, at(1), None);
+            demux.validated(now + n * 5 * second + second, thief, at(1), None);
+            assert_eq!(demux.session_of(at(1), &[0x80]), Ok(victim));
+        }
+        demux.forget(thief, "thief", [at(1)].into_iter());
+        assert_eq!(demux.session_of(at(1), &[0x80]), Ok(victim));
+        demux.forget(victim, "victim", [at(1)].into_iter());
+        demux.validated(now + 96 * second, thief, at(1), None);
+        assert_eq!(demux.session_of(at(1), &[0x80]), Ok(thief), "free at once when its session ends");
     }
 
     #[test]

@@ -26,6 +26,9 @@ pub const DTLS_REPLAY_BYTES: usize = 4 * 1024;
 pub const DTLS_RECORDS: u16 = 512;
 /// Addresses of one session that passed an ICE check. More: the one silent for longest is forgotten.
 pub const VALIDATED_ADDRESSES: usize = 8;
+/// An address stays with its session this long after its latest check, whoever else checks from it: a source address is easily forged.
+/// Peers check every 2.5 to 5 s.
+pub const ADDRESS_HOLD: Duration = Duration::from_secs(10);
 /// SSRCs that one session may send us. More: dropped and counted.
 pub const INBOUND_SSRCS: usize = 32;
 /// SSRCs that one session may be sent. More: not sealed.

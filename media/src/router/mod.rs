@@ -153,7 +153,7 @@ impl Router {
                 PeerRole::Publisher(_) => self.publisher_rtcp(now, key, compound),
                 PeerRole::Viewer(_) => self.viewer_rtcp(now, key, compound, arena),
             },
-            Received::Validated { address, forgotten } => self.demux.validated(key, address, forgotten),
+            Received::Validated { address, forgotten } => self.demux.validated(now.mono, key, address, forgotten),
             Received::Connected { profile } => self.connected(now, key, profile),
             Received::Closed(reason) => self.closed(now, key, reason, arena),
             Received::Handled => {}

@@ -37,11 +37,11 @@ struct Path {
 /// What became of a STUN datagram.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Check {
-    /// Authenticated, from a new address.
+    /// Authenticated and answered with success.
     Validated {
         forgotten: Option<SocketAddr>,
     },
-    /// Answered; nothing new.
+    /// Authenticated and answered with an error.
     Answered,
     Dropped(DropReason),
 }
@@ -126,7 +126,7 @@ impl Ice {
     fn validate(&mut self, now: Instant, from: SocketAddr) -> Check {
         if let Some(path) = self.paths.iter_mut().find(|path| path.address == from) {
             path.last_check = now;
-            return Check::Answered;
+            return Check::Validated { forgotten: None };
         }
         let mut forgotten = None;
         if self.paths.len() >= limit::VALIDATED_ADDRESSES {

@@ -5,7 +5,8 @@
 //!
 //! - `Session::accept(now, offer, SessionConfig) -> Result<(Session, answer), Refusal>`
 //! - `receive(now, from, data, arena) -> Received`: hand over every datagram that the demux gives to this session. STUN and DTLS are answered
-//!   into the arena. [`Received::Validated`] tells the demux which addresses belong to the session from now on.
+//!   into the arena. [`Received::Validated`] tells the demux which addresses belong to the session; it
+//!   comes with every check, so that the demux knows which of two claims to an address is alive.
 //! - `seal_rtp(RtpToken, OpenPacket) -> Result<usize, DropReason>`: encrypts in place; SSRC and sequence number of the token are written into the header.
 //! - `seal_rtcp(compound, arena) -> Result<(), DropReason>`; `compound` is clear text as [`feedback`] builds it.
 //! - `tick(now, arena) -> Option<CloseReason>` no later than `next_deadline()`; `close(now, arena)` sends close_notify.
@@ -67,7 +68,7 @@ pub enum Received<'d> {
     Rtp(&'d [u8]),
     /// A decrypted RTCP compound packet.
     Rtcp(&'d [u8]),
-    /// An authenticated check came from a new address: datagrams from `address` belong to this session, those from `forgotten` no longer do.
+    /// An authenticated check came from `address`, new or not: its datagrams belong to this session, those of `forgotten` no longer do.
     Validated {
         address: SocketAddr,
         forgotten: Option<SocketAddr>,

@@ -266,7 +266,7 @@ fn only_authenticated_checks_count() {
 
     assert_eq!(story.check(false), format!("Validated {{ address: {}, forgotten: None }}", story.at));
     assert_eq!((story.heard.pop(), story.session.address()), (Some(Heard::StunSuccess), None));
-    assert_eq!(story.check(true), "Handled");
+    assert!(story.check(true).starts_with("Validated"));
     assert_eq!(story.session.address(), Some(story.at));
 }
 
