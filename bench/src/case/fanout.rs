@@ -9,6 +9,7 @@ use std::sync::mpsc::{Receiver, SyncSender, TryRecvError, sync_channel};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail};
+use media::limit::CACHE_PACKETS;
 use reqwest::{Client, Url};
 use serde::Serialize;
 
@@ -26,6 +27,7 @@ const CHECKERS: usize = 3;
 const JOINS_AT_ONCE: usize = 8;
 const CONNECT: Duration = Duration::from_secs(30);
 const WARM_UP: Duration = Duration::from_secs(2);
+const FILL_PAUSE: Duration = Duration::from_millis(1);
 const FLOOR_SPAN: Duration = Duration::from_secs(3);
 
 #[derive(Clone, Debug, clap::Args)]
@@ -214,12 +216,14 @@ async fn publish(
     Ok(thread)
 }
 
-/// Sends frames while on air; returns the packets sent.
+/// Fills the server's ring of the track once connected, so that its memory is not counted as the viewers'; then sends frames
+/// while on air. Returns the packets sent on air.
 fn publisher(mut wired: Wired, mut track: Track, options: &Options, shared: &Shared) -> Result<u64> {
     let mut wire = Wire::default();
     let interval = Duration::from_secs(1) * options.burst as u32 / options.rate.max(1);
     let step = (90_000.0 * interval.as_secs_f64()) as u32;
     let (mut wants_key, mut next) = (true, Instant::now());
+    let (mut filling, mut filled) = (false, 0);
     while !shared.over() {
         let mut connected = false;
         wire.pump(Instant::now(), &mut wired, |heard| match heard {
@@ -227,8 +231,17 @@ fn publisher(mut wired: Wired, mut track: Track, options: &Options, shared: &Sha
             Heard::Rtcp(packet) => wants_key |= asks_for_keyframe(&packet),
             _ => {}
         })?;
-        if connected {
-            shared.published.store(true, Ordering::Release);
+        filling |= connected;
+        if filling {
+            let frame = track.vp8_frame(wants_key, options.burst, options.packet_bytes, step);
+            wire.send(&mut wired, |peer, out| frame.iter().for_each(|packet| peer.send_rtp(packet, out)));
+            // The viewers' first frame is a keyframe, asked for or not.
+            wants_key = true;
+            filled = track.packets();
+            filling = filled < 2 * CACHE_PACKETS as u64;
+            shared.published.store(!filling, Ordering::Release);
+            std::thread::sleep(FILL_PAUSE);
+            continue;
         }
         let now = Instant::now();
         if !shared.on_air.load(Ordering::Acquire) {
@@ -244,7 +257,7 @@ fn publisher(mut wired: Wired, mut track: Track, options: &Options, shared: &Sha
         std::thread::sleep(pause);
     }
     wire.send(&mut wired, |peer, out| peer.close(Instant::now(), out));
-    Ok(track.packets())
+    Ok(track.packets() - filled)
 }
 
 /// What the decrypting viewers saw.
