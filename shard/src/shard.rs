@@ -29,8 +29,8 @@ const COALESCE: Duration = Duration::from_millis(2);
 const COALESCE_DATAGRAMS: usize = 128;
 /// Batches read in one turn. More datagrams wait for the next turn, after what is due was sent.
 const BATCHES_PER_TURN: usize = 8;
-/// Requests taken in one turn. A join costs about 0.3 ms.
-const REQUESTS_PER_TURN: usize = 32;
+/// Requests taken in one turn. A join costs about 0.3 ms, for which everybody's media waits.
+const REQUESTS_PER_TURN: usize = 8;
 /// While the recorder's queue owes facts, look for room this often.
 const SETTLE_EVERY: Duration = Duration::from_millis(50);
 const LONGEST_SPAN: Duration = Duration::from_secs(10);
@@ -49,6 +49,8 @@ pub struct Lines {
     ledger: Ledger,
     figures: DriveStats,
     longest: Longest,
+    /// Shutdown was asked for; a failure on the way there starts nothing anew.
+    stopping: bool,
 }
 
 impl Lines {
@@ -62,7 +64,7 @@ impl Lines {
         taps: TapSender,
     ) -> Self {
         let (ledger, figures, longest) = (Ledger::default(), DriveStats::default(), Longest::default());
-        Lines { shard, announce, certificate, socket, inbox, events, taps, ledger, figures, longest }
+        Lines { shard, announce, certificate, socket, inbox, events, taps, ledger, figures, longest, stopping: false }
     }
 
     /// After a failure: whoever believes in a session or broadcast of this shard is told its end.
@@ -111,6 +113,9 @@ impl Gear {
 /// # Errors
 /// When the socket can no longer be read or waited for.
 pub fn run(lines: &mut Lines, gear: &mut Gear) -> io::Result<()> {
+    if lines.stopping {
+        return Ok(());
+    }
     let config = RouterConfig { shard: lines.shard, announce: lines.announce.clone(), seed: rand::random() };
     let router = Router::new(config, lines.certificate.clone());
     let waiting = HashMap::new();
@@ -123,9 +128,8 @@ pub fn run(lines: &mut Lines, gear: &mut Gear) -> io::Result<()> {
         gathered: 0,
         fan_out_at: None,
         backlog: false,
-        ending: false,
     };
-    while !shard.ending {
+    while !shard.lines.stopping {
         shard.wait()?;
         let start = Instant::now();
         shard.turn()?;
@@ -146,7 +150,6 @@ struct Shard<'a> {
     fan_out_at: Option<Instant>,
     /// The last turn left requests or datagrams behind.
     backlog: bool,
-    ending: bool,
 }
 
 /// Who waits for a reply, and the session that it would be about.
@@ -190,7 +193,7 @@ impl Shard<'_> {
             match self.lines.inbox.next() {
                 Next::Request(Request::Command { command, reply }) => self.carry_out(command, reply),
                 Next::Request(Request::Shutdown) | Next::Abandoned => {
-                    self.ending = true;
+                    self.lines.stopping = true;
                     return;
                 }
                 Next::Empty => return,
