@@ -44,10 +44,11 @@ pub struct Server {
     pub offers: Arc<Mutex<Vec<String>>>,
     /// Status for the next offers; 201 answers them.
     pub status: watch::Sender<u16>,
-    peers: Arc<Mutex<Vec<(Arc<dyn PeerConnection>, Tracks)>>>,
+    peers: Peers,
     task: tokio::task::JoinHandle<()>,
 }
 
+type Peers = Arc<Mutex<Vec<(Arc<dyn PeerConnection>, Tracks)>>>;
 type Tracks = Arc<Mutex<Vec<Arc<dyn TrackRemote>>>>;
 
 impl Server {
@@ -61,7 +62,7 @@ impl Server {
         let (status, statuses) = watch::channel(201);
         let requests = Arc::<Mutex<Vec<String>>>::default();
         let offers = Arc::<Mutex<Vec<String>>>::default();
-        let peers = Arc::<Mutex<Vec<(Arc<dyn PeerConnection>, Tracks)>>>::default();
+        let peers = Peers::default();
         let task = tokio::spawn({
             let (requests, offers, peers, received) =
                 (Arc::clone(&requests), Arc::clone(&offers), Arc::clone(&peers), received.clone());
