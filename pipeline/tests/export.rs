@@ -1,6 +1,7 @@
 //! What is in the journal is in the file: every picture once, at its time, in all shapes a live can take.
 
 mod support;
+mod webm;
 
 use journal::{Cause, Record};
 use media::message::Codec;
@@ -56,6 +57,21 @@ async fn the_index_of_an_mp4_comes_before_the_media() {
     let at = |name: &[u8]| bytes.windows(4).position(|window| window == name).expect("the box");
     assert!(at(b"moov") < at(b"mdat"));
     at(b"avc1");
+}
+
+/// Chromium decodes from whatever is called a keyframe, and GStreamer's and ffmpeg's demuxers do not mind: so the bytes are looked at.
+#[tokio::test]
+async fn a_webm_calls_keyframes_what_is_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let records = media(&pattern(Codec::Vp8), 3);
+    let exported = export(folder.path(), &records).await.unwrap();
+    let bytes = std::fs::read(&exported.file).unwrap();
+    let blocks = webm::blocks(&bytes);
+    let keys = |track: u8| blocks.iter().filter(|(of, flags)| *of == track && flags & 0x80 != 0).count();
+    let all = |track: u8| blocks.iter().filter(|(of, _)| *of == track).count();
+    assert_eq!((all(1), keys(1)), (90, 3), "pictures, and one keyframe a second");
+    let sounds = count(&records, SOUND) as usize;
+    assert_eq!((all(2), keys(2)), (sounds, sounds), "every packet of sound stands alone");
 }
 
 #[tokio::test]

@@ -9,6 +9,7 @@ mod opus;
 mod plan;
 mod poster;
 mod verify;
+mod webm;
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -26,6 +27,9 @@ pub(crate) fn export(job: &ExportJob, timeout: Duration) -> Result<Exported, Exp
     let plan = plan::plan(job)?;
     let temporary = job.temporary(plan.container);
     mux::mux(&plan, job, timeout)?;
+    if plan.container == Container::Webm {
+        webm::correct(&temporary, plan.end_ns - plan.zero_ns)?;
+    }
     verify::verify(&temporary, &plan, timeout)?;
     let (size, sha256) = sync_and_hash(&temporary)?;
     let poster = poster(&plan, job);

@@ -165,7 +165,11 @@ fn feed(plan: &Plan, track: &Track, job: &ExportJob, source: &AppSrc) -> Result<
             let at = gst::ClockTime::from_nseconds(sample.pts_ns - plan.zero_ns);
             buffer.set_pts(at);
             buffer.set_dts(at); // nothing here reorders
-            buffer.set_duration(gst::ClockTime::from_nseconds(sample.duration_ns));
+            // With a duration webmmux writes a picture as a BlockGroup without ReferenceBlock, which calls it a keyframe, and
+            // players then start decoding there. Without one it writes a SimpleBlock, which says what it is.
+            if track.codec != Codec::Vp8 {
+                buffer.set_duration(gst::ClockTime::from_nseconds(sample.duration_ns));
+            }
             if !sample.key {
                 buffer.set_flags(gst::BufferFlags::DELTA_UNIT);
             }

@@ -1,0 +1,113 @@
+//! What webmmux of GStreamer 1.22 leaves wrong in a finished file, put right in place; nothing moves.
+//!
+//! - Its duration ends with the start of the last picture, because pictures go in without a duration (see `mux`).
+//! - It marks no block of sound as a keyframe. Chromium then cannot seek to a moment before the first picture.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+// Element ids, RFC 9559 §5.1.
+const SEGMENT: u32 = 0x1853_8067;
+const INFO: u32 = 0x1549_a966;
+const DURATION: u32 = 0x4489;
+const TRACKS: u32 = 0x1654_ae6b;
+const TRACK_ENTRY: u32 = 0xae;
+const TRACK_NUMBER: u32 = 0xd7;
+const TRACK_TYPE: u32 = 0x83;
+const CLUSTER: u32 = 0x1f43_b675;
+const SIMPLE_BLOCK: u32 = 0xa3;
+/// Value of a TrackType.
+const AUDIO: u8 = 2;
+/// In the flags of a SimpleBlock.
+const KEYFRAME: u8 = 0x80;
+
+/// What is to be changed.
+#[derive(Default)]
+struct Found {
+    duration: Option<u64>,
+    sound: Option<u8>,
+    /// Offsets of the flags of all blocks of sound, and the flags.
+    flags: Vec<(u64, u8)>,
+}
+
+/// Corrects the file. Its unit of time is the millisecond.
+pub(super) fn correct(path: &Path, duration_ns: u64) -> io::Result<()> {
+    let file = File::options().read(true).write(true).open(path)?;
+    let length = file.metadata()?.len();
+    let mut found = Found::default();
+    let mut input = BufReader::new(&file);
+    walk(&mut input, 0, length, &mut found)?;
+    let duration = found.duration.ok_or_else(|| malformed("there is no duration"))?;
+    file.write_all_at(&(duration_ns as f64 / 1e6).to_be_bytes(), duration)?;
+    for (at, flags) in found.flags {
+        file.write_all_at(&[flags | KEYFRAME], at)?;
+    }
+    Ok(())
+}
+
+fn malformed(what: &str) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, format!("the muxer wrote no proper WebM: {what}"))
+}
+
+fn walk(input: &mut BufReader<&File>, mut at: u64, end: u64, found: &mut Found) -> io::Result<()> {
+    let mut track = (0, 0);
+    while at < end {
+        seek(input, at)?;
+        let (id, id_bytes) = number(input, true)?;
+        let (size, size_bytes) = number(input, false)?;
+        let begin = at + id_bytes + size_bytes;
+        let next =
+            begin.checked_add(size).filter(|next| *next <= end).ok_or_else(|| malformed("an element is cut off"))?;
+        match u32::try_from(id).unwrap_or(0) {
+            SEGMENT | INFO | TRACKS | TRACK_ENTRY | CLUSTER => walk(input, begin, next, found)?,
+            DURATION if size == 8 => found.duration = Some(begin),
+            TRACK_NUMBER if size == 1 => track.0 = byte(input)?,
+            TRACK_TYPE if size == 1 => track.1 = byte(input)?,
+            SIMPLE_BLOCK => {
+                let (of, number_bytes) = number(input, false)?;
+                let mut rest = [0; 3];
+                input.read_exact(&mut rest)?;
+                if found.sound.is_some_and(|sound| u64::from(sound) == of) {
+                    found.flags.push((begin + number_bytes + 2, rest[2]));
+                }
+            }
+            _ => {}
+        }
+        at = next;
+    }
+    if track.1 == AUDIO {
+        found.sound = Some(track.0);
+    }
+    Ok(())
+}
+
+/// Keeps the buffer when the target lies in it.
+fn seek(input: &mut BufReader<&File>, at: u64) -> io::Result<()> {
+    let here = input.stream_position()?;
+    match i64::try_from(i128::from(at) - i128::from(here)) {
+        Ok(by) => input.seek_relative(by),
+        Err(_) => input.seek(SeekFrom::Start(at)).map(|_| ()),
+    }
+}
+
+fn byte(input: &mut BufReader<&File>) -> io::Result<u8> {
+    let mut byte = [0];
+    input.read_exact(&mut byte)?;
+    Ok(byte[0])
+}
+
+/// A variable-size integer (RFC 8794 §4) and its length in bytes; ids keep their marker.
+fn number(input: &mut BufReader<&File>, keep_marker: bool) -> io::Result<(u64, u64)> {
+    let first = byte(input)?;
+    let more = first.leading_zeros();
+    if more > 7 {
+        return Err(malformed("a number has no length"));
+    }
+    let mut value = u64::from(if keep_marker { first } else { first & (0x7f >> more) });
+    for _ in 0..more {
+        value = (value << 8) | u64::from(byte(input)?);
+    }
+    Ok((value, u64::from(more) + 1))
+}
