@@ -8,6 +8,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 use media::message::Refusal;
 use serde::Serialize;
+use storage::StorageError;
 use ts_rs::TS;
 
 use crate::socket::event::{Ack, AckError};
@@ -179,6 +180,24 @@ impl From<Refusal> for Error {
     }
 }
 
+impl From<StorageError> for Error {
+    fn from(error: StorageError) -> Self {
+        match error {
+            StorageError::Away(cause) | StorageError::Refused(cause) => {
+                tracing::warn!(cause, "a store did not do what a request needs");
+                Self::new(Code::Away, "the database or the file store is away; nothing is lost, try again soon")
+                    .retry_after(Duration::from_secs(5))
+            }
+            StorageError::NotFound => Self::not_found(),
+            StorageError::Conflict => Self::new(Code::Conflict, "it was changed by somebody else in the meantime"),
+            StorageError::Invalid(detail) => Self::invalid(detail),
+            StorageError::Range { size } => Self::new(Code::RangeNotSatisfiable, format!("the file has {size} bytes")),
+            StorageError::Corrupt(cause) => Self::internal("what is stored is damaged", cause),
+            StorageError::Local(cause) => Self::internal("a local file cannot be read", cause),
+        }
+    }
+}
+
 impl IntoResponse for Error {
     fn into_response(self) -> Response {
         let problem = self.problem();
@@ -194,5 +213,46 @@ impl IntoResponse for Error {
             headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"oxbow\""));
         }
         response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_code_has_a_name_a_status_and_a_problem() {
+        for code in Code::ALL {
+            assert!(code.status().is_client_error() || code.status().is_server_error(), "{code:?}");
+            assert_eq!(serde_json::to_value(code).unwrap(), code.name());
+            let response = Error::new(code, "why").into_response();
+            assert_eq!(response.status(), code.status());
+            assert_eq!(response.headers()[header::CONTENT_TYPE], "application/problem+json");
+            let problem = serde_json::to_value(Error::new(code, "why").problem()).unwrap();
+            assert_eq!(problem["type"], format!("/problems/{}", code.name()));
+        }
+    }
+
+    #[test]
+    fn refusals_of_the_media_plane_have_their_codes() {
+        let main: media::id::ChannelName = "main".parse().unwrap();
+        for (refusal, code) in [
+            (Refusal::MalformedOffer("x".into()), Code::MalformedOffer),
+            (Refusal::NoCommonCodec("av1".into()), Code::NoCommonCodec),
+            (Refusal::ChannelBusy(main.clone()), Code::ChannelBusy),
+            (Refusal::NotLive(main), Code::NotLive),
+            (Refusal::Unknown, Code::NotFound),
+            (Refusal::Full("sessions"), Code::Full),
+            (Refusal::ShuttingDown, Code::ShuttingDown),
+        ] {
+            assert_eq!(Error::from(refusal).code, code);
+        }
+    }
+
+    #[test]
+    fn the_cause_of_a_store_stays_inside() {
+        let error = Error::from(StorageError::Away("mongodb://oxbow@10.0.0.7".into()));
+        assert!(!error.problem().detail.contains("10.0.0.7"));
+        assert!(error.retry_after.is_some());
     }
 }

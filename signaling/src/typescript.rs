@@ -23,13 +23,49 @@ pub fn text() -> String {
     }
     // What the REST answers carry.
     types![
-        Page<AnyItem>, List<AnyItem>, Code, Problem, Live, LiveState, AirState, ChannelState, Broadcast, Clip, ClipState, ServerInfo,
-        StorageKind, DatabaseKind, Session, ChannelStats, TrackFigures, TrackKind, Readiness, AwayPart, Requested,
+        Page<AnyItem>,
+        List<AnyItem>,
+        Code,
+        Problem,
+        Live,
+        LiveState,
+        AirState,
+        ChannelState,
+        Broadcast,
+        Clip,
+        ClipState,
+        ServerInfo,
+        StorageKind,
+        DatabaseKind,
+        Session,
+        ChannelStats,
+        TrackFigures,
+        TrackKind,
+        Readiness,
+        AwayPart,
+        Requested,
     ];
     // What the socket carries.
     types![
-        Handshake, StartStream, VideoCodec, StreamAnswered, Watch, WatchAnswered, IceCandidate, ClipWanted, Nothing, Done, AckError,
-        StreamStarted, StreamInterrupted, StreamEnded, EndReason, Viewers, ClipAnnounced, Alarm, Notice,
+        Handshake,
+        StartStream,
+        VideoCodec,
+        StreamAnswered,
+        Watch,
+        WatchAnswered,
+        IceCandidate,
+        ClipWanted,
+        Nothing,
+        Done,
+        AckError,
+        StreamStarted,
+        StreamInterrupted,
+        StreamEnded,
+        EndReason,
+        Viewers,
+        ClipAnnounced,
+        Alarm,
+        Notice,
     ];
     out.push_str("\nexport type Ack<T> = ({ ok: true } & T) | { ok: false, error: AckError };\n");
     out.push_str("\n/** Client to server; each is answered by an ack. */\nexport interface ClientToServerEvents {\n");
@@ -40,7 +76,12 @@ pub fn text() -> String {
     for (event, payload) in crate::socket::ANNOUNCEMENTS {
         let _ = writeln!(out, "  \"{event}\": (payload: {payload}) => void;");
     }
-    out.push_str("}\n");
+    out.push_str("}\n\n/** The messages of `connect_error`: socket.io carries no code with a refusal. */\n");
+    out.push_str("export const REFUSALS: { readonly [message: string]: Code } = {\n");
+    for (message, code) in crate::socket::REFUSALS {
+        let _ = writeln!(out, "  \"{message}\": \"{}\",", code.name());
+    }
+    out.push_str("};\n");
     out
 }
 

@@ -1,14 +1,15 @@
 // The socket of one channel. Requests are answered by unions, never by throws; what a drop means is the caller's to decide.
 import { io, type Socket } from "socket.io-client";
-import type {
-  Ack,
-  ClientToServerEvents,
-  Done,
-  Requested,
-  ServerToClientEvents,
-  StreamAnswered,
-  VideoCodec,
-  WatchAnswered,
+import {
+  type Ack,
+  type ClientToServerEvents,
+  type Done,
+  REFUSALS,
+  type Requested,
+  type ServerToClientEvents,
+  type StreamAnswered,
+  type VideoCodec,
+  type WatchAnswered,
 } from "./generated/protocol";
 
 /** A server's refusal, or no answer in time. */
@@ -59,8 +60,9 @@ export class ChannelSocket {
 
   /** The server said no to the handshake; it is not tried again by itself. */
   onRefused(listener: (error: SocketError) => void): Off {
-    const heard = (error: Error & { data?: { code?: string } }) => {
-      if (error.data?.code) listener({ code: error.data.code, detail: error.message });
+    const heard = (error: Error) => {
+      const code = REFUSALS[error.message];
+      if (code) listener({ code, detail: error.message });
     };
     this.#socket.on("connect_error", heard);
     return () => this.#socket.off("connect_error", heard);

@@ -333,3 +333,13 @@ export interface ServerToClientEvents {
   "server-stopping": (payload: Notice) => void;
   "alarm": (payload: Alarm) => void;
 }
+
+/** The messages of `connect_error`: socket.io carries no code with a refusal. */
+export const REFUSALS: { readonly [message: string]: Code } = {
+  "wrong stream key": "bad_key",
+  "too many wrong stream keys, try again in a minute": "rate_limited",
+  "another site cannot use this session": "forbidden",
+  "malformed handshake, or a channel name that is not 1 to 32 characters of a-z, 0-9 and '-'": "invalid",
+  "the server is shutting down": "shutting_down",
+  "the server failed": "internal",
+};

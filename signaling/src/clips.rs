@@ -1,0 +1,240 @@
+//! Clips as people see them: those of the database and those that are still on this node's disk, in one order.
+//!
+//! A clip that is not stored yet is shown from the local job table, with its state; once it is in the database that row counts
+//! and the local one only adds the state. Routes are in `http/clip.rs`, files in `http/file.rs`.
+
+use std::collections::HashMap;
+use std::net::IpAddr;
+
+use media::id::ChannelName;
+use storage::local::{ClipRequest, ClipState as Local, PendingClip, Requester};
+use storage::model::check_title;
+use storage::{ClipQuery, Id, StorageError};
+
+use crate::app::{App, new_id, now_ms};
+use crate::auth::Actor;
+use crate::error::{Code, Error};
+use crate::view::{Clip, ClipState, Page};
+
+/// Rows of a page unless asked otherwise.
+const LIMIT: u32 = 30;
+/// Parts that may grow at a time: one per recording.
+const GROWING: u32 = 1000;
+
+/// How many rows were asked for.
+///
+/// # Errors
+/// `invalid` outside 1 to 100.
+pub fn limit(asked: Option<u32>) -> Result<u32, Error> {
+    let limit = asked.unwrap_or(LIMIT);
+    if (1..=storage::model::PAGE_ROWS).contains(&limit) {
+        return Ok(limit);
+    }
+    Err(Error::invalid(format!("limit is 1 to {}", storage::model::PAGE_ROWS)))
+}
+
+/// Asks for a cut at the next keyframe of the channel. The answer is the id of the request.
+///
+/// # Errors
+/// `not_live`, `invalid` for a title or when nothing is recorded, `rate_limited` for strangers.
+pub async fn request(
+    app: &App,
+    channel: &ChannelName,
+    by: Actor,
+    caller: IpAddr,
+    title: Option<String>,
+) -> Result<Id, Error> {
+    let title = title.map(|title| title.trim().to_owned()).filter(|title| !title.is_empty());
+    if let Some(title) = &title {
+        check_title(title)?;
+    }
+    let live = app.lives().of(channel).await.ok_or_else(|| Error::not_live(channel))?;
+    if !live.recording {
+        return Err(Error::invalid("this broadcast is not recorded, so nothing can be cut from it"));
+    }
+    if by == Actor::Stranger {
+        app.clip_rate().check(caller)?;
+    }
+    let id = new_id();
+    let request = ClipRequest {
+        id: id.clone(),
+        channel: channel.to_string(),
+        broadcast: live.broadcast.parse().ok(),
+        by: if by == Actor::Streamer { Requester::Streamer } else { Requester::Viewer },
+        title,
+        at_ms: now_ms(),
+    };
+    match app.local().request_clip(request).await {
+        Ok(()) => Ok(id),
+        Err(StorageError::Refused(detail)) => Err(Error::new(Code::Full, detail)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// One page, newest first.
+///
+/// # Errors
+/// `invalid` for a cursor or limit; `away` when the database is away and nothing is on this disk.
+pub async fn page(app: &App, query: ClipQuery) -> Result<Page<Clip>, Error> {
+    let wanted = query.limit as usize;
+    let here = app.local().pending_clips().await?;
+    let states: HashMap<Id, ClipState> = here.iter().map(|p| (p.clip.id.clone(), shown(p.state))).collect();
+    let rows = match app.database().clips(&query).await {
+        Ok(page) => page,
+        // What is on this disk can still be shown; /api/server says that the rest is away.
+        Err(StorageError::Away(cause)) if !here.is_empty() && query.cursor.is_none() => {
+            tracing::debug!(cause, "listing the clips of this node only");
+            storage::Page { items: Vec::new(), next: None }
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let more = rows.next.is_some();
+    let after = query.cursor.as_deref().map(place).transpose()?;
+    let stored = rows.items.into_iter().map(|clip| {
+        let state = states.get(&clip.id).copied().unwrap_or(ClipState::Stored);
+        (key(&clip), view(clip, state, None))
+    });
+    let mut all: Vec<(Place, Clip)> = stored.collect();
+    for pending in here.into_iter().filter(|p| matches(&p.clip, &query)) {
+        let at = key(&pending.clip);
+        let is_new = all.iter().all(|(_, clip)| clip.id != pending.clip.id.as_str());
+        if is_new && after.as_ref().is_none_or(|after| at < *after) {
+            let state = shown(pending.state);
+            all.push((at, view(pending.clip, state, pending.error)));
+        }
+    }
+    all.sort_by(|(a, _), (b, _)| b.cmp(a));
+    let cut = all.len() > wanted;
+    all.truncate(wanted);
+    let next = all.last().filter(|_| cut || more).map(|((started, id), _)| format!("{started}.{id}"));
+    Ok(Page { items: all.into_iter().map(|(_, clip)| clip).collect(), next })
+}
+
+/// Rows sort by start, then id; a cursor is the last of them.
+type Place = (i64, Id);
+
+fn key(clip: &storage::Clip) -> Place {
+    (clip.started_at_ms, clip.id.clone())
+}
+
+fn place(cursor: &str) -> Result<Place, Error> {
+    let read = || {
+        let (started, id) = cursor.split_once('.')?;
+        Some((started.parse().ok()?, id.parse().ok()?))
+    };
+    read().ok_or_else(|| Error::invalid("the cursor is not one that was handed out"))
+}
+
+fn matches(clip: &storage::Clip, query: &ClipQuery) -> bool {
+    let title = || clip.title.to_lowercase();
+    query.channel.as_ref().is_none_or(|channel| *channel == clip.channel)
+        && query.broadcast.as_ref().is_none_or(|broadcast| *broadcast == clip.broadcast)
+        && query.text.as_ref().is_none_or(|text| title().contains(&text.to_lowercase()))
+}
+
+/// One clip, wherever it is.
+///
+/// # Errors
+/// `not_found`, `away`.
+pub async fn find(app: &App, id: &Id) -> Result<Clip, Error> {
+    let here = app.local().pending_clip(id.clone()).await?;
+    match here {
+        Some(pending) => Ok(of_pending(pending)),
+        None => {
+            let clip = app.database().clip(id).await?.ok_or_else(Error::not_found)?;
+            Ok(view(clip, ClipState::Stored, None))
+        }
+    }
+}
+
+/// # Errors
+/// `not_found`, `invalid`, `conflict`, `away`.
+pub async fn rename(app: &App, id: &Id, title: String, if_revision: Option<u32>) -> Result<Clip, Error> {
+    let title = title.trim().to_owned();
+    check_title(&title)?;
+    if let Some(clip) = app.local().rename_pending(id.clone(), title.clone(), if_revision).await? {
+        let state = app.local().pending_clip(id.clone()).await?.map_or(ClipState::Stored, |p| shown(p.state));
+        return Ok(view(clip, state, None));
+    }
+    let clip = app.database().rename_clip(id, &title, if_revision).await?;
+    Ok(view(clip, ClipState::Stored, None))
+}
+
+/// The row goes at once; the objects go by the outbox, which tries until the store confirms.
+///
+/// # Errors
+/// `not_found`, `away`.
+pub async fn delete(app: &App, id: &Id) -> Result<(), Error> {
+    if app.local().delete_pending(id.clone()).await?.is_some() {
+        return Ok(());
+    }
+    let clip = app.database().clip(id).await?.ok_or_else(Error::not_found)?;
+    let sidecar = storage::key::sidecar(&clip.channel, &clip.broadcast, clip.part, &clip.id);
+    let objects = [Some(clip.object), clip.poster, Some(sidecar)].into_iter().flatten().collect();
+    // Noted before the row goes: it is the last that names them.
+    app.local().remove_objects(objects).await?;
+    app.database().delete_clip(id).await?;
+    Ok(())
+}
+
+/// What is recorded of a broadcast by now.
+pub struct Recorded {
+    pub saved: u32,
+    pub current_ms: Option<u64>,
+}
+
+/// # Errors
+/// `internal` when the local job table cannot be read.
+pub async fn of_broadcast(app: &App, broadcast: &str) -> Result<Recorded, Error> {
+    let Ok(broadcast) = broadcast.parse::<Id>() else { return Ok(Recorded { saved: 0, current_ms: None }) };
+    let saved = app.local().local_broadcast(broadcast.clone()).await?.map_or(0, |b| b.clips);
+    let growing = app.local().due_clips(&[Local::Recording], now_ms(), GROWING).await?;
+    let current = growing.into_iter().filter(|part| part.broadcast == broadcast).max_by_key(|part| part.part);
+    Ok(Recorded { saved, current_ms: current.map(|part| (now_ms() - part.created_ms).max(0) as u64) })
+}
+
+pub fn of_pending(pending: PendingClip) -> Clip {
+    let state = shown(pending.state);
+    view(pending.clip, state, pending.error)
+}
+
+/// The local state as people see it.
+pub fn shown(state: Local) -> ClipState {
+    match state {
+        Local::Recording | Local::Exporting => ClipState::Exporting,
+        Local::Queued => ClipState::Queued,
+        Local::Uploading => ClipState::Uploading,
+        Local::Verified => ClipState::Verified,
+        Local::Stored => ClipState::Stored,
+        Local::Failed => ClipState::Failed,
+    }
+}
+
+pub fn view(clip: storage::Clip, state: ClipState, error: Option<String>) -> Clip {
+    let id = clip.id.to_string();
+    Clip {
+        media: format!("/api/clips/{id}/media"),
+        poster: clip.poster.map(|_| format!("/api/clips/{id}/poster")),
+        watch: format!("/c/{id}"),
+        id,
+        broadcast: clip.broadcast.to_string(),
+        channel: clip.channel,
+        part: clip.part,
+        title: clip.title,
+        cause: clip.cause.to_string(),
+        started_at: clip.started_at_ms,
+        duration_ms: clip.duration_ms,
+        mime: clip.mime,
+        video: clip.video,
+        audio: clip.audio,
+        width: clip.width,
+        height: clip.height,
+        size: clip.size,
+        sha256: clip.sha256,
+        state,
+        error,
+        lost_ms: clip.lost_ms,
+        created_at: clip.created_at_ms,
+        revision: clip.revision,
+    }
+}

@@ -1,0 +1,136 @@
+//! What handlers take out of a request, with our own refusals instead of the framework's texts.
+
+use axum::extract::{FromRequest, FromRequestParts, Path, Query, Request};
+use bytes::Bytes;
+use http::request::Parts;
+use http::{HeaderMap, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use media::id::ChannelName;
+use serde::de::DeserializeOwned;
+use storage::Id;
+
+use crate::error::{Code, Error};
+use crate::limits::BODY_BYTES;
+
+/// The `{id}` of the path.
+pub struct IdOf(pub Id);
+
+impl<S: Send + Sync> FromRequestParts<S> for IdOf {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let Path(text) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| Error::not_found())?;
+        // What is no id names nothing.
+        text.parse().map(Self).map_err(|_| Error::not_found())
+    }
+}
+
+/// The name of a channel, or why it is none.
+///
+/// # Errors
+/// `invalid`.
+pub fn channel_name(text: &str) -> Result<ChannelName, Error> {
+    text.parse().map_err(|error: media::id::IdError| Error::invalid(error.to_string()))
+}
+
+/// The `{channel}` of a path whose only parameter it is.
+pub struct ChannelOf(pub ChannelName);
+
+impl<S: Send + Sync> FromRequestParts<S> for ChannelOf {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let Path(text) = Path::<String>::from_request_parts(parts, state).await.map_err(|_| Error::not_found())?;
+        channel_name(&text).map(Self)
+    }
+}
+
+/// The query string as `T`; unknown parameters are ignored.
+pub struct Asked<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequestParts<S> for Asked<T> {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let Query(query) = Query::<T>::from_request_parts(parts, state)
+            .await
+            .map_err(|error| Error::invalid(format!("the query is not understood: {}", error.body_text())))?;
+        Ok(Self(query))
+    }
+}
+
+/// A JSON body. An empty one is taken as `{}`.
+pub struct Json<T>(pub T);
+
+impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Json<T> {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
+        let is_json = media_type(request.headers()).is_some_and(|kind| kind == "application/json");
+        let body = body(request).await?;
+        if body.is_empty() {
+            return serde_json::from_slice(b"{}").map(Self).map_err(|error| Error::invalid(error.to_string()));
+        }
+        if !is_json {
+            return Err(Error::new(Code::UnsupportedMediaType, "the body must be application/json"));
+        }
+        serde_json::from_slice(&body).map(Self).map_err(|error| {
+            // The text of the error names a field or a place, and could quote a value that is a key.
+            Error::invalid(format!("the body is not as expected, at line {} column {}", error.line(), error.column()))
+        })
+    }
+}
+
+/// An SDP offer.
+pub struct Offer(pub String);
+
+impl<S: Send + Sync> FromRequest<S> for Offer {
+    type Rejection = Error;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, Error> {
+        if media_type(request.headers()).is_none_or(|kind| kind != "application/sdp") {
+            return Err(Error::new(Code::UnsupportedMediaType, "the offer must be application/sdp"));
+        }
+        let body = body(request).await?;
+        let text = String::from_utf8(body.into());
+        text.map(Self).map_err(|_| Error::new(Code::MalformedOffer, "the offer is not UTF-8 text"))
+    }
+}
+
+/// `type/subtype` in lower case, without parameters.
+fn media_type(headers: &HeaderMap) -> Option<String> {
+    let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
+    Some(value.split(';').next()?.trim().to_ascii_lowercase())
+}
+
+async fn body(request: Request) -> Result<Bytes, Error> {
+    match Limited::new(request.into_body(), BODY_BYTES).collect().await {
+        Ok(collected) => Ok(collected.to_bytes()),
+        Err(error) if error.is::<LengthLimitError>() => {
+            Err(Error::new(Code::TooLarge, format!("the body is larger than {BODY_BYTES} bytes")))
+        }
+        Err(_) => Err(Error::invalid("the body did not arrive whole")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn media_types_are_read_in_every_spelling() {
+        for (value, is_sdp) in [
+            ("application/sdp", true),
+            ("Application/SDP", true),
+            ("application/sdp; charset=utf-8", true),
+            ("application/sdp;charset=UTF-8", true),
+            (" application/sdp ", true),
+            ("application/sdpx", false),
+            ("text/plain", false),
+            ("", false),
+        ] {
+            let headers = HeaderMap::from_iter([(header::CONTENT_TYPE, value.parse().unwrap())]);
+            assert_eq!(media_type(&headers).is_some_and(|kind| kind == "application/sdp"), is_sdp, "{value:?}");
+        }
+    }
+}

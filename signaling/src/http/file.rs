@@ -1,0 +1,195 @@
+//! The files of clips: media with ranges, posters. From the spool while a clip is not stored, then from the object store.
+
+use std::io::SeekFrom;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use serde::Deserialize;
+use storage::{Id, content_disposition};
+use tokio::io::{AsyncReadExt, AsyncSeekExt};
+use tokio_util::io::ReaderStream;
+
+use super::extract::{Asked, IdOf};
+use crate::app::App;
+use crate::assets::matches_etag;
+use crate::error::{Code, Error};
+use crate::range::{Wanted, wanted};
+
+/// How long a presigned address works: a viewing with pauses.
+const PRESIGNED: Duration = Duration::from_secs(6 * 3600);
+/// Bytes read from disk at a time.
+const CHUNK: usize = 64 * 1024;
+
+#[derive(Deserialize)]
+pub struct Options {
+    download: Option<String>,
+}
+
+/// One file to send.
+struct File {
+    /// In the spool; otherwise in the object store.
+    local: Option<PathBuf>,
+    key: String,
+    mime: String,
+    size: u64,
+    etag: String,
+    /// Save it under this name.
+    name: Option<String>,
+}
+
+pub async fn media(
+    State(app): State<App>,
+    IdOf(id): IdOf,
+    Asked(options): Asked<Options>,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    let download = options.download.is_some_and(|value| value != "0" && value != "false");
+    let (clip, local) = locate(&app, &id).await?;
+    let name = download.then(|| file_name(&clip.title, &clip.mime));
+    if local.is_none()
+        && app.settings().presign
+        && let Some(url) = app.objects().presign(&clip.object, PRESIGNED, name.as_deref()).await?
+    {
+        let mut response = StatusCode::FOUND.into_response();
+        let location = HeaderValue::from_str(url.as_str()).map_err(|e| Error::internal("the store's address", e))?;
+        response.headers_mut().insert(header::LOCATION, location);
+        response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        return Ok(response);
+    }
+    let etag = format!("\"{}\"", clip.sha256);
+    let file = File { local, key: clip.object, mime: clip.mime, size: clip.size, etag, name };
+    send(&app, file, &method, &headers).await
+}
+
+pub async fn poster(
+    State(app): State<App>,
+    IdOf(id): IdOf,
+    method: Method,
+    headers: HeaderMap,
+) -> Result<Response, Error> {
+    let pending = app.local().pending_clip(id.clone()).await?;
+    let (local, key) = match pending.and_then(|p| p.poster.map(|path| (path, p.clip.poster))) {
+        Some((path, key)) => (Some(path), key),
+        None => (None, app.database().clip(&id).await?.ok_or_else(Error::not_found)?.poster),
+    };
+    let key = key.ok_or_else(Error::not_found)?;
+    let size = match &local {
+        Some(path) => tokio::fs::metadata(path).await.map_err(|_| Error::not_found())?.len(),
+        None => app.objects().head(&key).await?.ok_or_else(Error::not_found)?.size,
+    };
+    let file = File { local, key, mime: "image/jpeg".into(), size, etag: format!("\"poster-{id}\""), name: None };
+    send(&app, file, &method, &headers).await
+}
+
+/// The clip, and its file in the spool while that is what counts.
+async fn locate(app: &App, id: &Id) -> Result<(storage::Clip, Option<PathBuf>), Error> {
+    if let Some(pending) = app.local().pending_clip(id.clone()).await? {
+        if pending.file.as_os_str().is_empty() {
+            let detail = pending.error.unwrap_or_else(|| "the clip is still being prepared".into());
+            return Err(Error::new(Code::NotFound, detail).retry_after(Duration::from_secs(1)));
+        }
+        // Stored and cleaned up a moment ago: the object is there.
+        if tokio::fs::try_exists(&pending.file).await.unwrap_or(false) {
+            return Ok((pending.clip, Some(pending.file)));
+        }
+        return Ok((pending.clip, None));
+    }
+    let clip = app.database().clip(id).await?.ok_or_else(Error::not_found)?;
+    Ok((clip, None))
+}
+
+async fn send(app: &App, file: File, method: &Method, headers: &HeaderMap) -> Result<Response, Error> {
+    let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
+    if text(header::IF_NONE_MATCH).is_some_and(|list| matches_etag(list, &file.etag)) {
+        return Ok(with_headers(StatusCode::NOT_MODIFIED.into_response(), &file));
+    }
+    // RFC 9110 §13.1.5: a range of another version is no use; a date is never ours.
+    let same = text(header::IF_RANGE).is_none_or(|tag| tag.trim() == file.etag);
+    let asked = text(header::RANGE).filter(|_| same && (*method == Method::GET || *method == Method::HEAD));
+    let (status, first, last) = match wanted(asked, file.size) {
+        Wanted::Whole => (StatusCode::OK, 0, file.size.saturating_sub(1)),
+        Wanted::Part { first, last } => (StatusCode::PARTIAL_CONTENT, first, last),
+        Wanted::Nothing => {
+            let refusal = Error::new(Code::RangeNotSatisfiable, format!("the file has {} bytes", file.size));
+            let mut response = refusal.into_response();
+            set(&mut response, header::CONTENT_RANGE, &format!("bytes */{}", file.size));
+            return Ok(response);
+        }
+    };
+    let length = if file.size == 0 { 0 } else { last - first + 1 };
+    let body =
+        if *method == Method::HEAD || length == 0 { Body::empty() } else { body(app, &file, first, length).await? };
+    let mut response = with_headers((status, body).into_response(), &file);
+    set(&mut response, header::CONTENT_LENGTH, &length.to_string());
+    if status == StatusCode::PARTIAL_CONTENT {
+        set(&mut response, header::CONTENT_RANGE, &format!("bytes {first}-{last}/{}", file.size));
+    }
+    Ok(response)
+}
+
+async fn body(app: &App, file: &File, first: u64, length: u64) -> Result<Body, Error> {
+    if let Some(path) = &file.local {
+        match tokio::fs::File::open(path).await {
+            Ok(mut open) => {
+                open.seek(SeekFrom::Start(first)).await.map_err(|e| Error::internal("a clip cannot be read", e))?;
+                return Ok(Body::from_stream(ReaderStream::with_capacity(open.take(length), CHUNK)));
+            }
+            // Stored and cleaned up since we looked.
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(Error::internal("a clip cannot be read", error)),
+        }
+    }
+    let object = app.objects().get(&file.key, Some((first, first + length - 1))).await?;
+    if object.size != file.size && file.local.is_none() && !file.etag.starts_with("\"poster") {
+        return Err(Error::internal("a stored clip has another size than its row", object.size));
+    }
+    Ok(Body::from_stream(object.stream))
+}
+
+fn with_headers(mut response: Response, file: &File) -> Response {
+    set(&mut response, header::ACCEPT_RANGES, "bytes");
+    set(&mut response, header::CONTENT_TYPE, &file.mime);
+    set(&mut response, header::ETAG, &file.etag);
+    // The bytes under an id never change, but a clip can be deleted.
+    set(&mut response, header::CACHE_CONTROL, "private, max-age=3600");
+    if let Some(name) = &file.name {
+        set(&mut response, header::CONTENT_DISPOSITION, &content_disposition(name));
+    }
+    response
+}
+
+fn set(response: &mut Response, name: header::HeaderName, value: &str) {
+    if let Ok(value) = HeaderValue::from_str(value) {
+        response.headers_mut().insert(name, value);
+    }
+}
+
+/// The title with the ending of its kind. What a file system cannot take is replaced by `content_disposition`.
+fn file_name(title: &str, mime: &str) -> String {
+    let kind = mime.split(';').next().unwrap_or_default().trim();
+    let extension = match kind {
+        "video/webm" | "audio/webm" => "webm",
+        "audio/mp4" => "m4a",
+        _ => "mp4",
+    };
+    format!("{title}.{extension}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::file_name;
+
+    #[test]
+    fn a_download_ends_as_its_kind_does() {
+        for (mime, name) in
+            [("video/mp4", "Opening.mp4"), ("video/webm; codecs=vp8", "Opening.webm"), ("audio/mp4", "Opening.m4a")]
+        {
+            assert_eq!(file_name("Opening", mime), name);
+        }
+    }
+}

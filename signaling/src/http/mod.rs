@@ -1,0 +1,65 @@
+//! The routes, in one list. What each does is in the file it names; what is common to all (address, log line, headers) is
+//! in `layer.rs`.
+
+mod broadcast;
+mod channel;
+mod clip;
+mod extract;
+mod file;
+mod health;
+mod layer;
+mod negotiate;
+mod session;
+mod whep;
+mod whip;
+
+pub use layer::identify;
+
+use axum::Router;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, patch, post};
+use http::{HeaderMap, Method, Uri};
+
+use crate::app::App;
+use crate::assets;
+use crate::error::{Code, Error};
+
+/// Everything but the socket, whose layer the caller adds.
+pub fn routes(app: App) -> Router<App> {
+    let api = Router::new()
+        .route("/api/session", get(session::read).post(session::open).delete(session::close))
+        .route("/api/server", get(health::server))
+        .route("/api/channels", get(channel::list))
+        .route("/api/channels/{channel}", get(channel::read))
+        .route("/api/channels/{channel}/clip", post(channel::clip))
+        .route("/api/channels/{channel}/stats", get(channel::stats))
+        .route("/api/broadcasts", get(broadcast::list))
+        .route("/api/broadcasts/{id}", get(broadcast::read))
+        .route("/api/broadcasts/{id}/stop", post(broadcast::stop))
+        .route("/api/clips", get(clip::list))
+        .route("/api/clips/{id}", patch(clip::rename).get(clip::read).delete(clip::delete))
+        .route("/api/clips/{id}/media", get(file::media))
+        .route("/api/clips/{id}/poster", get(file::poster));
+    let media = Router::new()
+        .route("/whip", post(whip::publish_main).options(negotiate::preflight))
+        .route("/whip/{channel}", post(whip::publish).options(negotiate::preflight))
+        .route("/whip/{channel}/{token}", axum::routing::delete(whip::stop).options(negotiate::preflight))
+        .route("/whep/{channel}", post(whep::watch).options(negotiate::preflight))
+        .route("/whep/{channel}/{token}", axum::routing::delete(whep::stop).options(negotiate::preflight))
+        .layer(axum::middleware::map_response(negotiate::open_to_all_sites));
+    let operate = Router::new()
+        .route("/healthz", get(health::alive))
+        .route("/readyz", get(health::ready))
+        .route("/metrics", get(health::metrics));
+    let all = api.merge(media).merge(operate).method_not_allowed_fallback(wrong_method).fallback(anything_else);
+    layer::around(all, app)
+}
+
+async fn wrong_method(method: Method) -> Error {
+    Error::new(Code::MethodNotAllowed, format!("{method} does nothing here"))
+}
+
+async fn anything_else(State(app): State<App>, method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    assets::answer(app.settings().assets, &method, &uri, &headers).into_response()
+}

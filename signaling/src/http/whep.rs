@@ -1,0 +1,33 @@
+//! WHEP: a viewer without our page. POST an offer, DELETE the session. No key.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use http::StatusCode;
+use shard::WatchRequest;
+
+use super::extract::{ChannelOf, Offer, channel_name};
+use super::negotiate::{Token, created, still_open};
+use crate::app::App;
+use crate::auth::Caller;
+use crate::error::Error;
+
+pub async fn watch(
+    State(app): State<App>,
+    Caller(caller): Caller,
+    ChannelOf(channel): ChannelOf,
+    Offer(offer): Offer,
+) -> Result<Response, Error> {
+    still_open(&app)?;
+    app.join_rate().check(caller)?;
+    let watching = app.plane().watch(WatchRequest { channel: channel.clone(), offer }).await?;
+    let token = Token { session: watching.session, broadcast: watching.broadcast };
+    Ok(created(&format!("/whep/{channel}/{}", token.sign(&app)), watching.answer))
+}
+
+/// Whoever has the address has the session: it cannot be guessed.
+pub async fn stop(State(app): State<App>, Path((channel, token)): Path<(String, String)>) -> Result<StatusCode, Error> {
+    channel_name(&channel)?;
+    let token = Token::read(&app, &token)?;
+    app.plane().close(token.session).await?;
+    Ok(StatusCode::OK)
+}

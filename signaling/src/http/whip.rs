@@ -1,0 +1,51 @@
+//! WHIP (RFC 9725): a streamer without a browser. POST an offer, DELETE the session. Bearer = the stream key.
+
+use axum::extract::{Path, State};
+use axum::response::Response;
+use http::StatusCode;
+use media::message::EndReason;
+use shard::PublishRequest;
+
+use super::extract::{Offer, channel_name};
+use super::negotiate::{Token, created, still_open};
+use crate::app::App;
+use crate::auth::Streamer;
+use crate::error::Error;
+
+pub async fn publish_main(state: State<App>, streamer: Streamer, offer: Offer) -> Result<Response, Error> {
+    publish(state, streamer, Path("main".to_owned()), offer).await
+}
+
+pub async fn publish(
+    State(app): State<App>,
+    _: Streamer,
+    Path(channel): Path<String>,
+    Offer(offer): Offer,
+) -> Result<Response, Error> {
+    still_open(&app)?;
+    let channel = channel_name(&channel)?;
+    let record = app.settings().record_streams;
+    let prefer_video = crate::socket::media::preferred(None, record);
+    let request = PublishRequest { channel: channel.clone(), offer, record, prefer_video };
+    let published = app.plane().publish(request).await?;
+    let token = Token { session: published.session, broadcast: published.broadcast };
+    tracing::info!(%channel, broadcast = %published.broadcast, resumed = published.resumed, "streamer accepted by WHIP");
+    Ok(created(&format!("/whip/{channel}/{}", token.sign(&app)), published.answer))
+}
+
+pub async fn stop(
+    State(app): State<App>,
+    _: Streamer,
+    Path((channel, token)): Path<(String, String)>,
+) -> Result<StatusCode, Error> {
+    channel_name(&channel)?;
+    let token = Token::read(&app, &token)?;
+    // Only the connection that is the streamer now may end the broadcast: another may have taken it over.
+    let is_streamer = app.lives().streaming(token.broadcast).is_some_and(|s| s.session == token.session);
+    if is_streamer {
+        app.plane().end(token.broadcast, EndReason::Stopped).await?;
+    } else {
+        app.plane().close(token.session).await?;
+    }
+    Ok(StatusCode::OK)
+}

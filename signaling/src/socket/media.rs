@@ -1,0 +1,135 @@
+//! Going live and watching. Each handler checks who asks, hands the offer to the media plane, and answers.
+
+use std::sync::PoisonError;
+
+use ::media::id::SessionId;
+use ::media::message::{Codec, EndReason, Refusal};
+use shard::{PublishRequest, WatchRequest};
+use socketioxide::extract::SocketRef;
+
+use super::event::{Done, IceCandidate, Nothing, StartStream, StreamAnswered, VideoCodec, Watch, WatchAnswered};
+use super::handshake::Guest;
+use super::room;
+use crate::app::App;
+use crate::auth::Actor;
+use crate::error::{Code, Error};
+use crate::view::AirState;
+
+/// Longest candidate line, in bytes. Browsers write up to 200.
+const CANDIDATE_BYTES: usize = 1024;
+
+/// H.264 keeps a recording playable everywhere as MP4; without a recording the streamer's first choice is as good.
+pub fn preferred(asked: Option<VideoCodec>, record: bool) -> Option<Codec> {
+    match asked {
+        Some(VideoCodec::H264) => Some(Codec::H264),
+        Some(VideoCodec::Vp8) => Some(Codec::Vp8),
+        None => record.then_some(Codec::H264),
+    }
+}
+
+pub async fn start_stream(
+    app: App,
+    socket: SocketRef,
+    guest: Guest,
+    start: StartStream,
+) -> Result<StreamAnswered, Error> {
+    streamer(&guest)?;
+    still_open(&app)?;
+    let record = app.settings().record_streams;
+    let prefer_video = preferred(start.codec, record);
+    let request = PublishRequest { channel: guest.channel.clone(), offer: start.offer, record, prefer_video };
+    let published = app.plane().publish(request).await?;
+    room::owns(&socket, published.session);
+    tracing::info!(channel = %guest.channel, broadcast = %published.broadcast, resumed = published.resumed, "streamer accepted");
+    let broadcast = published.broadcast.to_string();
+    Ok(StreamAnswered { answer: published.answer, broadcast, resumed: published.resumed })
+}
+
+/// Ends what is on air on the channel, whichever connection it came by: a page that was reloaded can still stop.
+pub async fn stop_stream(app: App, _: SocketRef, guest: Guest, _: Nothing) -> Result<Done, Error> {
+    streamer(&guest)?;
+    let rooms = app.lives().rooms_now().await;
+    let room = rooms.iter().find(|room| room.channel == guest.channel);
+    let room = room.ok_or_else(|| Error::not_live(&guest.channel))?;
+    app.plane().end(room.broadcast, EndReason::Stopped).await?;
+    Ok(Done {})
+}
+
+pub async fn watch(app: App, socket: SocketRef, guest: Guest, watch: Watch) -> Result<WatchAnswered, Error> {
+    let channel = match watch.channel {
+        Some(text) => text.parse().map_err(|error: ::media::id::IdError| Error::invalid(error.to_string()))?,
+        None => guest.channel.clone(),
+    };
+    room::follow(&socket, &channel);
+    let live = app.lives().of_now(&channel).await;
+    let state = live.as_ref().map_or(AirState::Offline, |live| live.state.into());
+    let (Some(offer), Some(_)) = (watch.offer, live.as_ref()) else {
+        return Ok(WatchAnswered { state, live, answer: None });
+    };
+    still_open(&app)?;
+    app.join_rate().check(guest.caller)?;
+    let watching = match app.plane().watch(WatchRequest { channel, offer }).await {
+        Ok(watching) => watching,
+        // It ended between the two questions.
+        Err(Refusal::NotLive(_)) => return Ok(WatchAnswered { state: AirState::Offline, live: None, answer: None }),
+        Err(refusal) => return Err(refusal.into()),
+    };
+    replace(&app, &guest, Some(watching.session)).await;
+    // The socket went while the plane worked: nobody would close the session for it.
+    if !socket.connected() {
+        leave(&app, &guest).await;
+    }
+    Ok(WatchAnswered { state, live, answer: Some(watching.answer) })
+}
+
+pub async fn unwatch(app: App, socket: SocketRef, guest: Guest, _: Nothing) -> Result<Done, Error> {
+    leave(&app, &guest).await;
+    room::unfollow(&socket);
+    Ok(Done {})
+}
+
+/// Our answers carry every candidate and a lite agent sends no checks, so what a browser trickles is checked and ignored.
+pub async fn ice_candidate(_: App, _: SocketRef, _: Guest, candidate: IceCandidate) -> Result<Done, Error> {
+    let line = match &candidate.candidate {
+        serde_json::Value::Null => return Ok(Done {}),
+        serde_json::Value::String(line) => line.as_str(),
+        serde_json::Value::Object(object) => match object.get("candidate") {
+            Some(serde_json::Value::String(line)) => line.as_str(),
+            None | Some(serde_json::Value::Null) => "",
+            Some(_) => return Err(Error::invalid("candidate.candidate is a text")),
+        },
+        _ => return Err(Error::invalid("candidate is an RTCIceCandidate, its text, or null")),
+    };
+    if line.len() > CANDIDATE_BYTES {
+        return Err(Error::new(Code::TooLarge, format!("a candidate has at most {CANDIDATE_BYTES} bytes")));
+    }
+    if !line.is_empty() && !line.trim_start_matches("a=").starts_with("candidate:") {
+        return Err(Error::invalid("a candidate begins with 'candidate:'"));
+    }
+    Ok(Done {})
+}
+
+/// The socket is gone or wants no more: its viewing session ends. A streamer's session is left alone, since the media
+/// decides whether the streamer is gone.
+pub async fn leave(app: &App, guest: &Guest) {
+    replace(app, guest, None).await;
+}
+
+async fn replace(app: &App, guest: &Guest, session: Option<SessionId>) {
+    let before = std::mem::replace(&mut *guest.watching.lock().unwrap_or_else(PoisonError::into_inner), session);
+    if let Some(before) = before {
+        // Unknown: it ended by itself.
+        let _ = app.plane().close(before).await;
+    }
+}
+
+fn streamer(guest: &Guest) -> Result<(), Error> {
+    match guest.actor {
+        Actor::Streamer => Ok(()),
+        Actor::Stranger => Err(Error::key_required()),
+    }
+}
+
+fn still_open(app: &App) -> Result<(), Error> {
+    if app.is_stopping() { Err(Error::new(Code::ShuttingDown, "the server is shutting down")) } else { Ok(()) }
+}
