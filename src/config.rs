@@ -1,0 +1,442 @@
+//! The settings: text → raw → [`Config`]. The only reader of the environment.
+//!
+//! A setting comes from the environment or, when it is not there, from `.env` in the working directory; an empty value counts as
+//! unset. All that is wrong is told at once, each with the name of the setting and the form that is expected, never with the
+//! value of a secret. What the settings mean is in [`SETTINGS`], from which `.env.example` is written.
+
+use std::collections::BTreeMap;
+use std::fmt::{Display, Write as _};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use signaling::address::Network;
+use storage::object::PART_BYTES;
+use storage::{ChecksumMode, MongoConfig, S3Config, Secret};
+use url::Url;
+
+/// One setting, as `.env.example` shows it.
+pub struct Setting {
+    pub name: &'static str,
+    /// As written in `.env.example`; empty where the default is not a value.
+    pub default: &'static str,
+    pub meaning: &'static str,
+    pub secret: bool,
+}
+
+const fn plain(name: &'static str, default: &'static str, meaning: &'static str) -> Setting {
+    Setting { name, default, meaning, secret: false }
+}
+
+const fn secret(name: &'static str, meaning: &'static str) -> Setting {
+    Setting { name, default: "", meaning, secret: true }
+}
+
+/// All there are.
+pub const SETTINGS: &[Setting] = &[
+    plain(
+        "ENVIRONMENT",
+        "dev",
+        "\"dev\" or \"production\". Production writes its log as JSON and announces no loopback addresses.",
+    ),
+    plain(
+        "DATA_DIR",
+        "./data",
+        "Folder of the journals, the spool, the local job table, the stream key, and the embedded stores. One server per folder.",
+    ),
+    plain("RUST_LOG", "info", "What is logged: a level, or levels per module (\"info,signaling=debug\")."),
+    plain("PORT", "8080", "TCP port of pages, API and socket.io. 0 takes a free one."),
+    plain(
+        "PUBLIC_URL",
+        "",
+        "Address that people use, such as https://live.example. https makes the session cookie Secure. Unset: whatever they came by.",
+    ),
+    plain(
+        "TLS_CERT",
+        "",
+        "PEM file with the certificate chain. With TLS_KEY the server speaks https itself. Unset: http, for a proxy in front.",
+    ),
+    plain("TLS_KEY", "", "PEM file with the private key of TLS_CERT."),
+    plain(
+        "TRUSTED_PROXIES",
+        "",
+        "Addresses or networks of proxies whose X-Forwarded-For counts, separated by commas (127.0.0.1,10.0.0.0/8). Unset: none.",
+    ),
+    plain("METRICS_BIND", "", "Address and port where /metrics listens (127.0.0.1:9090). Unset: on PORT."),
+    secret(
+        "STREAM_KEY",
+        "Key that a streamer gives. At least 8 characters. Unset: made at the first start, kept in DATA_DIR/stream-key.",
+    ),
+    plain(
+        "PEER_HOST",
+        "",
+        "Addresses or names at which browsers reach the media port, separated by commas. Unset: the addresses of this machine.",
+    ),
+    plain("PEER_PORT", "8189", "UDP port of all media. 0 takes a free one."),
+    plain("RECORD_STREAMS", "true", "\"true\" or \"false\": whether broadcasts are recorded."),
+    plain("CLIP_SIZE", "100", "Megabytes (1,000,000 bytes) at which a clip ends and the next begins, 1 to 100000."),
+    plain("CLIP_LENGTH", "300", "Seconds after which a clip ends and the next begins, 2 to 86400."),
+    plain("JOURNAL_KEEP", "24", "Hours for which a journal is kept after its clip is stored, 0 to 8760."),
+    plain(
+        "FILE_HOST",
+        "",
+        "Address of the S3-compatible store, such as https://gateway.storjshare.io. Unset: a folder under DATA_DIR.",
+    ),
+    plain("REGION", "us-east-1", "Region of the bucket."),
+    plain("S3_BUCKET", "", "Name of the bucket. Needed with FILE_HOST."),
+    plain("STORJ_SECRET_ACCESS_ID", "", "Access key id of the store. Needed with FILE_HOST."),
+    secret("STORJ_SECRET_ACCESS_KEY", "Secret access key of the store. Needed with FILE_HOST."),
+    plain(
+        "S3_PRESIGN",
+        "false",
+        "\"true\": players fetch clips from the store itself, by addresses that expire. \"false\": through this server.",
+    ),
+    plain(
+        "S3_CHECKSUM",
+        "sha256",
+        "\"sha256\": the store checks what it receives. \"none\": for stores that refuse checksums; every object is read back instead.",
+    ),
+    secret(
+        "MONGO_HOST",
+        "MongoDB: host, host:port, or a full mongodb:// or mongodb+srv:// address. Unset: SQLite under DATA_DIR.",
+    ),
+    plain("MONGO_USER", "", "User, unless the address names one."),
+    secret("MONGO_PASSWORD", "Password of MONGO_USER."),
+    secret(
+        "WHITELIST_URL",
+        "Address to ask at start that this host may reach the database. Skipped when ENVIRONMENT=dev. Unset: skipped.",
+    ),
+    secret("WHITELIST_KEY", "Key that is sent to WHITELIST_URL."),
+];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Environment {
+    Dev,
+    Production,
+}
+
+#[derive(Clone, Debug)]
+pub enum Files {
+    Folder,
+    S3(S3Config),
+}
+
+#[derive(Clone, Debug)]
+pub enum Rows {
+    Sqlite,
+    Mongo(MongoConfig),
+}
+
+#[derive(Clone, Debug)]
+pub struct TlsFiles {
+    pub certificates: PathBuf,
+    pub key: PathBuf,
+}
+
+#[derive(Clone, Debug)]
+pub struct Whitelist {
+    pub url: Secret,
+    pub key: Secret,
+}
+
+/// The settings, usable.
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub environment: Environment,
+    pub data_dir: PathBuf,
+    pub log: String,
+    pub port: u16,
+    pub public_url: Option<Url>,
+    pub tls: Option<TlsFiles>,
+    pub trusted_proxies: Vec<Network>,
+    pub metrics_bind: Option<SocketAddr>,
+    /// Unset: from `DATA_DIR`.
+    pub stream_key: Option<Secret>,
+    /// Addresses or names; empty: detected.
+    pub peer_hosts: Vec<String>,
+    pub peer_port: u16,
+    pub record_streams: bool,
+    pub clip_size_bytes: u64,
+    pub clip_length: Duration,
+    pub journal_keep: Duration,
+    pub files: Files,
+    pub presign: bool,
+    pub rows: Rows,
+    pub whitelist: Option<Whitelist>,
+}
+
+/// Everything that is wrong with the settings.
+#[derive(Debug, thiserror::Error)]
+#[error("{}", .0.join("\n"))]
+pub struct ConfigError(pub Vec<String>);
+
+impl Config {
+    /// From the environment and `.env`.
+    ///
+    /// # Errors
+    /// All that is wrong.
+    pub fn load() -> Result<Self, ConfigError> {
+        let file = read_file(Path::new(".env"))?;
+        Self::from_texts(|name| std::env::var(name).ok(), file)
+    }
+
+    /// From texts: `environment` first, then `file`.
+    fn from_texts(
+        environment: impl Fn(&str) -> Option<String>,
+        file: BTreeMap<String, String>,
+    ) -> Result<Self, ConfigError> {
+        let unknown = file.keys().filter(|key| SETTINGS.iter().all(|setting| setting.name != key.as_str()));
+        let mut raw = Raw { texts: BTreeMap::new(), wrong: unknown.map(|key| unknown_key(key)).collect() };
+        for setting in SETTINGS {
+            let text = environment(setting.name).or_else(|| file.get(setting.name).cloned());
+            if let Some(text) = text.map(|text| text.trim().to_owned()).filter(|text| !text.is_empty()) {
+                raw.texts.insert(setting.name, text);
+            }
+        }
+        let config = raw.config();
+        if raw.wrong.is_empty() { Ok(config) } else { Err(ConfigError(raw.wrong)) }
+    }
+
+    /// Texts that must never be printed.
+    pub fn secrets(&self) -> Vec<Secret> {
+        let s3 = if let Files::S3(s3) = &self.files { Some(s3.secret_key.clone()) } else { None };
+        let (host, password) = match &self.rows {
+            Rows::Mongo(mongo) => (mongo.host.contains('@').then(|| Secret::new(&*mongo.host)), mongo.password.clone()),
+            Rows::Sqlite => (None, None),
+        };
+        let whitelist = self.whitelist.iter().flat_map(|w| [w.url.clone(), w.key.clone()]);
+        [self.stream_key.clone(), s3, host, password].into_iter().flatten().chain(whitelist).collect()
+    }
+}
+
+fn read_file(path: &Path) -> Result<BTreeMap<String, String>, ConfigError> {
+    let lines = match dotenvy::from_path_iter(path) {
+        Ok(lines) => lines,
+        Err(error) if error.not_found() => return Ok(BTreeMap::new()),
+        Err(_) => return Err(ConfigError(vec![format!("{} cannot be read", path.display())])),
+    };
+    // An error of a line would quote it, and it may hold a secret.
+    lines
+        .collect::<Result<_, _>>()
+        .map_err(|_| ConfigError(vec![format!("{}: a line is not of the form NAME=value", path.display())]))
+}
+
+fn unknown_key(key: &str) -> String {
+    let near = SETTINGS.iter().map(|setting| (distance(key, setting.name), setting.name)).min();
+    match near {
+        Some((steps, name)) if steps <= 3 => format!("{key}: no such setting in .env; did you mean {name}?"),
+        _ => format!("{key}: no such setting in .env; .env.example lists them all"),
+    }
+}
+
+/// Single-letter edits between two names (Levenshtein).
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, from) in a.chars().enumerate() {
+        let mut diagonal = row[0];
+        row[0] = i + 1;
+        for (j, to) in b.iter().enumerate() {
+            let cost = (diagonal + usize::from(from != *to)).min(row[j] + 1).min(row[j + 1] + 1);
+            diagonal = std::mem::replace(&mut row[j + 1], cost);
+        }
+    }
+    row[b.len()]
+}
+
+/// The texts that were given, and what was found wrong with them.
+struct Raw {
+    texts: BTreeMap<&'static str, String>,
+    wrong: Vec<String>,
+}
+
+impl Raw {
+    fn config(&mut self) -> Config {
+        let environment = match self.text("ENVIRONMENT").as_str() {
+            "production" => Environment::Production,
+            "dev" => Environment::Dev,
+            _ => self.no("ENVIRONMENT", "is \"dev\" or \"production\"", Environment::Dev),
+        };
+        Config {
+            environment,
+            data_dir: PathBuf::from(self.text("DATA_DIR")),
+            log: self.text("RUST_LOG"),
+            port: self.number("PORT", 0..=65535, "a TCP port, 0 to 65535") as u16,
+            public_url: self.public_url(),
+            tls: self.tls(),
+            trusted_proxies: self
+                .list("TRUSTED_PROXIES", "addresses or networks separated by commas, such as 10.0.0.0/8"),
+            metrics_bind: self.parsed("METRICS_BIND", "an address and a port, such as 127.0.0.1:9090"),
+            stream_key: self.stream_key(),
+            peer_hosts: self.peer_hosts(),
+            peer_port: self.number("PEER_PORT", 0..=65535, "a UDP port, 0 to 65535") as u16,
+            record_streams: self.flag("RECORD_STREAMS"),
+            clip_size_bytes: self.number("CLIP_SIZE", 1..=100_000, "whole megabytes, 1 to 100000") * 1_000_000,
+            clip_length: Duration::from_secs(self.number("CLIP_LENGTH", 2..=86_400, "whole seconds, 2 to 86400")),
+            journal_keep: Duration::from_secs(self.number("JOURNAL_KEEP", 0..=8760, "whole hours, 0 to 8760") * 3600),
+            presign: self.flag("S3_PRESIGN"),
+            files: self.files(),
+            rows: self.rows(),
+            whitelist: self.whitelist(),
+        }
+    }
+
+    fn given(&self, name: &str) -> Option<String> {
+        debug_assert!(SETTINGS.iter().any(|setting| setting.name == name), "{name} is not in the table");
+        self.texts.get(name).cloned()
+    }
+
+    /// As given, or the default of the table.
+    fn text(&self, name: &str) -> String {
+        let default = || SETTINGS.iter().find(|s| s.name == name).map_or("", |s| s.default).to_owned();
+        self.given(name).unwrap_or_else(default)
+    }
+
+    /// Notes what is wrong with a setting and goes on with `instead`, to find the rest.
+    fn no<T>(&mut self, name: &str, expected: impl Display, instead: T) -> T {
+        let secret = SETTINGS.iter().any(|setting| setting.name == name && setting.secret);
+        let mut line = format!("{name} {expected}");
+        if let Some(text) = self.given(name).filter(|_| !secret) {
+            let _ = write!(line, ", not '{text}'");
+        }
+        self.wrong.push(line);
+        instead
+    }
+
+    fn number(&mut self, name: &str, range: std::ops::RangeInclusive<u64>, form: &str) -> u64 {
+        match self.text(name).parse::<u64>() {
+            Ok(number) if range.contains(&number) => number,
+            _ => self.no(name, format!("is {form}"), *range.start()),
+        }
+    }
+
+    fn flag(&mut self, name: &str) -> bool {
+        match self.text(name).as_str() {
+            "true" => true,
+            "false" => false,
+            _ => self.no(name, "is \"true\" or \"false\"", false),
+        }
+    }
+
+    fn parsed<T: FromStr>(&mut self, name: &str, form: &str) -> Option<T> {
+        let text = self.given(name)?;
+        match text.parse() {
+            Ok(value) => Some(value),
+            Err(_) => self.no(name, format!("is {form}"), None),
+        }
+    }
+
+    fn list<T: FromStr>(&mut self, name: &str, form: &str) -> Vec<T> {
+        let text = self.given(name).unwrap_or_default();
+        let read: Result<Vec<T>, T::Err> =
+            text.split(',').map(str::trim).filter(|part| !part.is_empty()).map(str::parse).collect();
+        match read {
+            Ok(values) => values,
+            Err(_) => self.no(name, format!("is {form}"), Vec::new()),
+        }
+    }
+
+    fn public_url(&mut self) -> Option<Url> {
+        let url: Url = self.parsed("PUBLIC_URL", "an address such as https://live.example")?;
+        let fits = matches!(url.scheme(), "http" | "https") && url.has_host() && matches!(url.path(), "" | "/");
+        if fits { Some(url) } else { self.no("PUBLIC_URL", "is http:// or https:// and a host, without a path", None) }
+    }
+
+    fn tls(&mut self) -> Option<TlsFiles> {
+        match (self.given("TLS_CERT"), self.given("TLS_KEY")) {
+            (Some(certificates), Some(key)) => Some(TlsFiles { certificates: certificates.into(), key: key.into() }),
+            (None, None) => None,
+            (Some(_), None) => self.no("TLS_KEY", "is needed with TLS_CERT", None),
+            (None, Some(_)) => self.no("TLS_CERT", "is needed with TLS_KEY", None),
+        }
+    }
+
+    fn stream_key(&mut self) -> Option<Secret> {
+        let key = self.given("STREAM_KEY")?;
+        let fits = (8..=256).contains(&key.len()) && key.bytes().all(|byte| (0x21..0x7f).contains(&byte));
+        if fits {
+            Some(Secret::new(key))
+        } else {
+            self.no("STREAM_KEY", "is 8 to 256 visible ASCII characters without spaces", None)
+        }
+    }
+
+    fn peer_hosts(&mut self) -> Vec<String> {
+        let hosts: Vec<String> = self.list("PEER_HOST", "");
+        let is_host = |host: &String| host.parse::<std::net::IpAddr>().is_ok() || url::Host::parse(host).is_ok();
+        if hosts.iter().all(is_host) {
+            return hosts;
+        }
+        self.no("PEER_HOST", "is addresses or names separated by commas, without a port", Vec::new())
+    }
+
+    fn files(&mut self) -> Files {
+        let Some(endpoint) = self.given("FILE_HOST") else {
+            for name in ["S3_BUCKET", "STORJ_SECRET_ACCESS_ID", "STORJ_SECRET_ACCESS_KEY"] {
+                if self.texts.contains_key(name) {
+                    self.wrong.push(format!("{name} is set, but FILE_HOST is not: which store is meant?"));
+                }
+            }
+            return Files::Folder;
+        };
+        let mut needed = |name: &str| match self.given(name) {
+            Some(text) => text,
+            None => self.no(name, "is needed with FILE_HOST", String::new()),
+        };
+        let (bucket, access_key) = (needed("S3_BUCKET"), needed("STORJ_SECRET_ACCESS_ID"));
+        let secret_key = Secret::new(needed("STORJ_SECRET_ACCESS_KEY"));
+        let checksum = match self.text("S3_CHECKSUM").as_str() {
+            "sha256" => ChecksumMode::WhenSupported,
+            "none" => ChecksumMode::Off,
+            _ => self.no("S3_CHECKSUM", "is \"sha256\" or \"none\"", ChecksumMode::WhenSupported),
+        };
+        let region = self.text("REGION");
+        Files::S3(S3Config { endpoint, region, bucket, access_key, secret_key, checksum, part_bytes: PART_BYTES })
+    }
+
+    fn rows(&mut self) -> Rows {
+        let Some(host) = self.given("MONGO_HOST") else {
+            for name in ["MONGO_USER", "MONGO_PASSWORD"] {
+                if self.texts.contains_key(name) {
+                    self.wrong.push(format!("{name} is set, but MONGO_HOST is not: which database is meant?"));
+                }
+            }
+            return Rows::Sqlite;
+        };
+        let (user, password) = (self.given("MONGO_USER"), self.given("MONGO_PASSWORD").map(Secret::new));
+        if user.is_some() != password.is_some() {
+            self.wrong.push("MONGO_USER and MONGO_PASSWORD are needed together".to_owned());
+        }
+        Rows::Mongo(MongoConfig { host, user, password, database: "oxbow".to_owned() })
+    }
+
+    fn whitelist(&mut self) -> Option<Whitelist> {
+        match (self.given("WHITELIST_URL"), self.given("WHITELIST_KEY")) {
+            (Some(url), Some(key)) => {
+                let web = url.parse::<Url>().is_ok_and(|url| matches!(url.scheme(), "http" | "https"));
+                let secrets = Whitelist { url: Secret::new(url), key: Secret::new(key) };
+                if web { Some(secrets) } else { self.no("WHITELIST_URL", "is an http:// or https:// address", None) }
+            }
+            (None, None) => None,
+            (Some(_), None) => self.no("WHITELIST_KEY", "is needed with WHITELIST_URL", None),
+            (None, Some(_)) => self.no("WHITELIST_URL", "is needed with WHITELIST_KEY", None),
+        }
+    }
+}
+
+/// The text of `.env.example`, which `oxbow settings` prints.
+pub fn example() -> String {
+    let mut out = String::from(
+        "# Settings of Oxbow. Copy to .env, uncomment what you change; the environment counts before the file.\n\
+         # Nothing is needed to start. Shown is the default; nothing after '=' means unset.\n",
+    );
+    for setting in SETTINGS {
+        let _ = write!(out, "\n# {}\n#{}={}\n", setting.meaning, setting.name, setting.default);
+    }
+    out
+}
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;
