@@ -32,10 +32,15 @@ impl Anchor {
 pub struct SourceClock {
     /// The packet that came with the least delay so far.
     arrival: Option<Anchor>,
+    /// The newest reports, the newest last.
+    reports: [Option<Anchor>; REPORTS],
     report: Option<Anchor>,
     first_us: Option<u64>,
 }
 
+/// Reports to choose from. Many senders take the moment of sending for the moment of a timestamp, and a busy sender is late: the
+/// least late of the newest reports is believed.
+const REPORTS: usize = 3;
 /// A sender that reported nothing for so long is taken by the arrival of its packets. Browsers report within a second or two.
 const REPORT_PATIENCE_US: u64 = 5_000_000;
 /// A packet later than this against its timestamp shows that the sender set its timestamps back.
@@ -54,9 +59,11 @@ impl SourceClock {
         }
     }
 
-    /// A sender report, its wall clock already laid on ours.
-    pub fn on_report(&mut self, anchor: Anchor) {
-        self.report = Some(anchor);
+    /// A sender report, its wall clock already laid on ours; `rate` in Hz.
+    pub fn on_report(&mut self, anchor: Anchor, rate: u32) {
+        self.reports.rotate_left(1);
+        self.reports[REPORTS - 1] = Some(anchor);
+        self.report = self.reports.iter().flatten().copied().min_by_key(|one| one.utc_us(anchor.timestamp, rate));
     }
 
     pub fn report(&self) -> Option<Anchor> {
@@ -113,8 +120,19 @@ mod tests {
         assert_eq!(clock.trusted(12_080_000), None, "a report may still come");
         assert!(clock.trusted(15_050_000).is_some(), "none came");
         let report = Anchor { timestamp: 270_000, utc_us: 11_990_000 };
-        clock.on_report(report);
+        clock.on_report(report, 90_000);
         assert_eq!(clock.trusted(12_080_000), Some(report));
+    }
+
+    #[test]
+    fn the_least_late_of_three_reports_is_believed() {
+        let mut clock = SourceClock::default();
+        let mut told = |second: u64, late_us: u64| {
+            clock.on_report(Anchor { timestamp: second * 48_000, utc_us: second * 1_000_000 + late_us }, 48_000);
+            clock.report().unwrap().utc_us(0, 48_000)
+        };
+        assert_eq!([told(1, 30_000), told(2, 1000), told(3, 25_000), told(4, 9000)], [30_000, 1000, 1000, 1000]);
+        assert_eq!([told(5, 9000), told(6, 9500)], [9000, 9000], "what stays late is a clock that drifts");
     }
 
     #[test]

@@ -51,7 +51,7 @@ pub struct Track {
     pub sending: Vec<u64>,
     /// Counts the sources of this track, see [`Meta::source`].
     source: u32,
-    /// First index of the source.
+    /// See [`Track::source_start`].
     source_start: u64,
     restart: bool,
     sequences: SequenceUnwrapper,
@@ -108,7 +108,7 @@ impl Track {
         self.source
     }
 
-    /// Index of the first packet of the source.
+    /// Lowest index of the source so far: a packet may have been overtaken at the start.
     pub fn source_start(&self) -> u64 {
         self.source_start
     }
@@ -147,6 +147,7 @@ impl Track {
             Insert::Duplicate => return Err(DropReason::Duplicate),
             Insert::TooOld => return Err(DropReason::TooOld),
         }
+        self.source_start = self.source_start.min(index);
         self.requester.on_packet(now.mono);
         self.clock.on_packet(timestamp, now.utc_us, self.clock_rate());
         if !packet.payload.is_empty() {

@@ -146,7 +146,7 @@ impl Ingest {
         // Senders without a wall clock count from somewhere; only differences matter.
         let sender_us = utc_of_ntp(report.ntp).unwrap_or(((u128::from(report.ntp) * 1_000_000) >> 32) as u64);
         let anchor = Anchor { timestamp, utc_us: self.offset.lay(sender_us, now.utc_us) };
-        track.clock.on_report(anchor);
+        track.clock.on_report(anchor, track.clock_rate());
         Some((at, anchor))
     }
 

@@ -13,6 +13,8 @@ const DEAD_BAND_NS: i64 = 5_000_000;
 const ALIGNED_NS: i64 = 500_000;
 /// Corrections take at most one part of this: 1 ms per second.
 const SLEW: i64 = 1000;
+/// A source is laid by reports when it has run so long: by then there is more than one, or no more will come soon.
+const REPORTS_SETTLE_NS: i64 = 3_000_000_000;
 /// Reports that contradict arrival by more than this are not believed.
 const ABSURD_NS: i64 = 1_000_000_000;
 /// A timestamp that departs from arrival by more than this between two units was reset by the sender.
@@ -36,6 +38,8 @@ struct Mapping {
     rate: u32,
     base_timestamp: u64,
     base_ns: i64,
+    /// Where the source began.
+    start_ns: i64,
     /// Laid by reports.
     locked: bool,
     slewing: bool,
@@ -104,6 +108,7 @@ impl Timeline {
             rate,
             base_timestamp: at.timestamp,
             base_ns,
+            start_ns: base_ns,
             locked: false,
             slewing: false,
             arrival_utc_us: at.arrival_utc_us,
@@ -127,6 +132,9 @@ impl Timeline {
         let mut errors = Vec::with_capacity(running.len());
         for track in &running {
             let (Some(mapping), Some(report)) = (self.mappings[*track], clocks[*track].report()) else { return };
+            if self.last[*track].is_none_or(|last| (last as i64) < mapping.start_ns + REPORTS_SETTLE_NS) {
+                return;
+            }
             errors.push(self.error(mapping, report));
         }
         if errors.iter().any(|error| error.abs() > ABSURD_NS) {
@@ -206,10 +214,11 @@ mod tests {
             for ms in ms {
                 let us = ms * 1000;
                 if ms % 1000 == 0 && ms >= self.reports_from_ms {
-                    self.clocks[VIDEO].on_report(Anchor { timestamp: (1 << 32) + us * 90 / 1000, utc_us: ZERO + us });
+                    self.clocks[VIDEO]
+                        .on_report(Anchor { timestamp: (1 << 32) + us * 90 / 1000, utc_us: ZERO + us }, 90_000);
                     let sound = (us as i64 + us as i64 * self.ppm / 1_000_000) as u64;
                     self.clocks[AUDIO]
-                        .on_report(Anchor { timestamp: (1 << 32) + sound * 48 / 1000, utc_us: ZERO + us });
+                        .on_report(Anchor { timestamp: (1 << 32) + sound * 48 / 1000, utc_us: ZERO + us }, 48_000);
                 }
                 if ms % 100 == 0 {
                     for frame in 0..3 {
@@ -288,8 +297,8 @@ mod tests {
     fn absurd_reports_are_not_believed() {
         let mut sender = Sender { reports_from_ms: u64::MAX, ..Sender::new() };
         sender.run(0..1000);
-        sender.clocks[VIDEO].on_report(Anchor { timestamp: 1 << 32, utc_us: ZERO + 90_000_000 });
-        sender.clocks[AUDIO].on_report(Anchor { timestamp: 1 << 32, utc_us: ZERO });
+        sender.clocks[VIDEO].on_report(Anchor { timestamp: 1 << 32, utc_us: ZERO + 90_000_000 }, 90_000);
+        sender.clocks[AUDIO].on_report(Anchor { timestamp: 1 << 32, utc_us: ZERO }, 48_000);
         let [video, audio] = sender.run(1000..5000);
         assert!(worst(&video, 0) <= 1 && worst(&audio, 0) <= 1);
     }

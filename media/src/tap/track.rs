@@ -1,7 +1,7 @@
 //! One track of a tap: a cursor into its ring that waits for repairs, gives up in time, and goes on at a keyframe.
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::buffer::cache::Packet;
 use crate::buffer::reorder::{Reorder, Step};
@@ -12,6 +12,10 @@ use crate::rtp::codec::{Malformed, opus};
 use crate::stats::{Counters, DropReason};
 
 use super::assemble::{Unit, Units};
+
+/// A source is read so long after its first packet: by then some packet came with little delay, which is what the timeline goes by. First
+/// keyframes are late by their encoding and their size.
+const SETTLE: Duration = Duration::from_millis(500);
 
 /// What the ring had.
 pub enum Found {
@@ -89,6 +93,12 @@ impl TapTrack {
                 self.reorder.jump(track.source_start());
             }
             match self.reorder.step(&track.cache, now, last_chance) {
+                Step::Packet(Packet { meta, .. })
+                    if meta.source != self.source && now < meta.arrival + SETTLE && !last_chance =>
+                {
+                    self.reorder.jump(track.source_start().min(meta.index));
+                    return Found::Nothing { again: Some(meta.arrival + SETTLE) };
+                }
                 Step::Packet(packet) => {
                     let codec = track.format.map(|format| format.codec);
                     if self.take(packet, codec, counters).is_err() {
@@ -97,7 +107,11 @@ impl TapTrack {
                     }
                 }
                 // What is missing of the source before will not come; the new one begins elsewhere.
-                Step::Wait { .. } | Step::Lost { .. } if another_began => self.reorder.jump(track.source_start()),
+                Step::Wait { .. } | Step::Lost { .. }
+                    if another_began && self.reorder.next_index() < Some(track.source_start()) =>
+                {
+                    self.reorder.jump(track.source_start());
+                }
                 Step::Lost { .. } => {
                     counters.drop(DropReason::TapLoss);
                     self.lose(track);

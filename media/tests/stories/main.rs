@@ -8,6 +8,7 @@ mod publisher;
 mod viewer;
 mod world;
 
+mod hostile;
 mod keyframes;
 mod lives;
 mod recording;

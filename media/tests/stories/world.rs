@@ -189,6 +189,12 @@ impl World {
         self.clients.len() - 1
     }
 
+    /// A datagram out of nowhere.
+    pub fn datagram(&mut self, from: SocketAddr, data: &mut [u8]) {
+        self.router.handle(self.now, Input::Datagram { from, data }, &mut self.arena);
+        self.drain();
+    }
+
     pub fn run(&mut self, time: Duration) {
         let until = self.now.mono + time;
         while self.now.mono < until {

@@ -1,0 +1,76 @@
+//! Whatever bytes come, parsers answer and do not panic.
+
+use media::message::Codec;
+use media::rtp::codec::{self, h264, opus, vp8};
+use media::rtp::packet::{Header, split_retransmission};
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+fn read_rtp(packet: &[u8]) {
+    let Some(header) = Header::parse(packet) else { return };
+    let payload = header.payload(packet);
+    for id in [0, 1, 3, 14, 15, 255] {
+        if let Some(element) = header.extension(packet, id) {
+            assert!(element.len() < packet.len());
+        }
+        header.transport_sequence(packet, id);
+    }
+    split_retransmission(payload);
+    read_payload(payload);
+}
+
+fn read_payload(payload: &[u8]) {
+    for codec in [Codec::Vp8, Codec::H264, Codec::Opus] {
+        codec::inspect(codec, payload);
+    }
+    h264::find_sps(payload);
+    opus::samples(payload);
+    vp8::key_size(payload);
+    let mut frame = Vec::new();
+    if vp8::append(&mut frame, payload).is_ok() {
+        assert!(frame.len() < payload.len());
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_bytes(bytes in vec(any::<u8>(), 0..200)) {
+        read_rtp(&bytes);
+        read_payload(&bytes);
+        h264::Sps::parse(&bytes);
+    }
+
+    #[test]
+    fn any_bytes_behind_a_plausible_head(first in 0x80u8..0xc0, profile in prop_oneof![Just(0xbede_u16), Just(0x1000), any::<u16>()], words in 0u16..8, rest in vec(any::<u8>(), 0..120)) {
+        let mut packet = vec![first, 96, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3];
+        packet.extend(std::iter::repeat_n(7, 4 * usize::from(first & 0x0f)));
+        packet.extend(profile.to_be_bytes());
+        packet.extend(words.to_be_bytes());
+        packet.extend(rest);
+        read_rtp(&packet);
+    }
+
+    #[test]
+    fn any_parameter_set(profile in prop_oneof![Just(66u8), Just(100), Just(244), any::<u8>()], rest in vec(any::<u8>(), 0..60)) {
+        let nal = [&[0x67, profile, 0, 31], &rest[..]].concat();
+        if let Some(sps) = h264::Sps::parse(&nal) {
+            prop_assert!(sps.width > 0 && sps.height > 0);
+        }
+    }
+
+    /// Units come out in Annex B or not at all, whatever the payloads.
+    #[test]
+    fn any_payloads_of_a_unit(payloads in vec((prop_oneof![Just(28u8), Just(24), Just(0x65), Just(0x67), Just(0x68), any::<u8>()], vec(any::<u8>(), 0..40)), 0..12)) {
+        let mut assembler = h264::Assembler::default();
+        for (head, rest) in payloads {
+            if assembler.append(&[&[head], &rest[..]].concat()).is_err() {
+                assembler.discard();
+            }
+        }
+        if let Ok(Some(unit)) = assembler.finish() {
+            prop_assert_eq!(&unit.data[..4], &[0, 0, 0, 1]);
+            prop_assert!(!unit.key || unit.data.len() > 4);
+        }
+        prop_assert_eq!(assembler.finish(), Ok(None));
+    }
+}
