@@ -48,6 +48,12 @@ fn of_plane(shards: &[ShardStats]) {
         for (reason, dropped) in &stats.dropped {
             counter!("oxbow_packets_dropped_total", "shard" => shard.clone(), "reason" => *reason).absolute(*dropped);
         }
+        for (name, value) in stats.drive.counters() {
+            counter!(name, "shard" => shard.clone()).absolute(value);
+        }
+        for (name, value) in stats.drive.gauges() {
+            gauge!(name, "shard" => shard.clone()).set(value as f64);
+        }
         gauge!("oxbow_sessions", "shard" => shard.clone()).set(stats.sessions);
         for room in &stats.rooms {
             broadcasts += 1;
