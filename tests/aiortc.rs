@@ -48,7 +48,7 @@ async fn aiortc_publishes_and_watches() {
     let (published, sent) = publishing.await.expect("no panic");
     assert!(published, "{sent}");
     assert_eq!(sent["deleted"], 200);
-    let clips = server.all_stored(2, Duration::from_secs(20)).await;
+    let clips = server.ended(Duration::from_secs(20)).await;
     let shown = show(&server, &clips, 30).await;
     assert!(shown.numbers.len() > 250 && shown.duplicate == 0, "{shown:?}");
 

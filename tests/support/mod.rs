@@ -170,6 +170,16 @@ impl Server {
         .await
     }
 
+    /// The clips of a broadcast that was ended: waits for the last one, and until all are stored.
+    pub async fn ended(&self, within: Duration) -> Vec<Value> {
+        self.until(within, "the last clip of the broadcast stored", async |server| {
+            let clips = server.clips().await;
+            let ended = clips.last().is_some_and(|clip| clip["cause"] == "end");
+            (ended && clips.iter().all(|clip| clip["state"] == "stored")).then_some(clips)
+        })
+        .await
+    }
+
     /// Downloads a clip into `folder`, checks size and checksum against its row, and returns the file.
     pub async fn download(&self, clip: &Value, folder: &Path) -> PathBuf {
         let media = clip["media"].as_str().expect("an address");
