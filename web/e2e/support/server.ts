@@ -1,5 +1,5 @@
 // The real server, on free ports and a data folder of its own.
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, spawnSync } from "node:child_process";
 import { createSocket } from "node:dgram";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
@@ -9,6 +9,14 @@ import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 
 export const KEY = "e2e-key-that-nobody-else-has";
+
+const CHECKOUT = fileURLToPath(new URL("../../..", import.meta.url));
+
+function binary(): string {
+  const path = process.env.OXBOW_BIN;
+  if (!path) throw new Error("OXBOW_BIN must be the path of the oxbow binary");
+  return path;
+}
 
 export class Oxbow {
   readonly url: string;
@@ -43,11 +51,9 @@ export class Oxbow {
   }
 
   async up(): Promise<void> {
-    const binary = process.env.OXBOW_BIN;
-    if (!binary) throw new Error("OXBOW_BIN must be the path of the oxbow binary");
-    const child = spawn(binary, ["serve"], {
-      cwd: fileURLToPath(new URL("../../..", import.meta.url)),
-      env: { PATH: process.env.PATH ?? "", HOME: process.env.HOME ?? "", ...this.#env },
+    const child = spawn(binary(), ["serve"], {
+      cwd: CHECKOUT,
+      env: this.#environment(),
       stdio: ["ignore", "pipe", "pipe"],
     });
     this.#process = child;
@@ -63,6 +69,10 @@ export class Oxbow {
     throw new Error(`oxbow did not come up:\n${this.log}`);
   }
 
+  #environment(): Record<string, string> {
+    return { PATH: process.env.PATH ?? "", HOME: process.env.HOME ?? "", ...this.#env };
+  }
+
   /** SIGTERM, and its end awaited. */
   async down(signal: "SIGTERM" | "SIGKILL" = "SIGTERM"): Promise<void> {
     const child = this.#process;
@@ -71,6 +81,16 @@ export class Oxbow {
     const ended = once(child, "exit");
     child.kill(signal);
     await ended;
+  }
+
+  /** Runs another command of the binary on the same data folder, such as `check`, to its end. */
+  run(command: string): { status: number | null; output: string } {
+    const ended = spawnSync(binary(), [command], {
+      cwd: CHECKOUT,
+      env: this.#environment(),
+      encoding: "utf8",
+    });
+    return { status: ended.status, output: ended.stdout + ended.stderr };
   }
 
   async remove(): Promise<void> {
