@@ -31,7 +31,10 @@ async fn story(codec: &str) {
     Publisher::start(&server, "main", &["--codec", codec, "--seconds", &seconds.to_string()]).finish();
     let clips = server.ended(Duration::from_secs(30)).await;
     assert!(clips.len() >= 4, "{clips:#?}");
-    assert!(clips.iter().all(|clip| clip["video"] == codec && clip["poster"].is_string() && clip["lostMs"] == 0), "{clips:#?}");
+    assert!(
+        clips.iter().all(|clip| clip["video"] == codec && clip["poster"].is_string() && clip["lostMs"] == 0),
+        "{clips:#?}"
+    );
     assert_exact(&show(&server, &clips, FPS).await, seconds);
     assert!(server.stop().success());
     let (status, report) = house.check();

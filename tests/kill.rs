@@ -72,7 +72,9 @@ async fn sigterm_in_a_live_ends_in_order_and_leaves_nothing_behind() {
     let server = house.start();
     let mut publisher = Publisher::start(&server, "main", &["--codec", "h264"]);
     server
-        .until(Duration::from_secs(15), "on air", async |s| (s.get("/api/channels/main").await["state"] == "live").then_some(()))
+        .until(Duration::from_secs(15), "on air", async |s| {
+            (s.get("/api/channels/main").await["state"] == "live").then_some(())
+        })
         .await;
     tokio::time::sleep(Duration::from_secs(4)).await;
     let began = Instant::now();

@@ -1,8 +1,8 @@
 //! S3 and MongoDB: the same exact clips with both configured, and nothing missing after both were away.
 
-mod support;
 #[path = "../storage/tests/support/mod.rs"]
 mod stores;
+mod support;
 
 use std::time::Duration;
 
@@ -100,11 +100,11 @@ async fn nothing_is_missing_after_both_stores_were_away() {
     let asked = server.http.post(server.url("/api/channels/main/clip")).json(&serde_json::json!({})).send().await;
     assert_eq!(asked.expect("an answer").status(), 202);
     server
-        .until(Duration::from_secs(10), "the requested clip", async |s| (s.clips_on_disk().await >= before + 4).then_some(()))
+        .until(Duration::from_secs(10), "the requested clip", async |s| {
+            (s.clips_on_disk().await >= before + 4).then_some(())
+        })
         .await;
-    server
-        .until(Duration::from_secs(10), "readyz names what is away", async |s| (!ready(s).await).then_some(()))
-        .await;
+    server.until(Duration::from_secs(10), "readyz names what is away", async |s| (!ready(s).await).then_some(())).await;
 
     // A restart while both are still away.
     publisher.kill();

@@ -28,8 +28,16 @@ const CONFINED: &[(&str, &[&str], &str)] = &[
     ("socketioxide", &["signaling/"], "one room speaks socket.io"),
     ("mongodb::", &["storage/src/database/mongo"], "a database is behind the door"),
     ("aws_sdk_s3", &["storage/src/object/s3"], "a store is behind the door"),
-    ("rtc_", &["media/src/session/", "media/src/rtp/", "media/tests/", "shard/tests/", "bench/"], "the transport is composed in one place"),
-    ("env::var", &["src/config.rs", "tests/", "storage/tests/", "signaling/tests/", "recorder/tests/"], "one reader of the environment"),
+    (
+        "rtc_",
+        &["media/src/session/", "media/src/rtp/", "media/tests/", "shard/tests/", "bench/"],
+        "the transport is composed in one place",
+    ),
+    (
+        "env::var",
+        &["src/config.rs", "tests/", "storage/tests/", "signaling/tests/", "recorder/tests/"],
+        "one reader of the environment",
+    ),
     ("dotenvy", &["src/config.rs"], "one reader of the environment"),
 ];
 
@@ -107,7 +115,17 @@ fn media_knows_no_clock_socket_runtime_or_lock() {
     for name in ["tokio", "serde", "async", "parking_lot", "socket2", "libc"] {
         assert!(!dependencies.contains(name), "media must not depend on {name}");
     }
-    let banned = ["Instant::now", "SystemTime::now", "UdpSocket", "TcpStream", "thread::spawn", "thread::sleep", "Mutex", "RwLock", "async fn"];
+    let banned = [
+        "Instant::now",
+        "SystemTime::now",
+        "UdpSocket",
+        "TcpStream",
+        "thread::spawn",
+        "thread::sleep",
+        "Mutex",
+        "RwLock",
+        "async fn",
+    ];
     let mut wrong = Vec::new();
     for (path, text) in files(&[".rs"]).iter().filter(|(path, _)| path.starts_with("media/src/")) {
         // Unit tests at the bottom of a file may stamp a virtual clock's start.
@@ -218,7 +236,20 @@ fn every_room_is_in_the_architecture_and_prescribed_files_exist() {
     for (room, _) in ARROWS.iter().filter(|(room, _)| *room != "oxbow") {
         assert!(architecture.contains(&format!("`{room}/`")), "ARCHITECTURE.md does not name {room}/");
     }
-    for path in ["src", "signaling", "recorder", "web", ".env.example", "Dockerfile", "README.md", "compose.yaml", "docs/protocol.md", "docs/operate.md", "docs/journal.md", "docs/glossary.md"] {
+    for path in [
+        "src",
+        "signaling",
+        "recorder",
+        "web",
+        ".env.example",
+        "Dockerfile",
+        "README.md",
+        "compose.yaml",
+        "docs/protocol.md",
+        "docs/operate.md",
+        "docs/journal.md",
+        "docs/glossary.md",
+    ] {
         assert!(Path::new(&root()).join(path).exists(), "{path} is missing");
     }
     assert!(!root().join("rust-toolchain.toml").exists(), "a toolchain file would download a toolchain");

@@ -40,7 +40,7 @@ impl Wire {
         while self.receiver.receive(&wired.socket)? > 0 {
             for arrival in self.receiver.arrivals() {
                 hear(match arrival {
-                    Arrival::Datagram { from, data } => wired.peer.receive(now, from, data, &mut self.arena),
+                    Arrival::Datagram { from, data, .. } => wired.peer.receive(now, from, data, &mut self.arena),
                     Arrival::Unusable => Heard::Refused("a datagram that is empty or too long"),
                 });
             }

@@ -9,6 +9,7 @@ mod ledger;
 mod plane;
 mod shard;
 pub mod socket;
+mod sources;
 mod supervise;
 mod taps;
 

@@ -20,6 +20,7 @@ use tokio::sync::broadcast;
 use crate::inbox::{Inbox, Next, ReplySender, Request};
 use crate::ledger::Ledger;
 use crate::socket::{Arrival, BATCH, Receiver, Sender, Socket};
+use crate::sources::is_check;
 use crate::taps::{Offered, TapSender};
 
 /// Between the first packet of a burst and its fan-out. GSO decides the cost of egress, so what the streamer's pacer sends
@@ -119,16 +120,7 @@ pub fn run(lines: &mut Lines, gear: &mut Gear) -> io::Result<()> {
     let config = RouterConfig { shard: lines.shard, announce: lines.announce.clone(), seed: rand::random() };
     let router = Router::new(config, lines.certificate.clone());
     let waiting = HashMap::new();
-    let mut shard = Shard {
-        lines,
-        gear,
-        router,
-        waiting,
-        requests: 0,
-        gathered: 0,
-        fan_out_at: None,
-        backlog: false,
-    };
+    let mut shard = Shard { lines, gear, router, waiting, requests: 0, gathered: 0, fan_out_at: None, backlog: false };
     while !shard.lines.stopping {
         shard.wait()?;
         let start = Instant::now();
@@ -224,7 +216,10 @@ impl Shard<'_> {
             let now = now();
             for arrival in self.gear.receiver.arrivals() {
                 match arrival {
-                    Arrival::Datagram { from, data } => {
+                    Arrival::Datagram { from, local, data } => {
+                        if let Some(local) = local.filter(|_| is_check(data)) {
+                            self.gear.sender.learn(from, local);
+                        }
                         self.router.handle(now, Input::Datagram { from, data }, &mut self.gear.arena);
                     }
                     Arrival::Unusable => self.lines.figures.unusable_in += 1,

@@ -14,6 +14,8 @@ use std::time::Duration;
 use media::arena::Run;
 use media::limit::DATAGRAM_BYTES;
 
+use crate::sources::Sources;
+
 /// Datagrams of one `recvmmsg`, messages of one `sendmmsg`.
 pub const BATCH: usize = 64;
 /// Asked of the kernel for each direction; it grants at most `net.core.{r,w}mem_max`. 4 MB hold 30 ms at 1 Gbit/s.
@@ -26,6 +28,8 @@ pub struct Socket {
     udp: UdpSocket,
     local: SocketAddr,
     gso: bool,
+    /// Bound to the wildcard address: the kernel tells where a datagram came in, and is told where one goes out.
+    any: bool,
 }
 
 impl Socket {
@@ -46,9 +50,16 @@ impl Socket {
                 set_option(&udp, libc::IPPROTO_IPV6, libc::IPV6_MTU_DISCOVER, libc::IPV6_PMTUDISC_PROBE as libc::c_int)
             }
         };
+        let any = local.ip().is_unspecified();
+        if any {
+            match local {
+                SocketAddr::V4(_) => set_option(&udp, libc::IPPROTO_IP, libc::IP_PKTINFO, 1)?,
+                SocketAddr::V6(_) => set_option(&udp, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, 1)?,
+            }
+        }
         // 0 is the default and means "no segmentation unless a message asks": only a kernel without GSO refuses it.
         let gso = set_option(&udp, libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok();
-        Ok(Socket { udp, local, gso })
+        Ok(Socket { udp, local, gso, any })
     }
 
     pub fn local_addr(&self) -> SocketAddr {
@@ -173,6 +184,9 @@ impl Name {
     }
 }
 
+mod control;
+use control::Control;
+
 const NO_IOVEC: libc::iovec = libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 };
 
 fn no_header() -> libc::mmsghdr {
@@ -185,6 +199,7 @@ pub struct Receiver {
     bytes: Box<[u8]>,
     names: Box<[Name; BATCH]>,
     iovecs: Box<[libc::iovec; BATCH]>,
+    controls: Box<[Control; BATCH]>,
     headers: Box<[libc::mmsghdr; BATCH]>,
     filled: usize,
 }
@@ -193,6 +208,8 @@ pub struct Receiver {
 pub enum Arrival<'a> {
     Datagram {
         from: SocketAddr,
+        /// The address of this machine that it was sent to; known on a socket of the wildcard address.
+        local: Option<IpAddr>,
         data: &'a mut [u8],
     },
     /// Longer than [`DATAGRAM_BYTES`], empty, or from a source that nobody can answer.
@@ -211,6 +228,7 @@ impl Receiver {
             bytes: vec![0; SLOT * BATCH].into_boxed_slice(),
             names: Box::new([Name::empty(); BATCH]),
             iovecs: Box::new([NO_IOVEC; BATCH]),
+            controls: Box::new([Control::empty(); BATCH]),
             headers: Box::new([no_header(); BATCH]),
             filled: 0,
         }
@@ -227,10 +245,12 @@ impl Receiver {
             header.msg_hdr.msg_namelen = size_of::<Name>() as libc::socklen_t;
             header.msg_hdr.msg_iov = &raw mut self.iovecs[at];
             header.msg_hdr.msg_iovlen = 1;
+            header.msg_hdr.msg_control = (&raw mut self.controls[at]).cast();
+            header.msg_hdr.msg_controllen = if socket.any { size_of::<Control>() } else { 0 };
             header.msg_hdr.msg_flags = 0;
         }
         loop {
-            // SAFETY: the descriptor is open while `socket` is borrowed. All BATCH headers were just pointed at name, iovec and
+            // SAFETY: the descriptor is open while `socket` is borrowed. All BATCH headers were just pointed at name, iovec, control and
             // byte slot of their own, each with its true size; those live in boxes of `self`, which is borrowed mutably, so
             // nothing else reads or moves them during the call. The timeout may be null.
             let got = unsafe {
@@ -257,28 +277,21 @@ impl Receiver {
 
     /// The datagrams of the last [`Receiver::receive`], in the order of arrival.
     pub fn arrivals(&mut self) -> impl Iterator<Item = Arrival<'_>> {
-        let slots = self.bytes.chunks_exact_mut(SLOT).zip(self.headers.iter()).zip(self.names.iter());
-        slots.take(self.filled).map(|((slot, header), name)| {
+        let slots =
+            self.bytes.chunks_exact_mut(SLOT).zip(self.headers.iter()).zip(self.names.iter()).zip(self.controls.iter());
+        slots.take(self.filled).map(|(((slot, header), name), control)| {
             let len = header.msg_len as usize;
             let truncated = header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
             match name.get() {
                 // An answer to port 0 is an error of the kernel's.
                 Some(from) if from.port() != 0 && !truncated && (1..=DATAGRAM_BYTES).contains(&len) => {
-                    Arrival::Datagram { from, data: &mut slot[..len] }
+                    let local = control.local(header.msg_hdr.msg_controllen);
+                    Arrival::Datagram { from, local, data: &mut slot[..len] }
                 }
                 _ => Arrival::Unusable,
             }
         })
     }
-}
-
-/// The ancillary data of one GSO message: `cmsghdr` and a u16, padded to the alignment of the header.
-#[repr(C)]
-#[derive(Clone, Copy)]
-struct SegmentControl {
-    header: libc::cmsghdr,
-    segment: u16,
-    padding: [u8; 6],
 }
 
 /// What became of the datagrams given to [`Sender::send`]. Counters since start.
@@ -300,10 +313,11 @@ pub struct SendFigures {
 pub struct Sender {
     names: Box<[Name; BATCH]>,
     iovecs: Box<[libc::iovec; BATCH]>,
-    controls: Box<[SegmentControl; BATCH]>,
+    controls: Box<[Control; BATCH]>,
     headers: Box<[libc::mmsghdr; BATCH]>,
     /// Per prepared message: the run it is of, its offset there, its bytes, its datagrams.
     messages: Vec<Message>,
+    sources: Sources,
     figures: SendFigures,
 }
 
@@ -323,21 +337,13 @@ impl Default for Sender {
 
 impl Sender {
     pub fn new() -> Self {
-        let control = SegmentControl {
-            header: libc::cmsghdr {
-                cmsg_len: size_of::<libc::cmsghdr>() + size_of::<u16>(),
-                cmsg_level: libc::SOL_UDP,
-                cmsg_type: libc::UDP_SEGMENT,
-            },
-            segment: 0,
-            padding: [0; 6],
-        };
         Sender {
             names: Box::new([Name::empty(); BATCH]),
             iovecs: Box::new([NO_IOVEC; BATCH]),
-            controls: Box::new([control; BATCH]),
+            controls: Box::new([Control::empty(); BATCH]),
             headers: Box::new([no_header(); BATCH]),
             messages: Vec::with_capacity(BATCH),
+            sources: Sources::default(),
             figures: SendFigures::default(),
         }
     }
@@ -346,7 +352,13 @@ impl Sender {
         self.figures
     }
 
-    /// Sends all `runs`, whose bytes lie in `bytes`. Never waits: what the kernel does not take is dropped and counted.
+    /// Answers `peer` from `local`, the address that its datagram came to. Only checks need to be told.
+    pub fn learn(&mut self, peer: SocketAddr, local: IpAddr) {
+        self.sources.learn(peer, local);
+    }
+
+    /// Sends all `runs`, whose bytes lie in `bytes`, each from the address that its receiver checks (see [`Sender::learn`]).
+    /// Never waits: what the kernel does not take is dropped and counted.
     pub fn send(&mut self, socket: &mut Socket, runs: &[Run], bytes: &[u8]) {
         let (mut run, mut offset) = (0, 0);
         while run < runs.len() {
@@ -430,17 +442,9 @@ impl Sender {
         header.msg_name = (&raw mut self.names[at]).cast();
         header.msg_iov = &raw mut self.iovecs[at];
         header.msg_iovlen = 1;
-        match segment {
-            Some(segment) => {
-                self.controls[at].segment = segment;
-                header.msg_control = (&raw mut self.controls[at]).cast();
-                header.msg_controllen = size_of::<SegmentControl>() as _;
-            }
-            None => {
-                header.msg_control = std::ptr::null_mut();
-                header.msg_controllen = 0;
-            }
-        }
+        let from = if socket.any { self.sources.of(to) } else { None };
+        header.msg_controllen = self.controls[at].write(socket.local, from, segment);
+        header.msg_control = (&raw mut self.controls[at]).cast();
     }
 
     /// One `sendmmsg` of the prepared messages: how many were taken (at least one), or why not even the first.

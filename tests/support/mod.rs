@@ -187,7 +187,8 @@ impl Server {
         assert_eq!(answer.status(), 200, "{media}");
         let body = answer.bytes().await.expect("the whole file");
         assert_eq!(Some(body.len() as u64), clip["size"].as_u64(), "size of {media}");
-        let sum: String = <sha2::Sha256 as sha2::Digest>::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
+        let sum: String =
+            <sha2::Sha256 as sha2::Digest>::digest(&body).iter().map(|byte| format!("{byte:02x}")).collect();
         assert_eq!(Some(sum.as_str()), clip["sha256"].as_str(), "checksum of {media}");
         let extension = if clip["mime"].as_str().is_some_and(|mime| mime.contains("webm")) { "webm" } else { "mp4" };
         let file = folder.join(format!("{}.{extension}", clip["id"].as_str().expect("an id")));
@@ -258,7 +259,12 @@ impl Publisher {
     pub fn start(server: &Server, channel: &str, arguments: &[&str]) -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_oxbow"));
         command.args(["publish", "--url", &server.url(&format!("/whip/{channel}")), "--key", KEY]).args(arguments);
-        let child = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().expect("oxbow publish starts");
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("oxbow publish starts");
         Self { child }
     }
 
@@ -266,7 +272,10 @@ impl Publisher {
     pub fn finish(mut self) {
         let status = self.child.wait().expect("it ends");
         let mut text = String::new();
-        for pipe in [self.child.stdout.take().map(|p| Box::new(p) as Box<dyn Read>), self.child.stderr.take().map(|p| Box::new(p) as _)] {
+        for pipe in [
+            self.child.stdout.take().map(|p| Box::new(p) as Box<dyn Read>),
+            self.child.stderr.take().map(|p| Box::new(p) as _),
+        ] {
             pipe.expect("a pipe").read_to_string(&mut text).expect("text");
         }
         assert!(status.success(), "oxbow publish: {status}\n{text}");
@@ -304,7 +313,10 @@ pub async fn show(server: &Server, clips: &[Value], fps: u32) -> Shown {
     let mut shown = Shown::default();
     for clip in clips {
         let file = server.download(clip, folder.path()).await;
-        let decoded = tokio::task::spawn_blocking(move || pipeline::inspect::clip(&file)).await.expect("no panic").expect("it decodes");
+        let decoded = tokio::task::spawn_blocking(move || pipeline::inspect::clip(&file))
+            .await
+            .expect("no panic")
+            .expect("it decodes");
         let numbers = decoded.numbers().unwrap_or_else(|error| panic!("{}: {error}", clip["id"]));
         assert!(!numbers.is_empty(), "a clip without pictures: {clip}");
         shown.sound_offsets_ms.extend(decoded.sound_offset_ns(fps).map(|ns| ns as f64 / 1e6));

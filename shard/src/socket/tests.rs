@@ -19,7 +19,7 @@ fn collect(socket: &Socket, count: usize) -> Vec<(SocketAddr, Vec<u8>)> {
         socket.wait(&waker, true, Some(Duration::from_millis(100))).unwrap();
         receiver.receive(socket).unwrap();
         for arrival in receiver.arrivals() {
-            if let Arrival::Datagram { from, data } = arrival {
+            if let Arrival::Datagram { from, data, .. } = arrival {
                 all.push((from, data.to_vec()));
             }
         }
@@ -156,4 +156,32 @@ fn the_waker_ends_a_wait_and_the_timeout_too() {
     assert!(start.elapsed() >= Duration::from_millis(19));
     bell.write_all(&[1]).unwrap();
     socket.wait(&waker, false, None).unwrap();
+}
+
+/// Two addresses of one machine: whoever checks one of them is answered from it.
+#[test]
+fn a_wildcard_socket_answers_from_the_address_that_was_asked() {
+    for wildcard in ["0.0.0.0:0", "[::]:0"] {
+        let mut server = Socket::bind(wildcard.parse().unwrap()).unwrap();
+        let client = Socket::bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        let asked = SocketAddr::from(([127, 0, 0, 9], server.local_addr().port()));
+        client.udp.send_to(b"\0check", asked).unwrap();
+        let (_keep, waker) = UnixStream::pair().unwrap();
+        server.wait(&waker, true, Some(Duration::from_secs(1))).unwrap();
+        let (mut receiver, mut sender) = (Receiver::new(), Sender::new());
+        receiver.receive(&server).unwrap();
+        for arrival in receiver.arrivals() {
+            let Arrival::Datagram { from, local, .. } = arrival else { panic!("it is usable") };
+            assert_eq!((from, local), (client.local_addr(), Some([127, 0, 0, 9].into())), "{wildcard}");
+            sender.learn(from, local.unwrap());
+        }
+        let mut arena = SendArena::new();
+        for _ in 0..3 {
+            assert!(arena.push(client.local_addr(), &[7; 1200]));
+        }
+        sender.send(&mut server, arena.runs(), arena.bytes());
+        let got = collect(&client, 3);
+        assert_eq!(got.len(), 3, "{wildcard}");
+        assert!(got.iter().all(|(from, _)| *from == asked), "{got:?}");
+    }
 }
