@@ -23,6 +23,9 @@ for (const { name, vp8, stores } of [
       await goLive(studio, "main", { vp8 });
 
       const watch = await viewer.newPage();
+      // The page's scripts are in the cache, as for anyone who has been here before.
+      await watch.goto("/@nobody");
+      await expect(watch.getByRole("heading", { name: "Waiting for @nobody" })).toBeVisible();
       await watch.goto("/@main");
       await expect(watch.locator("[data-state=live]")).toBeVisible();
       const first = await watch.evaluate(
