@@ -5,6 +5,7 @@ import { Store } from "@/rtc/store";
 /** `blocked`: plays, but the browser (or good manners) keeps it silent until the viewer asks. */
 export type Sound = "on" | "blocked";
 
+const JOIN = "oxbow:join";
 const FIRST_FRAME = "oxbow:first-frame";
 
 export class Screen {
@@ -15,6 +16,7 @@ export class Screen {
   #offs: (() => void)[] = [];
 
   constructor(video: HTMLVideoElement, held: HTMLCanvasElement, shown: () => void) {
+    if (performance.getEntriesByName(JOIN).length === 0) performance.mark(JOIN);
     this.#video = video;
     this.#held = held;
     this.#shown = shown;
@@ -64,7 +66,7 @@ export class Screen {
   }
 
   #pictureIsThere(): void {
-    // For those who measure: from the page's start to its first picture.
+    // For those who measure: from the player's start, or the page's, to the first picture.
     if (performance.getEntriesByName(FIRST_FRAME).length === 0) performance.mark(FIRST_FRAME);
     this.#shown();
   }
