@@ -206,3 +206,39 @@ impl Router {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::BroadcastId;
+    use crate::message::{Command, Publish, Reply, RequestId};
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
+    fn a_panic_closes_its_session_and_no_other() {
+        let now = Now { mono: Instant::now(), utc_us: 1_700_000_000_000_000 };
+        let config =
+            RouterConfig { shard: ShardId(0), announce: vec![SocketAddr::from(([127, 0, 0, 1], 1))], seed: [7; 32] };
+        let mut router = Router::new(config, Certificate::generate().unwrap());
+        let mut arena = SendArena::new();
+        for number in 1..=2 {
+            let publish = Publish {
+                session: SessionId::new(ShardId(0), number),
+                channel: format!("channel-{number}").parse().unwrap(),
+                broadcast: BroadcastId(number.into()),
+                offer: include_str!("../../tests/offers/chromium-publish.sdp").into(),
+                record: true,
+                prefer_video: None,
+            };
+            let (request, command) = (RequestId(number), Command::Publish(publish));
+            router.handle(now, Input::Command { request, command }, &mut arena);
+            assert!(matches!(router.poll(), Some(Output::Reply { reply: Ok(Reply::Published { .. }), .. })));
+        }
+        let faulty = router.by_id[&SessionId::new(ShardId(0), 1)];
+        router.guarded(now, faulty, &mut arena, |_, _| panic!("a broken invariant, as this test wants it"));
+        let Some(Output::Event(Event::SessionClosed { session, reason, .. })) = router.poll() else { panic!("closed") };
+        assert_eq!((session, reason), (SessionId::new(ShardId(0), 1), CloseReason::Fault));
+        assert!(router.poll().is_none());
+        assert_eq!((router.sessions.len(), router.rooms.len(), router.counters.dropped(DropReason::Fault)), (1, 1, 1));
+    }
+}

@@ -69,7 +69,7 @@ fn authenticated_garbage_is_counted_too() {
             let sequence = (round as u16).to_be_bytes();
             let mut packet =
                 vec![0x80, [96, 97, 111, 102, 50][round as usize % 5], sequence[0], sequence[1], 0, 0, 0, 1];
-            packet.extend((ssrc ^ u32::from(round % 3 == 1) * 0x5000_0000).to_be_bytes());
+            packet.extend((ssrc ^ (u32::from(round % 3 == 1) * 0x5000_0000)).to_be_bytes());
             packet.extend(rest);
             world.clients[at].peer.seal_rtp(&packet)
         };
