@@ -1,5 +1,6 @@
 //! One connection: offer, answer, tracks; and whether it still stands.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::time::Duration;
@@ -210,22 +211,23 @@ async fn build(
     Ok(Arc::new(peer))
 }
 
-/// Addresses to send from: the one that leads to the HTTP server, and all others when that is only the loopback. (A socket on the
-/// loopback reaches nothing else, and media may be elsewhere.)
+/// Addresses to send from: those that lead to the HTTP server, and when they are only loopbacks, the IPv4 loopback and all others
+/// too. (A socket on a loopback reaches nothing else, and media may be announced elsewhere.)
 async fn local_addresses(url: &Url) -> Vec<SocketAddr> {
     let any = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
     let (Some(host), port) = (url.host_str(), url.port_or_known_default().unwrap_or(80)) else { return vec![any] };
     let host = host.trim_start_matches('[').trim_end_matches(']').to_owned();
-    let Ok(mut targets) = tokio::net::lookup_host((host, port)).await else { return vec![any] };
-    let mut addresses: Vec<SocketAddr> =
-        targets.find_map(source_of).map(|ip| SocketAddr::from((ip, 0))).into_iter().collect();
-    let only_loopback = addresses.iter().all(|address| address.ip().is_loopback());
-    // TEST-NET-1 (RFC 5737): nothing is sent, the kernel is only asked for the way out.
-    let outside = source_of(SocketAddr::from(([192, 0, 2, 1], 9)));
-    if only_loopback && (outside.is_some() || addresses.is_empty()) {
-        addresses.push(any);
+    let Ok(targets) = tokio::net::lookup_host((host, port)).await else { return vec![any] };
+    let mut addresses: BTreeSet<SocketAddr> =
+        targets.filter_map(source_of).map(|source| SocketAddr::from((source, 0))).collect();
+    if addresses.iter().all(|address| address.ip().is_loopback()) {
+        addresses.insert(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+        // TEST-NET-1 (RFC 5737): nothing is sent, the kernel is only asked whether there is a way out.
+        if source_of(SocketAddr::from(([192, 0, 2, 1], 9))).is_some() {
+            addresses.insert(any);
+        }
     }
-    addresses
+    addresses.into_iter().collect()
 }
 
 /// The local address from which the kernel would send there.
