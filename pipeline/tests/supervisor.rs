@@ -142,6 +142,18 @@ async fn a_worker_that_died_while_it_was_idle_costs_nothing() {
 }
 
 #[tokio::test]
+async fn a_signal_to_the_servers_group_leaves_workers_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let workers = Workers::start(script(folder.path()));
+    let pid = workers.export(named(folder.path(), "x"), Lane::Rest).await.unwrap().sha256;
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    // Behind the name in parentheses: state, parent, group (proc_pid_stat(5)).
+    let group = stat.rsplit(')').next().unwrap().split_whitespace().nth(2).unwrap();
+    assert_eq!(group, pid);
+    workers.shutdown().await;
+}
+
+#[tokio::test]
 async fn a_stop_ends_running_and_waiting_jobs_and_all_processes() {
     let folder = tempfile::tempdir().unwrap();
     let workers = Workers::start(script(folder.path()));

@@ -43,6 +43,8 @@ impl Worker {
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .kill_on_drop(true)
+            // Ctrl-C in a terminal goes to a whole group; the parent decides when its workers end.
+            .process_group(0)
             .spawn()?;
         let (Some(mut stdin), Some(stdout), Some(stderr)) =
             (process.stdin.take(), process.stdout.take(), process.stderr.take())
