@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use ::media::id::{ChannelName, SessionId};
 use governor::DefaultDirectRateLimiter;
 use http::Method;
-use socketioxide::extract::{SocketRef, State, TryData};
+use socketioxide::extract::SocketRef;
 
 use super::event::Handshake;
 use crate::app::App;
@@ -49,17 +49,19 @@ impl std::fmt::Display for NotAdmitted {
     }
 }
 
-pub async fn admit(
-    socket: SocketRef,
-    State(app): State<App>,
-    TryData(given): TryData<Option<Handshake>>,
-) -> Result<(), NotAdmitted> {
-    let guest = guest(&app, &socket, given.map_err(|_| ())).map_err(|error| NotAdmitted(error.code))?;
-    socket.extensions.insert(guest);
-    Ok(())
+impl From<Error> for NotAdmitted {
+    fn from(error: Error) -> Self {
+        Self(error.code)
+    }
 }
 
-fn guest(app: &App, socket: &SocketRef, given: Result<Option<Handshake>, ()>) -> Result<Guest, Error> {
+/// # Errors
+/// One of [`REFUSALS`].
+pub fn guest(app: &App, socket: &SocketRef, given: Result<Option<Handshake>, ()>) -> Result<Guest, NotAdmitted> {
+    Ok(read(app, socket, given)?)
+}
+
+fn read(app: &App, socket: &SocketRef, given: Result<Option<Handshake>, ()>) -> Result<Guest, Error> {
     if app.is_stopping() {
         return Err(Error::new(Code::ShuttingDown, "the server is shutting down"));
     }

@@ -26,9 +26,11 @@ use crate::app::App;
 use crate::error::Error;
 use crate::limits::{SOCKET_MESSAGE_BYTES, SOCKET_QUEUE, refused};
 use crate::view::Requested;
-use event::{Ack, ClipWanted, Done, IceCandidate, Nothing, StartStream, StreamAnswered, Watch, WatchAnswered};
-use handshake::Guest;
+use event::{
+    Ack, ClipWanted, Done, Handshake, IceCandidate, Nothing, StartStream, StreamAnswered, Watch, WatchAnswered,
+};
 pub use handshake::REFUSALS;
+use handshake::{Guest, NotAdmitted};
 
 macro_rules! requests {
     ($($event:literal => $handler:path : $payload:ident -> $answer:ident),* $(,)?) => {
@@ -78,19 +80,29 @@ pub fn layer(app: App) -> (SocketIoLayer, SocketIo) {
         .with_parser(parser)
         .with_state(app)
         .build_layer();
-    io.ns("/", welcome.with(handshake::admit));
+    io.ns("/", welcome.with(admit));
     (layer, io)
 }
 
-async fn welcome(socket: SocketRef, State(app): State<App>) {
-    let Some(guest) = socket.extensions.get::<Guest>() else { return };
-    room::greet(&app, &socket, &guest).await;
+/// Everything was set up when the guest was admitted: what a client sends at once must find its handler.
+async fn welcome(_: SocketRef) {}
+
+/// Whether the guest may come in; if so, it is heard from now on.
+async fn admit(
+    socket: SocketRef,
+    State(app): State<App>,
+    TryData(given): TryData<Option<Handshake>>,
+) -> Result<(), NotAdmitted> {
+    let guest = handshake::guest(&app, &socket, given.map_err(|_| ()))?;
+    room::greet(&socket, &guest);
+    socket.extensions.insert(guest);
     listen(&socket);
     socket.on_disconnect(async |socket: SocketRef, State(app): State<App>| {
         if let Some(guest) = socket.extensions.get::<Guest>() {
             media::leave(&app, &guest).await;
         }
     });
+    Ok(())
 }
 
 /// One event, from payload to ack.

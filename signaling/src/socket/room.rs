@@ -27,7 +27,7 @@ pub fn of_session(session: SessionId) -> String {
 }
 
 /// A streamer hears its channel from the start; a viewer asks with `watch`.
-pub async fn greet(_: &App, socket: &SocketRef, guest: &Guest) {
+pub fn greet(socket: &SocketRef, guest: &Guest) {
     if guest.actor == Actor::Streamer {
         socket.join([of_streamers(&guest.channel), of_channel(&guest.channel)]);
     }

@@ -1,0 +1,10 @@
+//! The wire, against the real program on free ports: REST, files, sessions, WHIP and WHEP, socket.io, start and stop.
+
+mod harness;
+
+mod files;
+mod negotiate;
+mod rest;
+mod secrets;
+mod sockets;
+mod start;

@@ -1,0 +1,93 @@
+//! WHIP and WHEP at the level of HTTP. That media flows is shown by the stories with real peers.
+
+use reqwest::Method;
+
+use crate::harness::{Server, header, offer, problem};
+
+#[tokio::test]
+async fn an_offer_is_answered_with_a_session_that_can_be_deleted() {
+    let server = Server::start(&[]);
+    for (name, kind) in [
+        ("chromium-publish", "application/sdp"),
+        ("firefox-publish", "Application/SDP; charset=utf-8"),
+        ("obs-publish", "application/sdp;charset=UTF-8"),
+    ] {
+        let post = server.with_key(Method::POST, "/whip/main").header("content-type", kind).body(offer(name));
+        let answer = post.send().await.unwrap();
+        assert_eq!(answer.status(), 201, "{name}");
+        assert_eq!(header(&answer, "content-type"), "application/sdp");
+        assert_eq!(header(&answer, "access-control-allow-origin"), "*");
+        assert!(header(&answer, "etag").starts_with('"'));
+        let location = header(&answer, "location").to_owned();
+        assert!(location.starts_with("/whip/main/"), "{location}");
+        let sdp = answer.text().await.unwrap();
+        assert!(sdp.starts_with("v=0") && sdp.contains("a=ice-lite") && sdp.contains("a=candidate:"), "{sdp}");
+
+        let forged = format!("{}0", &location[..location.len() - 1]);
+        if forged != location {
+            let delete = server.with_key(Method::DELETE, &forged).send().await.unwrap();
+            assert_eq!(problem(delete).await, "not_found", "a made-up session");
+        }
+        let stranger = server.request(Method::DELETE, &location).send().await.unwrap();
+        assert_eq!(problem(stranger).await, "key_required");
+        assert_eq!(server.with_key(Method::DELETE, &location).send().await.unwrap().status(), 200);
+        let twice = server.with_key(Method::DELETE, &location).send().await.unwrap();
+        assert_eq!(problem(twice).await, "not_found");
+    }
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_an_offer_is_told() {
+    let server = Server::start(&[]);
+    let sdp = "application/sdp";
+    let large = "a".repeat(70_000);
+    for (path, key, kind, body, status, code) in [
+        ("/whip/main", "", sdp, "v=0", 401, "key_required"),
+        ("/whip/main", "wrong-key", sdp, "v=0", 401, "bad_key"),
+        ("/whip/Main", "right", sdp, "v=0", 400, "invalid"),
+        ("/whip/main", "right", "text/plain", "v=0", 415, "unsupported_media_type"),
+        ("/whip/main", "right", "", "v=0", 415, "unsupported_media_type"),
+        ("/whip/main", "right", sdp, "rubbish", 400, "malformed_offer"),
+        ("/whip/main", "right", sdp, "", 400, "malformed_offer"),
+        ("/whip", "right", sdp, "rubbish", 400, "malformed_offer"),
+        ("/whip/main", "right", sdp, large.as_str(), 413, "too_large"),
+        ("/whep/main", "", sdp, "v=0", 404, "not_live"),
+        ("/whep/..%2f", "", sdp, "v=0", 400, "invalid"),
+        ("/whep/main", "", "text/plain", "v=0", 415, "unsupported_media_type"),
+    ] {
+        let mut post = server.request(Method::POST, path).body(body.to_owned());
+        if !kind.is_empty() {
+            post = post.header("content-type", kind);
+        }
+        post = match key {
+            "" => post,
+            "right" => post.bearer_auth(crate::harness::KEY),
+            other => post.bearer_auth(other),
+        };
+        let answer = post.send().await.unwrap();
+        assert_eq!(answer.status().as_u16(), status, "{path} {kind}");
+        if code == "not_live" {
+            assert!(header(&answer, "retry-after").parse::<u64>().is_ok());
+        }
+        assert_eq!(problem(answer).await, code, "{path} {kind}");
+    }
+}
+
+#[tokio::test]
+async fn options_and_patch_answer_as_the_rfc_wants() {
+    let server = Server::start(&[]);
+    for (path, methods) in
+        [("/whip/main", "POST, OPTIONS"), ("/whep/main", "POST, OPTIONS"), ("/whip/main/token", "DELETE, OPTIONS")]
+    {
+        let answer = server.request(Method::OPTIONS, path).send().await.unwrap();
+        assert_eq!(answer.status(), 204, "{path}");
+        assert_eq!(header(&answer, "accept-post"), "application/sdp");
+        assert_eq!(header(&answer, "access-control-allow-methods"), methods, "{path}");
+        assert!(header(&answer, "access-control-allow-headers").contains("authorization"));
+    }
+    let patch = server.with_key(Method::PATCH, "/whip/main/token").send().await.unwrap();
+    assert_eq!(patch.status(), 405);
+    assert_eq!(problem(patch).await, "method_not_allowed");
+    let post = server.with_key(Method::POST, "/whip/main/token").send().await.unwrap();
+    assert_eq!(post.status(), 405);
+}
