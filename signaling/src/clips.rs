@@ -81,8 +81,8 @@ pub async fn page(app: &App, query: ClipQuery) -> Result<Page<Clip>, Error> {
     let states: HashMap<Id, ClipState> = here.iter().map(|p| (p.clip.id.clone(), shown(p.state))).collect();
     let rows = match app.database().clips(&query).await {
         Ok(page) => page,
-        // What is on this disk can still be shown; /api/server says that the rest is away.
-        Err(StorageError::Away(cause)) if !here.is_empty() && query.cursor.is_none() => {
+        // What is on this disk can still be shown, also while the database refuses us; /api/server says that the rest is away.
+        Err(StorageError::Away(cause) | StorageError::Refused(cause)) if !here.is_empty() && query.cursor.is_none() => {
             tracing::debug!(cause, "listing the clips of this node only");
             storage::Page { items: Vec::new(), next: None }
         }

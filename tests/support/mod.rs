@@ -144,8 +144,13 @@ impl Server {
         clips
     }
 
-    /// How many clips this server can play now, stored or not. The index may be away: then the list answers from this disk.
+    /// How many clips this server can play now, stored or not. While the index is away the list answers from this disk, and with
+    /// `away` when nothing waits there.
     pub async fn clips_on_disk(&self) -> usize {
+        let answer = self.http.get(self.url("/api/clips?limit=1")).send().await.expect("the server answers");
+        if answer.status() == 503 {
+            return 0;
+        }
         self.clips().await.iter().filter(|clip| clip["state"] != "exporting" && clip["state"] != "failed").count()
     }
 
