@@ -11,6 +11,7 @@ use rtc::interceptor::NackResponderBuilder;
 use rtc::media_stream::MediaStreamTrack;
 use rtc::peer_connection::configuration::interceptor_registry::Slot;
 use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_H264, MIME_TYPE_OPUS, MIME_TYPE_RTX, MIME_TYPE_VP8};
+use rtc::peer_connection::transport::RTCDtlsTransportState;
 use rtc::rtp_transceiver::rtp_sender::{
     RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters,
     RTCRtpRtxParameters, RtpCodecKind,
@@ -20,6 +21,7 @@ use tokio::time::timeout;
 use url::Url;
 use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
+use webrtc::peer_connection::transport::DtlsTransport;
 use webrtc::peer_connection::{
     MediaEngine, PeerConnection, PeerConnectionBuilder, PeerConnectionEventHandler, RTCIceGatheringState,
     RTCPeerConnectionState, RTCSessionDescription, Registry, SettingEngineBuilder,
@@ -38,12 +40,15 @@ const CONNECT: Duration = Duration::from_secs(15);
 const SILENCE: Duration = Duration::from_secs(3);
 const GIVE_UP: Duration = Duration::from_secs(2);
 const KEEPALIVE: Duration = Duration::from_secs(1);
+/// Between looks at the state of DTLS, which tells nobody when it changes.
+const LOOK: Duration = Duration::from_millis(250);
 /// Packets kept for retransmission; a power of two. Two seconds of 10 Mbit/s.
 const RESENDABLE: u16 = 2048;
 
 pub(crate) struct Connection {
     peer: Arc<dyn PeerConnection>,
     state: watch::Receiver<RTCPeerConnectionState>,
+    dtls: Arc<dyn DtlsTransport>,
     session: Option<Url>,
     picture: Stream,
     sound: Option<Stream>,
@@ -118,16 +123,17 @@ impl Connection {
             if !matches!(timeout(CONNECT, connected).await, Ok(Ok(_))) {
                 return Err(OfferError::Later("the server answered, but media did not connect".into()));
             }
-            Ok((
-                picture.into_stream().await?,
-                match sound {
-                    Some(sound) => Some(sound.into_stream().await?),
-                    None => None,
-                },
-            ))
+            let dtls = picture.sender.transport().await.map_err(broken)?.ok_or_else(|| broken("no transport"))?;
+            let sound = match sound {
+                Some(sound) => Some(sound.into_stream().await?),
+                None => None,
+            };
+            Ok((dtls, picture.into_stream().await?, sound))
         };
         match opened.await {
-            Ok((picture, sound)) => Ok(Connection { peer: Arc::clone(peer), state, session, picture, sound }),
+            Ok((dtls, picture, sound)) => {
+                Ok(Connection { peer: Arc::clone(peer), state, dtls, session, picture, sound })
+            }
             Err(error) => {
                 if let Some(session) = &session {
                     whip.delete(session).await;
@@ -152,9 +158,16 @@ impl Connection {
         let gone = |state: &RTCPeerConnectionState| {
             matches!(state, RTCPeerConnectionState::Failed | RTCPeerConnectionState::Closed)
         };
-        match state.wait_for(gone).await {
-            Ok(state) => state.to_string(),
-            Err(_) => "the connection ended".into(),
+        tokio::select! {
+            state = state.wait_for(gone) => state.map_or_else(|_| "the connection ended".into(), |state| state.to_string()),
+            () = self.ended_by_server() => "the server ended the session".into(),
+        }
+    }
+
+    /// The server's close_notify leaves the connection's own state as it is (W3C WebRTC §4.3.3), so DTLS is asked.
+    async fn ended_by_server(&self) {
+        while !matches!(self.dtls.state().await, Ok(RTCDtlsTransportState::Closed)) {
+            tokio::time::sleep(LOOK).await;
         }
     }
 

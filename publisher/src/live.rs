@@ -39,7 +39,7 @@ pub(crate) async fn run(config: PublisherConfig, stop: CancellationToken) -> Res
         let reason = match opened {
             Ok(mut connection) => {
                 live.report.connections += 1;
-                pause = FIRST_PAUSE;
+                let since = Instant::now();
                 tracing::info!(url = %config.whip_url, pictures = live.report.pictures, "on air");
                 if live.report.connections > 1 {
                     keyframes.request(); // the very first picture is one anyway
@@ -51,6 +51,9 @@ pub(crate) async fn run(config: PublisherConfig, stop: CancellationToken) -> Res
                     }
                     Left::Lost(reason) => {
                         connection.drop_it().await;
+                        if since.elapsed() > LONGEST_PAUSE {
+                            pause = FIRST_PAUSE; // it worked for a while: this is a new trouble
+                        }
                         reason
                     }
                 }

@@ -4,7 +4,7 @@
 mod support;
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use media::message::Codec;
 use pipeline::source::TestPattern;
@@ -144,9 +144,12 @@ async fn it_comes_back_when_the_server_does() {
     let stop = CancellationToken::new();
     let publishing = tokio::spawn(run(config(&server, Codec::Vp8, None), stop.clone()));
     server.until("media", |packets| packets.len() > 60).await;
+    let gone = Instant::now();
     let address = server.vanish().await;
     let server = Server::start_at(address, Received::default()).await;
-    server.until("media again", |packets| packets.len() > 60).await;
+    server.until("media again", |packets| !packets.is_empty()).await;
+    assert!(gone.elapsed() < Duration::from_secs(4), "its goodbye was heard, not only its silence");
+    server.until("more media", |packets| packets.len() > 60).await;
     let first = in_order(&server.received.packets.lock().unwrap(), true)[0].packet.payload.clone();
     assert!(!first.is_empty());
     stop.cancel();
