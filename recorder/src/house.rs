@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use storage::{ClipState, StorageError};
+use storage::StorageError;
 use tokio::time::Instant;
 
 use crate::desk::{Desk, RecorderStatus};
@@ -78,30 +78,14 @@ async fn count(desk: &Desk) -> Result<RecorderStatus, StorageError> {
     let (journals, data) = (desk.config.journals(), desk.config.data_dir.clone());
     let disk = tokio::task::spawn_blocking(move || (size_of_folder(&journals), disk_free(&data))).await;
     let (journal_bytes, disk_free_bytes) = disk.unwrap_or_default();
-    let status = RecorderStatus {
+    Ok(RecorderStatus {
         outbox: outbox.depth,
         outbox_age_ms: outbox.oldest_ms.map_or(0, |at| (clock::utc_ms() - at).max(0) as u64),
         journal_bytes,
         disk_free_bytes,
         clips,
         ..RecorderStatus::default()
-    };
-    for state in ClipState::ALL {
-        let number = status.clips.get(&state).copied().unwrap_or_default();
-        metrics::gauge!("oxbow_clips", "state" => state.as_str()).set(number as f64);
-    }
-    metrics::gauge!("oxbow_outbox_clips").set(status.outbox as f64);
-    metrics::gauge!("oxbow_outbox_oldest_seconds").set(status.outbox_age_ms as f64 / 1000.0);
-    metrics::gauge!("oxbow_journal_bytes").set(journal_bytes as f64);
-    metrics::gauge!("oxbow_disk_free_bytes").set(disk_free_bytes as f64);
-    if let Some(figures) = desk.figures() {
-        metrics::counter!("oxbow_recorded_units_total").absolute(figures.units.load(Relaxed));
-        metrics::counter!("oxbow_recorded_bytes_total").absolute(figures.bytes.load(Relaxed));
-        metrics::counter!("oxbow_recording_dropped_units_total").absolute(figures.dropped_units.load(Relaxed));
-        metrics::gauge!("oxbow_recordings").set(figures.open.load(Relaxed) as f64);
-        metrics::gauge!("oxbow_recordings_failing").set(figures.failing.load(Relaxed) as f64);
-    }
-    Ok(status)
+    })
 }
 
 fn size_of_folder(folder: &Path) -> u64 {

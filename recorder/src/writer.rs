@@ -28,6 +28,8 @@ const TICK: Duration = Duration::from_millis(100);
 const SYNC: Duration = Duration::from_secs(2);
 /// Items taken before the clock is looked at again.
 const BATCH: usize = 256;
+/// Items taken at a stop; more than any tap queue holds.
+const LAST_ITEMS: usize = 1 << 20;
 /// Commands that may wait. More: the sender is told.
 pub(crate) const COMMANDS: usize = 256;
 /// Facts that may wait for the supervisor; far more than a second's worth. Then this thread waits, and the tap's own bound holds.
@@ -198,33 +200,30 @@ impl Turn {
         let mut next_sync = Instant::now() + SYNC;
         let mut stopping = false;
         loop {
-            let mut now = Instant::now();
-            let mut timeout = next_tick.saturating_duration_since(now);
-            for _ in 0..BATCH {
+            let mut timeout = next_tick.saturating_duration_since(Instant::now());
+            if stopping {
+                thread::sleep(timeout); // only files that the disk refuses are left; they are tried once a tick
+            }
+            for _ in 0..if stopping { 0 } else { BATCH } {
                 match self.items.recv_timeout(timeout) {
-                    Ok(item) => {
-                        now = Instant::now();
-                        self.item(now, item);
-                    }
+                    Ok(item) => self.item(Instant::now(), item),
                     Err(TapError::Timeout) => break,
                     Err(TapError::Closed) => {
-                        if !stopping {
-                            self.end_all(Instant::now());
-                        }
+                        self.end_all(Instant::now());
                         stopping = true;
-                        thread::park_timeout(timeout); // files that the disk still refuses are tried until the next tick
                         break;
                     }
                 }
                 timeout = Duration::ZERO;
             }
-            now = Instant::now();
+            let now = Instant::now();
             self.desk.figures.alive_ms.store(clock::utc_ms() as u64, Relaxed);
             while let Ok(command) = self.inbox.try_recv() {
                 match command {
                     Command::Cut { broadcast, requests } => self.cut(now, broadcast, requests),
                     Command::Stop if stopping => {}
                     Command::Stop => {
+                        self.drain();
                         self.end_all(now);
                         stopping = true;
                     }
@@ -244,9 +243,22 @@ impl Turn {
         }
     }
 
+    /// Takes what was delivered before the stop, its own ends of broadcasts included.
+    fn drain(&mut self) {
+        for _ in 0..LAST_ITEMS {
+            match self.items.recv_timeout(Duration::ZERO) {
+                Ok(item) => self.item(Instant::now(), item),
+                Err(TapError::Timeout | TapError::Closed) => return,
+            }
+        }
+    }
+
     fn item(&mut self, now: Instant, item: TapItem) {
         let TapItem { broadcast, fact } = item;
         if let TapFact::Opened { channel, media_zero_utc_us } = &fact {
+            if self.streams.contains_key(&broadcast) {
+                return;
+            }
             let opened =
                 Fact::Opened { broadcast, channel: channel.to_string(), media_zero_utc_us: *media_zero_utc_us };
             self.desk.tell(opened);

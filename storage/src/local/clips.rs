@@ -345,7 +345,7 @@ impl Local {
 
     /// What waits to leave this node.
     pub async fn outbox(&self) -> Result<Outbox, StorageError> {
-        let sql = "SELECT count(*) AS depth, min(created_ms) AS oldest FROM clips WHERE state IN ('queued', 'uploading', 'verified')";
+        let sql = "SELECT count(*) AS depth, min(json_extract(clip, '$.created_at_ms')) AS oldest FROM clips WHERE state IN ('queued', 'uploading', 'verified')";
         let found = self
             .read(move |c| {
                 row(c, sql, [], |r| {
