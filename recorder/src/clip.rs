@@ -184,6 +184,13 @@ async fn note_trouble(desk: &Desk, row: &LocalClip, trouble: Trouble) {
         failed
     } else {
         tracing::warn!(clip = %row.id, attempts = row.attempts, error = text, "an export is put off");
+        if row.attempts + 1 == ATTEMPTS {
+            let part = row.part;
+            desk.alarm(
+                &row.channel,
+                format!("part {part} is still no clip after {ATTEMPTS} tries, which go on: {text}"),
+            );
+        }
         local.retry_clip(row.id.clone(), text, clock::next_try_ms(row.attempts)).await
     };
     if let Err(error) = noted {

@@ -169,6 +169,22 @@ pub async fn a_deleted_clip_leaves_nothing_behind() {
     node.stop().await;
 }
 
+pub async fn a_single_picture_is_a_clip() {
+    let folder = tempfile::tempdir().unwrap();
+    let node = Node::start(folder.path(), every_seconds(1)).await;
+    let broadcast = node.begin();
+    let mut live = Live::new(Codec::H264);
+    play(&node, broadcast, live.up_to(SECOND));
+    play(&node, broadcast, live.up_to(SECOND + SECOND / FPS as u64)); // the keyframe that cuts, and no more
+    node.end(broadcast, EndReason::Stopped);
+    node.settle(2).await;
+    let clips = node.clips().await;
+    assert_eq!(clips[1].frames, 1);
+    assert_consecutive(&numbers(&node, &clips), live.pictures);
+    node.check_is_silent().await;
+    node.stop().await;
+}
+
 pub async fn a_dropped_streamer_continues_the_part() {
     let folder = tempfile::tempdir().unwrap();
     let node = Node::start(folder.path(), every_seconds(60)).await;

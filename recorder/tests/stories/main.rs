@@ -29,6 +29,7 @@ const STORIES: &[(&str, Story)] = stories![
     clips::a_clip_rolls_over_by_size,
     clips::sound_alone_is_recorded_and_cut,
     clips::a_deleted_clip_leaves_nothing_behind,
+    clips::a_single_picture_is_a_clip,
     clips::a_dropped_streamer_continues_the_part,
     recovery::a_torn_journal_becomes_a_clip,
     recovery::what_nobody_knows_is_adopted_or_removed,

@@ -218,7 +218,7 @@ impl Live {
         loop {
             let fact = self.unit();
             let done =
-                matches!(&fact, TapFact::Unit(unit) if unit.track == VIDEO && unit.pts_ns + SECOND / 30 >= end_ns);
+                matches!(&fact, TapFact::Unit(unit) if unit.track == VIDEO && unit.pts_ns + SECOND / 30 + 1 >= end_ns);
             facts.push(fact);
             if done {
                 return facts;
