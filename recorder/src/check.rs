@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use journal::{Index, Tail};
 use media::id::TrackId;
 use storage::local::LocalClip;
-use storage::{Clip, ClipQuery, ClipState, Database, Id, Local, ObjectStore, StorageError, key};
+use storage::{Clip, ClipCause, ClipQuery, ClipState, Database, Id, Local, ObjectStore, StorageError, key};
 
 use crate::house;
 
@@ -79,20 +79,22 @@ pub async fn check(
 
 async fn check_journals(report: &mut Report, data_dir: &Path, rows: &BTreeMap<Id, LocalClip>) {
     let root = data_dir.join("journal");
-    let known: BTreeMap<PathBuf, ClipState> = rows.values().map(|row| (row.journal.clone(), row.state)).collect();
+    // a part that recovery closed may have a torn tail, and one that still grows looks as if it had
+    let may_be_torn = |row: &LocalClip| row.state == ClipState::Recording || row.cause == Some(ClipCause::Recovered);
+    let known: BTreeMap<PathBuf, bool> = rows.values().map(|row| (row.journal.clone(), may_be_torn(row))).collect();
     let read = tokio::task::spawn_blocking(move || {
         let mut report = Report::default();
         let mut before: Option<Index> = None;
         for path in house::journals_in(&root) {
             report.journals += 1;
-            let state = known.get(&path);
-            if state.is_none() {
+            let may_be_torn = known.get(&path);
+            if may_be_torn.is_none() {
                 report.wrong(format!("journal without a row: {}", path.display()));
             }
             match Index::build(&path) {
                 Ok(index) => {
                     report.units += index.entries.len() as u64;
-                    check_order(&mut report, &index);
+                    check_order(&mut report, &index, may_be_torn == Some(&true));
                     if let Some(before) = &before {
                         check_border(&mut report, before, &index);
                     }
@@ -112,10 +114,14 @@ async fn check_journals(report: &mut Report, data_dir: &Path, rows: &BTreeMap<Id
     }
 }
 
-/// Damage in the middle of a part that was closed in order, and units out of order.
-fn check_order(report: &mut Report, index: &Index) {
+/// Damage in a part that was closed in order, and units out of order. Behind its cut a part may be torn: a crash between the
+/// cut and the end of the lingering.
+fn check_order(report: &mut Report, index: &Index, may_be_torn: bool) {
     let clip = index.header.clip;
-    if let (true, Tail::Torn { at, bytes }) = (index.closed, index.tail) {
+    if let Tail::Torn { at, bytes } = index.tail
+        && !may_be_torn
+        && index.cut_ns.is_none()
+    {
         report.wrong(format!("journal of clip {clip}: {bytes} damaged bytes from {at} on"));
     }
     for track in index.tracks() {
