@@ -127,7 +127,7 @@ async fn build(
         let listener = Listener::bind(bind, None).await.map_err(source)?;
         let (text, stop) = (metrics.clone(), stop_http.clone());
         parts.spawn(async move {
-            let _ = signaling::serve_metrics(listener, text, stop.cancelled_owned()).await;
+            signaling::serve_metrics(listener, text, stop.cancelled_owned()).await;
             "the listener of /metrics"
         });
     }
@@ -197,7 +197,7 @@ async fn build(
     });
     let (serving, stop) = (site.clone(), stop_http.clone());
     parts.spawn(async move {
-        let _ = serving.serve(listener, stop.cancelled_owned()).await;
+        serving.serve(listener, stop.cancelled_owned()).await;
         "the HTTP listener"
     });
     let parts = tokio::sync::Mutex::new(parts);
@@ -337,7 +337,7 @@ fn storage_origin(endpoint: &str) -> Option<String> {
 async fn forward(mut recorded: mpsc::Receiver<RecorderEvent>, announcer: Announcer) -> &'static str {
     while let Some(event) = recorded.recv().await {
         match event {
-            RecorderEvent::Clip { clip, state } => announcer.clip(clip, state, None).await,
+            RecorderEvent::Clip { clip, state } => announcer.clip(clip, state).await,
             RecorderEvent::Alarm { channel, text } => announcer.alarm(&channel, text).await,
             RecorderEvent::BroadcastSaved(broadcast) => {
                 tracing::info!(broadcast = %broadcast.id, channel = broadcast.channel, clips = broadcast.clips, "broadcast saved");

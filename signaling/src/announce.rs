@@ -21,7 +21,7 @@ use crate::lives::Streaming;
 use crate::socket::event::{
     Alarm, ClipAnnounced, EndReason, Notice, StreamEnded, StreamInterrupted, StreamStarted, Viewers,
 };
-use crate::socket::rooms::{of_channel, of_session, of_streamers};
+use crate::socket::rooms::{STREAMERS, of_channel, of_session, of_streamers};
 
 /// Between two viewer counts of a channel.
 const COUNTS: Duration = Duration::from_millis(500);
@@ -44,15 +44,22 @@ impl Announcer {
     }
 
     /// A clip became playable, or its state changed.
-    pub async fn clip(&self, clip: storage::Clip, state: ClipState, error: Option<String>) {
+    pub async fn clip(&self, clip: storage::Clip, state: ClipState) {
+        let error = match state {
+            ClipState::Failed => {
+                self.app.local().pending_clip(clip.id.clone()).await.ok().flatten().and_then(|p| p.error)
+            }
+            _ => None,
+        };
         let room = of_channel(&clip.channel);
         let clip = clips::view(clip, clips::shown(state), error);
         self.tell(room, "clip", &ClipAnnounced { clip }).await;
     }
 
-    /// Something about a recording needs a person.
+    /// Something about a recording needs a person. Without a channel it concerns all.
     pub async fn alarm(&self, channel: &str, text: String) {
-        self.tell(of_streamers(channel), "alarm", &Alarm { text }).await;
+        let room = if channel.is_empty() { STREAMERS.to_owned() } else { of_streamers(channel) };
+        self.tell(room, "alarm", &Alarm { text }).await;
     }
 
     /// The last thing that is said.

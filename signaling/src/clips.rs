@@ -74,17 +74,17 @@ pub async fn request(
 /// One page, newest first.
 ///
 /// # Errors
-/// `invalid` for a cursor or limit; `away` when the database is away and nothing is on this disk.
+/// `invalid` for a cursor or limit; `away` for a further page while the database is away.
 pub async fn page(app: &App, query: ClipQuery) -> Result<Page<Clip>, Error> {
     let wanted = query.limit as usize;
     let here = app.local().pending_clips().await?;
     let states: HashMap<Id, ClipState> = here.iter().map(|p| (p.clip.id.clone(), shown(p.state))).collect();
-    let rows = match app.database().clips(&query).await {
-        Ok(page) => page,
-        // What is on this disk can still be shown, also while the database refuses us; /api/server says that the rest is away.
-        Err(StorageError::Away(cause) | StorageError::Refused(cause)) if !here.is_empty() && query.cursor.is_none() => {
+    let (rows, partial) = match app.database().clips(&query).await {
+        Ok(page) => (page, false),
+        // What is on this disk can still be shown, also while the database refuses us.
+        Err(StorageError::Away(cause) | StorageError::Refused(cause)) if query.cursor.is_none() => {
             tracing::debug!(cause, "listing the clips of this node only");
-            storage::Page { items: Vec::new(), next: None }
+            (storage::Page { items: Vec::new(), next: None }, true)
         }
         Err(error) => return Err(error.into()),
     };
@@ -106,8 +106,9 @@ pub async fn page(app: &App, query: ClipQuery) -> Result<Page<Clip>, Error> {
     all.sort_by(|(a, _), (b, _)| b.cmp(a));
     let cut = all.len() > wanted;
     all.truncate(wanted);
-    let next = all.last().filter(|_| cut || more).map(|((started, id), _)| format!("{started}.{id}"));
-    Ok(Page { items: all.into_iter().map(|(_, clip)| clip).collect(), next })
+    // Of a partial page there is no next: its cursor would lead to the database.
+    let next = all.last().filter(|_| (cut || more) && !partial).map(|((started, id), _)| format!("{started}.{id}"));
+    Ok(Page { items: all.into_iter().map(|(_, clip)| clip).collect(), next, partial })
 }
 
 /// Rows sort by start, then id; a cursor is the last of them.

@@ -51,29 +51,13 @@ impl Site {
     }
 
     /// Answers requests until `stop` is done and those under way are finished.
-    ///
-    /// # Errors
-    /// None today: accepting goes on whatever a connection does.
-    pub async fn serve(
-        &self,
-        listener: Listener,
-        stop: impl Future<Output = ()> + Send + 'static,
-    ) -> std::io::Result<()> {
-        let service = self.router.clone().into_make_service_with_connect_info::<listen::Peer>();
-        axum::serve(listener, service).with_graceful_shutdown(stop).await
+    pub async fn serve(&self, listener: Listener, stop: impl Future<Output = ()>) {
+        listener.serve(self.router.clone(), stop).await;
     }
 }
 
 /// Serves /metrics alone, for `METRICS_BIND`.
-///
-/// # Errors
-/// None today: accepting goes on whatever a connection does.
-pub async fn serve_metrics(
-    listener: Listener,
-    text: Metrics,
-    stop: impl Future<Output = ()> + Send + 'static,
-) -> std::io::Result<()> {
+pub async fn serve_metrics(listener: Listener, text: Metrics, stop: impl Future<Output = ()>) {
     let text = move || async move { ([("content-type", "text/plain; version=0.0.4")], text()) };
-    let router = Router::new().route("/metrics", get(text));
-    axum::serve(listener, router.into_make_service()).with_graceful_shutdown(stop).await
+    listener.serve(Router::new().route("/metrics", get(text)), stop).await;
 }

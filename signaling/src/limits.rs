@@ -18,6 +18,8 @@ pub const SOCKET_MESSAGE_BYTES: usize = 128 * 1024;
 pub const SOCKET_QUEUE: usize = 256;
 /// Largest JSON body of a request, in bytes. Larger: `too_large`.
 pub const BODY_BYTES: usize = 64 * 1024;
+/// For a request's body to arrive. Longer: `invalid`.
+pub const BODY_TIME: Duration = Duration::from_secs(30);
 /// Addresses whose rates are remembered. More: those at rest are forgotten; if none is, newcomers are refused.
 const ADDRESSES: usize = 20_000;
 

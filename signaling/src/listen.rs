@@ -1,4 +1,7 @@
-//! Accepting connections, plain or TLS. A TLS handshake never holds up the next connection, and a slow one is dropped.
+//! Accepting connections, plain or TLS, and answering what comes on them.
+//!
+//! A TLS handshake never holds up the next connection. A handshake, a request's head or a pause between two requests that
+//! takes too long ends its connection.
 
 use std::io;
 use std::net::SocketAddr;
@@ -7,8 +10,12 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::extract::connect_info::Connected;
-use axum::serve::{IncomingStream, Listener as Accepts};
+use axum::Router;
+use axum::body::Body;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -16,10 +23,16 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
 
 /// Handshakes going on at a time. More: new connections wait in the kernel's queue.
 const HANDSHAKES: usize = 256;
 const HANDSHAKE: Duration = Duration::from_secs(10);
+/// Connections at a time, without websockets. More: new ones wait in the kernel's queue.
+const CONNECTIONS: usize = 10_000;
+/// For the head of a request, and so also between two requests of a connection.
+const HEAD: Duration = Duration::from_secs(30);
 /// After an error of accept such as too many open files.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 
@@ -112,10 +125,8 @@ fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset)
 }
 
-impl Accepts for Listener {
-    type Io = Connection;
-    type Addr = Peer;
-
+impl Listener {
+    /// The next connection. May be dropped and asked again: none gets lost.
     async fn accept(&mut self) -> (Connection, Peer) {
         let Some(tls) = self.tls.clone() else {
             let (stream, peer) = Self::tcp(&self.tcp).await;
@@ -140,15 +151,42 @@ impl Accepts for Listener {
         }
     }
 
-    fn local_addr(&self) -> io::Result<Peer> {
-        self.tcp.local_addr().map(Peer)
+    /// Answers requests until `stop` is done and those under way are finished.
+    pub async fn serve(mut self, router: Router, stop: impl Future<Output = ()>) {
+        let stopping = CancellationToken::new();
+        let mut connections = JoinSet::new();
+        tokio::pin!(stop);
+        loop {
+            tokio::select! {
+                () = &mut stop => break,
+                (stream, peer) = self.accept(), if connections.len() < CONNECTIONS => {
+                    connections.spawn(answer(stream, peer, router.clone(), stopping.clone()));
+                }
+                Some(_) = connections.join_next(), if !connections.is_empty() => {}
+            }
+        }
+        drop(self);
+        stopping.cancel();
+        while connections.join_next().await.is_some() {}
     }
 }
 
-impl Connected<IncomingStream<'_, Listener>> for Peer {
-    fn connect_info(stream: IncomingStream<'_, Listener>) -> Self {
-        *stream.remote_addr()
+/// One connection, to its end. What goes wrong on it is its client's business.
+async fn answer(stream: Connection, peer: Peer, router: Router, stopping: CancellationToken) {
+    let service = service_fn(move |request: http::Request<Incoming>| {
+        let mut request = request.map(Body::new);
+        request.extensions_mut().insert(peer);
+        router.clone().oneshot(request)
+    });
+    let mut http = http1::Builder::new();
+    http.timer(TokioTimer::new()).header_read_timeout(HEAD);
+    let connection = http.serve_connection(TokioIo::new(stream), service).with_upgrades();
+    tokio::pin!(connection);
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = stopping.cancelled() => connection.as_mut().graceful_shutdown(),
     }
+    let _ = connection.await;
 }
 
 /// One accepted connection.

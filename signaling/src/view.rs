@@ -12,6 +12,10 @@ use ts_rs::TS;
 pub struct Page<T> {
     pub items: Vec<T>,
     pub next: Option<String>,
+    /// True while the database is away: these are only the clips of the server's own disk. Absent otherwise.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    #[ts(optional, as = "Option<bool>")]
+    pub partial: bool,
 }
 
 /// A list that is always whole.

@@ -2,6 +2,7 @@
 
 mod harness;
 
+mod away;
 mod files;
 mod negotiate;
 mod rest;

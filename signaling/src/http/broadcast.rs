@@ -45,7 +45,7 @@ pub async fn list(State(app): State<App>, Asked(query): Asked<Query>) -> Result<
             items.insert(0, of_live(live));
         }
     }
-    Ok(Json(Page { items, next: page.next }))
+    Ok(Json(Page { items, next: page.next, partial: false }))
 }
 
 pub async fn read(State(app): State<App>, IdOf(id): IdOf) -> Result<Json<Broadcast>, Error> {

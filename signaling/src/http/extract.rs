@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use storage::Id;
 
 use crate::error::{Code, Error};
-use crate::limits::BODY_BYTES;
+use crate::limits::{BODY_BYTES, BODY_TIME};
 
 /// The `{id}` of the path.
 pub struct IdOf(pub Id);
@@ -104,7 +104,11 @@ fn media_type(headers: &HeaderMap) -> Option<String> {
 }
 
 async fn body(request: Request) -> Result<Bytes, Error> {
-    match Limited::new(request.into_body(), BODY_BYTES).collect().await {
+    let whole = Limited::new(request.into_body(), BODY_BYTES).collect();
+    let Ok(whole) = tokio::time::timeout(BODY_TIME, whole).await else {
+        return Err(Error::invalid("the body did not arrive in time"));
+    };
+    match whole {
         Ok(collected) => Ok(collected.to_bytes()),
         Err(error) if error.is::<LengthLimitError>() => {
             Err(Error::new(Code::TooLarge, format!("the body is larger than {BODY_BYTES} bytes")))

@@ -6,11 +6,11 @@ use std::net::SocketAddr;
 use std::time::Instant;
 
 use axum::Router;
-use axum::extract::{ConnectInfo, MatchedPath, Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::Response;
 use http::header::{self, HeaderName};
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Method};
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{NotForContentType, Predicate, SizeAbove};
 
@@ -33,7 +33,7 @@ pub fn around(routes: Router<App>, app: App) -> Router<App> {
 
 /// Puts [`Caller`] into the request. Outermost, so that the socket sees it as well.
 pub async fn identify(State(app): State<App>, mut request: Request, next: Next) -> Response {
-    let peer = request.extensions().get::<ConnectInfo<Peer>>().map_or_else(unknown, |ConnectInfo(Peer(peer))| *peer);
+    let peer = request.extensions().get::<Peer>().map_or_else(unknown, |Peer(peer)| *peer);
     let client = address::client(peer, request.headers(), &app.settings().trusted_proxies);
     request.extensions_mut().insert(Caller(client));
     next.run(request).await
@@ -51,7 +51,7 @@ async fn observe(State(app): State<App>, request: Request, next: Next) -> Respon
     let mut response = next.run(request).await;
     let status = response.status().as_u16();
     let took = begun.elapsed();
-    let labels = [("route", route.clone()), ("method", method.to_string()), ("status", status.to_string())];
+    let labels = [("route", route.clone()), ("method", known(&method).to_owned()), ("status", status.to_string())];
     metrics::counter!("oxbow_http_requests_total", &labels).increment(1);
     metrics::histogram!("oxbow_http_seconds", "route" => route.clone()).record(took.as_secs_f64());
     if route != "other" && route != "/healthz" && route != "/metrics" {
@@ -59,6 +59,13 @@ async fn observe(State(app): State<App>, request: Request, next: Next) -> Respon
     }
     secure(response.headers_mut(), app.settings().media_origin.as_deref());
     response
+}
+
+/// A method as a label: strangers can make up any number of others.
+fn known(method: &Method) -> &'static str {
+    let all = [Method::GET, Method::HEAD, Method::POST, Method::PATCH, Method::PUT, Method::DELETE, Method::OPTIONS];
+    let names = ["GET", "HEAD", "POST", "PATCH", "PUT", "DELETE", "OPTIONS"];
+    all.iter().position(|known| known == method).map_or("other", |at| names[at])
 }
 
 fn secure(headers: &mut HeaderMap, media_origin: Option<&str>) {

@@ -21,6 +21,9 @@ pub fn of_streamers(channel: impl std::fmt::Display) -> String {
     format!("streamers:{channel}")
 }
 
+/// Everybody who holds the key.
+pub const STREAMERS: &str = "streamers";
+
 /// The socket by which a streamer's session was opened.
 pub fn of_session(session: SessionId) -> String {
     format!("session:{session}")
@@ -29,7 +32,7 @@ pub fn of_session(session: SessionId) -> String {
 /// A streamer hears its channel from the start; a viewer asks with `watch`.
 pub fn greet(socket: &SocketRef, guest: &Guest) {
     if guest.actor == Actor::Streamer {
-        socket.join([of_streamers(&guest.channel), of_channel(&guest.channel)]);
+        socket.join([of_streamers(&guest.channel), of_channel(&guest.channel), STREAMERS.to_owned()]);
     }
 }
 

@@ -4,7 +4,11 @@
 /**
  * A list, newest first. `next` is the cursor of the page that follows, absent on the last one.
  */
-export type Page<T> = { items: Array<T>, next: string | null, };
+export type Page<T> = { items: Array<T>, next: string | null, 
+/**
+ * True while the database is away: these are only the clips of the server's own disk. Absent otherwise.
+ */
+partial?: boolean, };
 
 /**
  * A list that is always whole.
