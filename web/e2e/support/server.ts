@@ -30,7 +30,6 @@ export class Oxbow {
     this.#env = {
       PORT: String(port),
       PEER_PORT: String(peerPort),
-      PEER_HOST: "127.0.0.1",
       DATA_DIR: this.dataDir,
       STREAM_KEY: KEY,
       CLIP_LENGTH: "5",

@@ -1,14 +1,24 @@
 // The list of addresses. Every page is a script of its own, so that the first one is small.
-import { lazy, Suspense } from "react";
+import { lazy, Suspense, useEffect } from "react";
 import { Route, Routes } from "react-router";
 import { HomePage } from "@/pages/home";
 
-const WatchPage = lazy(() => import("@/pages/watch"));
+const watch = () => import("@/pages/watch");
+const WatchPage = lazy(watch);
 const StudioPage = lazy(() => import("@/pages/studio"));
 const LibraryPage = lazy(() => import("@/pages/library"));
 const NotFoundPage = lazy(() => import("@/pages/not-found"));
 
+/** Whoever is here is likely to watch something next: that page's scripts come while nothing else is going on. */
+function usePreparedWatch(): void {
+  useEffect(() => {
+    const timer = setTimeout(() => void watch().catch(() => {}), 1_500);
+    return () => clearTimeout(timer);
+  }, []);
+}
+
 export function Pages() {
+  usePreparedWatch();
   return (
     <Suspense fallback={null}>
       <Routes>
