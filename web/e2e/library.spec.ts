@@ -100,7 +100,7 @@ test("a title is changed, found by search, and kept", async ({ page }) => {
     .first()
     .click();
   await page.getByRole("menuitem", { name: "Rename" }).click();
-  const field = page.getByLabel("Title");
+  const field = page.getByRole("dialog").getByLabel("Title");
   await field.fill("");
   await page.getByRole("button", { name: "Save" }).click();
   await expect(field).toHaveAccessibleDescription("A clip needs a title.");

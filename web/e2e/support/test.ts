@@ -64,10 +64,17 @@ export async function expectAccessible(page: Page): Promise<void> {
   expect(said).toEqual([]);
 }
 
-/** Nothing is wider than the window. */
+/** Nothing is wider than the window, once the page has laid itself out for it. */
 export async function expectNoSidewaysScroll(page: Page): Promise<void> {
-  const over = await page.evaluate(() => document.documentElement.scrollWidth - window.innerWidth);
-  expect(over).toBeLessThanOrEqual(0);
+  const tooWide = () =>
+    page.evaluate(() => {
+      if (document.documentElement.scrollWidth <= window.innerWidth) return [];
+      const all = [...document.querySelectorAll("body *")];
+      return all
+        .filter((element) => element.getBoundingClientRect().right > window.innerWidth)
+        .map((element) => element.outerHTML.slice(0, 160));
+    });
+  await expect.poll(tooWide, { timeout: 2_000 }).toEqual([]);
 }
 
 export async function setTheme(page: Page, theme: "light" | "dark"): Promise<void> {

@@ -173,6 +173,23 @@ describe("when the connection is bad", () => {
     expect(kind()).toBe("live");
   });
 
+  it("says that the streamer is gone when a new session stands and brings nothing", async () => {
+    const old = await joinLive();
+    await flow(old, 1_000);
+    await vi.advanceTimersByTimeAsync(4_600);
+    const next = FakePeer.last;
+    next.receive("audio", "video");
+    next.become("connected");
+    expect(kind()).toBe("reconnecting");
+    await vi.advanceTimersByTimeAsync(2_100);
+    expect(kind()).toBe("interrupted");
+    const asked = link.asked.length;
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect(link.asked).toHaveLength(asked);
+    await flow(next, 1_000);
+    expect(kind()).toBe("live");
+  });
+
   it("is live again by itself when the media comes back", async () => {
     const peer = await joinLive();
     await flow(peer, 1_000);

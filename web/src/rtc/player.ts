@@ -1,7 +1,8 @@
 // Watches one channel: asks the server, plays what it answers, keeps trying, and says in one union where things stand.
 //
 // The rules: a new viewing session takes over only when its media flows, so that the picture never goes away for it; no media for
-// a second is said, for four seconds it is joined anew; what the server announces (started, interrupted, ended) always wins.
+// a second is said, for four seconds it is joined anew; a new session that stands but brings nothing means that the streamer is
+// gone, not us; what the server announces (started, interrupted, ended) always wins.
 // What is shown for a state does not belong here.
 import { Join } from "./join";
 import type { Ended, Link, Off, OnAir } from "./link";
@@ -26,6 +27,10 @@ export type PlayerView = { state: PlayerState; stream: MediaStream | null; viewe
 
 const STALL_MS = 1_000;
 const REJOIN_MS = 4_000;
+/** A session that stands brings its first media within this. */
+const SILENT_MS = 2_000;
+/** Media that was on its way when the streamer was declared gone. */
+const TRAILING_MS = 1_500;
 const REJOIN_WAITS_MS = [0, 1_000, 2_000, 4_000, 8_000];
 /** An unanswered offer is made anew when it is older: its candidates may be of another network. */
 const OFFER_GOOD_MS = 120_000;
@@ -63,8 +68,9 @@ export class Player {
   /** The picture is on the screen (or, without a picture, the sound is there). */
   shown(): void {
     const state = this.#state;
-    if (state.kind === "joining" || state.kind === "reconnecting")
+    if (state.kind === "joining" || state.kind === "reconnecting" || state.kind === "interrupted") {
       this.#set({ kind: "live", live: state.live });
+    }
     this.#attempt = 0;
   }
 
@@ -194,10 +200,21 @@ export class Player {
 
   #mediaChanged(join: Join): void {
     if (this.#closed) return;
-    if (join === this.#next && join !== this.#current && this.#flows(join)) this.#take(join);
+    if (join === this.#next && join !== this.#current) {
+      if (this.#flows(join)) this.#take(join);
+      else if (join.connection === "connected") setTimeout(() => this.#silent(join), SILENT_MS);
+    }
     if (join !== this.#current) return;
     if (join.connection === "failed" || join.connection === "closed") this.#rejoin();
     else if (this.#flows(join) && !this.#expectsVideo()) this.shown();
+  }
+
+  /** Our side is well again and still nothing comes: it is the streamer who is gone. What comes later comes by this session. */
+  #silent(join: Join): void {
+    if (this.#closed || join !== this.#next || this.#state.kind !== "reconnecting") return;
+    if (join.connection !== "connected") return;
+    this.#take(join);
+    this.#set({ kind: "interrupted", live: this.#state.live, since: Date.now() });
   }
 
   #expectsVideo(): boolean {
@@ -243,16 +260,20 @@ export class Player {
   async #watch(): Promise<void> {
     const join = this.#current;
     const state = this.#state;
-    if (join === null || !["joining", "live", "reconnecting"].includes(state.kind)) return;
+    if (join === null || !["joining", "live", "reconnecting", "interrupted"].includes(state.kind)) return;
     const { bytes } = await join.progress();
     if (this.#closed || join !== this.#current || !("live" in this.#state)) return;
     const now = Date.now();
     if (bytes !== this.#last.bytes) {
       const flowed = this.#last.bytes >= 0;
       this.#last = { bytes, at: now };
-      if (flowed && this.#state.kind === "reconnecting") this.shown();
+      const back =
+        this.#state.kind === "reconnecting" ||
+        (this.#state.kind === "interrupted" && now - this.#state.since > TRAILING_MS);
+      if (flowed && back) this.shown();
       return;
     }
+    if (this.#state.kind === "interrupted") return;
     const still = now - this.#last.at;
     if (this.#state.kind === "live" && still > STALL_MS) {
       this.#set({ kind: "reconnecting", live: this.#state.live, since: this.#last.at });
