@@ -398,7 +398,7 @@ export const en = {
     noMatchFilter: "There are no clips in this choice.",
     dropFilter: "Show all clips",
     failed: "Could not load the clips. They are safe; only the list is missing.",
-    failedAway: "The database cannot be reached, so that older clips are missing here. They are safe.",
+    failedAway: "Older clips are listed in the database, which cannot be reached. They are safe and come back with it.",
     awayBanner: (part: string, since: string, waiting: string) =>
       `${part} cannot be reached${since}. ${waiting}`,
     awayStorage: "Storage",

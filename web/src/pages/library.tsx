@@ -88,7 +88,7 @@ export default function LibraryPage() {
           onAgain={() => void query.refetch()}
         />
       )}
-      {query.isSuccess && clips.length === 0 && !filtered && (
+      {query.isSuccess && clips.length === 0 && !filtered && !query.data.pages[0]?.partial && (
         <Empty title={m.library.emptyTitle} text={m.library.emptyText}>
           <Button asChild variant="water">
             <Link to="/studio">{m.app.goLive}</Link>
@@ -112,6 +112,9 @@ export default function LibraryPage() {
           onOpen={(id) => navigate(`/c/${id}`, { state: { back: here } })}
         />
       ))}
+      {query.data?.pages[0]?.partial && (
+        <p className="border-t border-line pt-3 text-dense text-ink-2">{m.library.failedAway}</p>
+      )}
       {query.hasNextPage && (
         <div className="grid place-items-center border-t border-line pt-5">
           <Button onClick={() => void query.fetchNextPage()} disabled={query.isFetchingNextPage}>
