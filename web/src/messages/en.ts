@@ -398,7 +398,8 @@ export const en = {
     noMatchFilter: "There are no clips in this choice.",
     dropFilter: "Show all clips",
     failed: "Could not load the clips. They are safe; only the list is missing.",
-    failedAway: "Older clips are listed in the database, which cannot be reached. They are safe and come back with it.",
+    failedAway:
+      "Older clips are listed in the database, which cannot be reached. They are safe and come back with it.",
     awayBanner: (part: string, since: string, waiting: string) =>
       `${part} cannot be reached${since}. ${waiting}`,
     awayStorage: "Storage",
