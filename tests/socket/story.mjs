@@ -1,11 +1,11 @@
-// The socket, told by the official client: node story.mjs <base> <transport> <key> <oxbow> <offers>
+// The socket, told by the official client: node story.mjs <base> <transport> <key> <oxbow> <offers> <server's pid>
 // Prints what it did; ends with "all told", or throws.
 import assert from "node:assert/strict";
 import { spawn } from "node:child_process";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 
-const [base, transport, key, oxbow, offers] = process.argv.slice(2);
+const [base, transport, key, oxbow, offers, server] = process.argv.slice(2);
 const { io } = createRequire(new URL("../../web/package.json", import.meta.url))("socket.io-client");
 const open = new Set();
 const PATIENCE_MS = 60_000;
@@ -105,6 +105,36 @@ async function strangers(viewer) {
   say("strangers watch and are told what they may not do");
 }
 
+function publish(channel) {
+  const pattern = ["--size", "384x216", "--fps", "15"];
+  const options = { stdio: ["ignore", "inherit", "inherit"] };
+  return spawn(oxbow, ["publish", "--url", `${base}/whip/${channel}`, "--key", key, ...pattern], options);
+}
+
+/** The server is told to stop in the middle of a live: everybody hears it before the sockets close. */
+async function stopping() {
+  const viewer = await connected({ channel: "night" });
+  assert.equal((await ask(viewer, "watch", {})).state, "offline");
+  const elsewhere = await connected({ channel: "main" });
+  const started = next(viewer, "stream-started");
+  const publisher = publish("night");
+  try {
+    const { live } = await started;
+    const heard = [
+      next(viewer, "server-stopping"),
+      next(elsewhere, "server-stopping"),
+      next(viewer, "stream-ended", ({ reason }) => reason === "shutdown"),
+      new Promise((resolve) => viewer.on("disconnect", resolve)),
+    ];
+    process.kill(Number(server), "SIGTERM");
+    const [, , ended] = await Promise.all(heard);
+    assert.equal(ended.recording, `/library?broadcast=${live.broadcast}`);
+  } finally {
+    publisher.kill("SIGKILL");
+  }
+  say("everybody is told that the server stops");
+}
+
 /** Everything that can go wrong beside a live must leave it alone. */
 async function disturbances(broadcast) {
   const before = await stats();
@@ -142,9 +172,7 @@ async function main() {
   await strangers(viewer);
 
   const started = next(viewer, "stream-started");
-  const publisher = spawn(oxbow, ["publish", "--url", `${base}/whip/main`, "--key", key, "--size", "384x216", "--fps", "15"], {
-    stdio: ["ignore", "inherit", "inherit"],
-  });
+  const publisher = publish("main");
   try {
     const { live, resumed } = await started;
     assert.equal(resumed, false);
@@ -187,6 +215,7 @@ async function main() {
   } finally {
     publisher.kill("SIGTERM");
   }
+  await stopping();
   for (const socket of open) socket.disconnect();
   console.log("all told");
 }

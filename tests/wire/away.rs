@@ -99,3 +99,53 @@ async fn clips_live_on_this_disk_while_the_stores_are_away() {
     let deleted = items.last().unwrap()["id"].as_str().unwrap();
     assert!(stored.iter().all(|clip| clip["id"] != deleted), "deleted stays deleted");
 }
+
+#[tokio::test]
+async fn clips_of_the_disk_and_of_the_database_are_one_list() {
+    let settings = [
+        ("CLIP_LENGTH", "2"),
+        ("FILE_HOST", "http://127.0.0.1:9"),
+        ("S3_BUCKET", "clips"),
+        ("STORJ_SECRET_ACCESS_ID", "id"),
+        ("STORJ_SECRET_ACCESS_KEY", "store-key"),
+    ];
+    let server = Server::start(&settings);
+    let publisher = publish(&server);
+    playable(&server, 3).await;
+    let live = server.get("/api/channels/main").await.json::<Value>().await.unwrap()["live"]["broadcast"].clone();
+    let stop = server.with_key(Method::POST, &format!("/api/broadcasts/{}/stop", live.as_str().unwrap()));
+    assert_eq!(stop.send().await.unwrap().status(), 204);
+    drop(publisher);
+    let database = storage::Database::sqlite(server.data().join("oxbow.db"));
+    for number in 0..3 {
+        database.insert_clip(&crate::files::clip(number, &format!("Old {number}"))).await.unwrap();
+    }
+    // The last clip of the live is cut behind the answer.
+    let until = Instant::now() + Duration::from_secs(60);
+    let whole = loop {
+        let page = clips(&server, "?limit=100").await;
+        if page["items"].as_array().unwrap().iter().any(|clip| clip["cause"] == "end" && clip["size"] != 0) {
+            break page;
+        }
+        assert!(Instant::now() < until, "{page}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    };
+    let ids = |page: &Value| -> Vec<String> {
+        page["items"].as_array().unwrap().iter().map(|clip| clip["id"].as_str().unwrap().to_owned()).collect()
+    };
+    assert!(whole["items"].as_array().unwrap().iter().any(|clip| clip["state"] != "stored"), "{whole}");
+    assert_eq!(whole["items"].as_array().unwrap().iter().filter(|clip| clip["state"] == "stored").count(), 3);
+    for limit in [1, 2, 3] {
+        let mut walked = Vec::new();
+        let mut path = format!("?limit={limit}");
+        loop {
+            let page = clips(&server, &path).await;
+            walked.extend(ids(&page));
+            match page["next"].as_str() {
+                Some(next) => path = format!("?limit={limit}&cursor={next}"),
+                None => break,
+            }
+        }
+        assert_eq!(walked, ids(&whole), "in pages of {limit}");
+    }
+}

@@ -10,6 +10,38 @@ use crate::harness::{Server, header, problem};
 const BODY: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 const POSTER: &[u8] = b"\xff\xd8\xff poster";
 
+/// The row of a clip of 2023.
+pub fn clip(number: u32, title: &str) -> Clip {
+    let broadcast = Id::new(1_700_000_000_000, 7);
+    let id = Id::new(1_700_000_000_000 + u64::from(number), u128::from(number));
+    Clip {
+        object: storage::key::clip("main", &broadcast, number, &id, "mp4"),
+        poster: Some(storage::key::poster("main", &broadcast, number, &id)),
+        id,
+        broadcast,
+        channel: "main".into(),
+        part: number,
+        title: title.into(),
+        cause: ClipCause::Length,
+        started_at_ms: 1_700_000_000_000 + i64::from(number) * 1000,
+        duration_ms: 1000,
+        from_ns: 0,
+        to_ns: 1_000_000_000,
+        mime: "video/mp4".into(),
+        video: Some("h264".into()),
+        audio: Some("opus".into()),
+        width: 640,
+        height: 360,
+        frames: 30,
+        packets: 50,
+        size: BODY.len() as u64,
+        sha256: "74e7e5bb9d22d6db26bf76946d40fff3ea9f0346b884fd0694920fccfad15e33".into(),
+        lost_ms: 0,
+        created_at_ms: 1_700_000_000_000,
+        revision: 0,
+    }
+}
+
 struct Shelf {
     server: Server,
     database: Database,
@@ -26,38 +58,10 @@ impl Shelf {
 
     /// A stored clip, and its id.
     async fn put(&self, number: u32, title: &str) -> Id {
-        let broadcast = Id::new(1_700_000_000_000, 7);
-        let id = Id::new(1_700_000_000_000 + u64::from(number), u128::from(number));
-        let object = storage::key::clip("main", &broadcast, number, &id, "mp4");
-        let poster = storage::key::poster("main", &broadcast, number, &id);
-        self.objects.put_bytes(&object, BODY.into(), "video/mp4").await.unwrap();
-        self.objects.put_bytes(&poster, POSTER.into(), "image/jpeg").await.unwrap();
-        let clip = Clip {
-            id: id.clone(),
-            broadcast: broadcast.clone(),
-            channel: "main".into(),
-            part: number,
-            title: title.into(),
-            cause: ClipCause::Length,
-            started_at_ms: 1_700_000_000_000 + i64::from(number) * 1000,
-            duration_ms: 1000,
-            from_ns: 0,
-            to_ns: 1_000_000_000,
-            mime: "video/mp4".into(),
-            video: Some("h264".into()),
-            audio: Some("opus".into()),
-            width: 640,
-            height: 360,
-            frames: 30,
-            packets: 50,
-            size: BODY.len() as u64,
-            sha256: "74e7e5bb9d22d6db26bf76946d40fff3ea9f0346b884fd0694920fccfad15e33".into(),
-            object,
-            poster: Some(poster),
-            lost_ms: 0,
-            created_at_ms: 1_700_000_000_000,
-            revision: 0,
-        };
+        let clip = clip(number, title);
+        let (id, broadcast) = (clip.id.clone(), clip.broadcast.clone());
+        self.objects.put_bytes(&clip.object, BODY.into(), "video/mp4").await.unwrap();
+        self.objects.put_bytes(clip.poster.as_ref().unwrap(), POSTER.into(), "image/jpeg").await.unwrap();
         self.database.insert_clip(&clip).await.unwrap();
         let ended = Broadcast {
             id: broadcast,

@@ -6,7 +6,7 @@ use std::process::Command;
 use crate::harness::{KEY, Server};
 
 fn story(transport: &str) {
-    let server = Server::start(&[]);
+    let mut server = Server::start(&[]);
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     assert!(
         root.join("web/node_modules/socket.io-client").is_dir(),
@@ -17,11 +17,13 @@ fn story(transport: &str) {
         .args([&server.base, transport, KEY])
         .arg(env!("CARGO_BIN_EXE_oxbow"))
         .arg(root.join("media/tests/offers"))
+        .arg(server.pid().to_string())
         .output()
         .expect("node runs");
     let told = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "over {transport}:\n{told}\nthe server printed:\n{}", server.printed.text());
     assert!(told.contains("all told"), "{told}");
+    assert!(server.ended().success(), "the story's SIGTERM ends it well:\n{}", server.printed.text());
 }
 
 #[test]
