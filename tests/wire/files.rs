@@ -7,7 +7,7 @@ use storage::{Broadcast, Clip, ClipCause, Database, Id, ObjectStore};
 
 use crate::harness::{Server, header, problem};
 
-const BODY: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
+pub const BODY: &[u8] = b"0123456789abcdefghijklmnopqrstuvwxyz";
 const POSTER: &[u8] = b"\xff\xd8\xff poster";
 
 /// The row of a clip of 2023.

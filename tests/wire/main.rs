@@ -1,10 +1,13 @@
 //! The wire, against the real program on free ports: REST, files, sessions, WHIP and WHEP, socket.io, start and stop.
 
 mod harness;
+#[path = "../../storage/tests/support/mod.rs"]
+mod stores;
 
 mod away;
 mod files;
 mod negotiate;
+mod presign;
 mod rest;
 mod secrets;
 mod sockets;
