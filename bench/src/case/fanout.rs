@@ -28,6 +28,9 @@ const JOINS_AT_ONCE: usize = 8;
 const CONNECT: Duration = Duration::from_secs(30);
 const WARM_UP: Duration = Duration::from_secs(2);
 const FILL_PAUSE: Duration = Duration::from_millis(1);
+/// Without a packet for so long, nothing is on its way any more.
+const QUIET: Duration = Duration::from_millis(700);
+const DRAIN: Duration = Duration::from_secs(10);
 const FLOOR_SPAN: Duration = Duration::from_secs(3);
 
 #[derive(Clone, Debug, clap::Args)]
@@ -117,9 +120,8 @@ pub async fn run(options: Options) -> Result<Figures> {
     let span = start.elapsed();
     let rss = rss_kb(target.pid)?;
 
-    // Everything on its way arrives before the sums are compared.
     shared.on_air.store(false, Ordering::Release);
-    tokio::time::sleep(Duration::from_millis(500)).await;
+    drain(&shared).await;
     shared.over.store(true, Ordering::Release);
     let sent = publisher.join().map_err(|_| anyhow::anyhow!("the publisher failed"))??;
     let checked = viewers.join().map_err(|_| anyhow::anyhow!("the viewers failed"))??;
@@ -145,6 +147,16 @@ pub async fn run(options: Options) -> Result<Figures> {
         checked_missing: checked.continuity.missing,
         checked_broken: checked.continuity.broken,
     })
+}
+
+/// Everything on its way arrives before the sums are compared: on a busy machine that takes as long as it takes.
+async fn drain(shared: &Shared) {
+    let deadline = Instant::now() + DRAIN;
+    let mut before = None;
+    while before != Some(shared.received()) && Instant::now() < deadline {
+        before = Some(shared.received());
+        tokio::time::sleep(QUIET).await;
+    }
 }
 
 fn round(value: f64, digits: i32) -> f64 {
