@@ -90,6 +90,8 @@ test("the studio before going live", async ({ page }) => {
   await channel.fill("main");
   const preview = page.getByLabel("Preview");
   await expect.poll(() => preview.evaluate((video) => (video as HTMLVideoElement).videoWidth)).toBe(640);
+  const level = page.getByRole("meter", { name: "Sound level" });
+  await expect.poll(async () => Number(await level.getAttribute("aria-valuenow"))).toBeGreaterThan(-50);
   for (const width of [390, 320]) {
     await page.setViewportSize({ width, height: 844 });
     await expectNoSidewaysScroll(page);

@@ -8,11 +8,19 @@ const docs = fileURLToPath(new URL("../../docs/images", import.meta.url));
 test("pictures of the app", async ({ browser, oxbow, page }, info) => {
   const take = async (of: typeof page, name: string) => {
     const path = info.outputPath(name);
-    await of.screenshot({ path });
+    await of.screenshot({ path, fullPage: true });
     if (process.env.UPDATE_SCREENSHOTS !== "1") return;
     mkdirSync(docs, { recursive: true });
     copyFileSync(path, `${docs}/${name}`);
   };
+  // Chromium names its fake devices after the files on this machine.
+  await page.addInitScript(() => {
+    Object.defineProperty(MediaDeviceInfo.prototype, "label", {
+      get(this: MediaDeviceInfo) {
+        return this.kind === "videoinput" ? "Desk camera" : "Microphone";
+      },
+    });
+  });
   await goLive(page);
   const context = await browser.newContext({
     baseURL: oxbow.url,

@@ -7,7 +7,7 @@ import { CAPTURE, pictureOf } from "./capture";
 
 export default async function setup(): Promise<void> {
   mkdirSync(dirname(CAPTURE.video), { recursive: true });
-  if (!existsSync(CAPTURE.audio)) writeFileSync(CAPTURE.audio, tone(CAPTURE.seconds));
+  if (!existsSync(CAPTURE.audio)) writeFileSync(CAPTURE.audio, voice(CAPTURE.seconds));
   if (!existsSync(CAPTURE.video)) await pictures();
 }
 
@@ -27,8 +27,10 @@ async function pictures(): Promise<void> {
   renameSync(half, video);
 }
 
-/** 440 Hz, 48 kHz, 16 bit, mono, at a tenth of full scale. */
-function tone(seconds: number): Buffer {
+/**
+ * 48 kHz, 16 bit, mono: four syllables a second that rise and fall. A steady tone would be taken for noise and suppressed.
+ */
+function voice(seconds: number): Buffer {
   const rate = 48_000;
   const samples = rate * seconds;
   const wav = Buffer.alloc(44 + samples * 2);
@@ -44,8 +46,15 @@ function tone(seconds: number): Buffer {
   wav.writeUInt16LE(16, 34);
   wav.write("data", 36);
   wav.writeUInt32LE(samples * 2, 40);
+  const pitches = [220, 262, 330, 294, 392, 330];
   for (let i = 0; i < samples; i += 1) {
-    wav.writeInt16LE(Math.round(3_276 * Math.sin((2 * Math.PI * 440 * i) / rate)), 44 + i * 2);
+    const at = i / rate;
+    const syllable = Math.floor(at * 4);
+    const pitch = pitches[syllable % pitches.length] ?? 220;
+    const envelope = Math.max(0, Math.sin(Math.PI * Math.min(1, ((at * 4) % 1) / 0.7))) ** 2;
+    const phase = 2 * Math.PI * pitch * at;
+    const voice = Math.sin(phase) + 0.5 * Math.sin(2 * phase) + 0.25 * Math.sin(3 * phase);
+    wav.writeInt16LE(Math.round(9_000 * envelope * voice), 44 + i * 2);
   }
   return wav;
 }

@@ -9,7 +9,7 @@ const VERSION = 2;
 
 export const CAPTURE = {
   video: at(`numbers-${VERSION}.mjpeg`),
-  audio: at(`tone-${VERSION}.wav`),
+  audio: at(`voice-${VERSION}.wav`),
   width: 640,
   height: 360,
   /** What Chromium assumes of an .mjpeg file. */

@@ -231,6 +231,13 @@ function listen(track: MediaStreamTrack) {
   const context = new AudioContext();
   const analyser = context.createAnalyser();
   analyser.fftSize = 1_024;
+  // Browsers let a page listen only after it has been pressed; the first press starts the meter.
+  if (context.state === "suspended") {
+    const resume = () => {
+      if (context.state === "suspended") void context.resume();
+    };
+    for (const press of ["pointerdown", "keydown"]) document.addEventListener(press, resume, { once: true });
+  }
   context.createMediaStreamSource(new MediaStream([track])).connect(analyser);
   return { context, analyser, values: new Float32Array(analyser.fftSize) };
 }
