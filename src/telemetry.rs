@@ -15,6 +15,10 @@ use crate::config::Environment;
 /// Seconds: answers from memory, from a database, from a store far away.
 const HTTP_SECONDS: &[f64] = &[0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0];
 
+/// Counts before what is asked for, so that RUST_LOG may still name it: the DTLS library warns of every extension that browsers
+/// send and it does not know, several lines a viewer.
+const QUIET: &str = "rtc_dtls=error";
+
 #[derive(Debug, thiserror::Error)]
 pub enum TelemetryError {
     #[error("RUST_LOG is not a level or a list of module=level: {0}")]
@@ -26,7 +30,7 @@ pub enum TelemetryError {
 /// # Errors
 /// See [`TelemetryError`].
 pub fn start(environment: Environment, filter: &str, secrets: &[Secret]) -> Result<PrometheusHandle, TelemetryError> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| TelemetryError::Filter(error.to_string()))?;
+    let filter = EnvFilter::try_new(format!("{QUIET},{filter}")).map_err(|error| TelemetryError::Filter(error.to_string()))?;
     let writer = Scrubbing { secrets: secrets.iter().cloned().collect() };
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     match environment {
