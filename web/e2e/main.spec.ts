@@ -22,14 +22,25 @@ for (const { name, vp8, stores } of [
       const studio = await streamer.newPage();
       await goLive(studio, "main", { vp8 });
 
-      const watch = await viewer.newPage();
-      await watch.goto("/@main");
-      await expect(watch.locator("[data-state=live]")).toBeVisible();
-      const joined = await watch.evaluate(() => {
-        const at = (name: string) => performance.getEntriesByName(name)[0]?.startTime ?? Number.NaN;
-        return at("oxbow:first-frame") - at("oxbow:join");
-      });
-      expect(joined, "milliseconds from joining to the first picture").toBeLessThan(1_000);
+      // A join that just missed a keyframe waits for the next: the typical one of three counts.
+      const joins: number[] = [];
+      let watch = await viewer.newPage();
+      for (let join = 0; join < 3; join += 1) {
+        if (join > 0) {
+          await watch.close();
+          watch = await viewer.newPage();
+        }
+        await watch.goto("/@main");
+        await expect(watch.locator("[data-state=live]")).toBeVisible();
+        joins.push(
+          await watch.evaluate(() => {
+            const at = (name: string) => performance.getEntriesByName(name)[0]?.startTime ?? Number.NaN;
+            return at("oxbow:first-frame") - at("oxbow:join");
+          }),
+        );
+      }
+      const typical = joins.toSorted((a, b) => a - b)[1];
+      expect(typical, `milliseconds from joining to the first picture: ${joins}`).toBeLessThan(1_000);
       const seen = (await frameNumbers(watch.locator("video"), 3_000)).filter((n) => n !== null);
       expect(seen.length, "readable pictures in three seconds").toBeGreaterThan(30);
       for (const [i, n] of seen.entries()) expect(n).toBeGreaterThanOrEqual(seen[i - 1] ?? 0);
@@ -73,6 +84,7 @@ for (const { name, vp8, stores } of [
         .poll(() => video.evaluate((v: HTMLVideoElement) => v.readyState))
         .toBeGreaterThanOrEqual(2);
       await video.evaluate((v: HTMLVideoElement) => {
+        v.pause();
         v.currentTime = 2;
       });
       await expect.poll(() => video.evaluate((v: HTMLVideoElement) => !v.seeking && v.currentTime)).toBe(2);

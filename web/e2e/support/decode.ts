@@ -10,6 +10,8 @@ const BLOCKS = 24;
 /** Numbers in the order in which a player shows them; null where a picture carries none that can be read. */
 export async function clipNumbers(media: Uint8Array): Promise<(number | null)[]> {
   const args = ["-v", "error", "-i", "-", "-an", "-fps_mode", "passthrough"];
+  // Pictures closer together than the nominal rate keep times of their own.
+  args.push("-enc_time_base", "1:90000");
   args.push("-vf", `scale=${WIDTH}:${HEIGHT},format=gray`, "-f", "rawvideo", "-");
   const ffmpeg = spawn("ffmpeg", args, { stdio: ["pipe", "pipe", "pipe"] });
   const said: Buffer[] = [];
