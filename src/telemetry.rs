@@ -30,7 +30,8 @@ pub enum TelemetryError {
 /// # Errors
 /// See [`TelemetryError`].
 pub fn start(environment: Environment, filter: &str, secrets: &[Secret]) -> Result<PrometheusHandle, TelemetryError> {
-    let filter = EnvFilter::try_new(format!("{QUIET},{filter}")).map_err(|error| TelemetryError::Filter(error.to_string()))?;
+    let filter =
+        EnvFilter::try_new(format!("{QUIET},{filter}")).map_err(|error| TelemetryError::Filter(error.to_string()))?;
     let writer = Scrubbing { secrets: secrets.iter().cloned().collect() };
     let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer);
     match environment {
