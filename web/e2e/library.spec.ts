@@ -8,7 +8,7 @@ import {
   expectAccessible,
   expectNoSidewaysScroll,
   goLive,
-  setTheme,
+  openStudio,
   test,
 } from "./support/test";
 
@@ -32,23 +32,19 @@ async function open(page: Page): Promise<void> {
 }
 
 async function signIn(page: Page): Promise<void> {
-  const { openStudio } = await import("./support/test");
   await openStudio(page);
 }
 
-for (const theme of ["light", "dark"] as const) {
-  test(`is accessible, ${theme}`, async ({ page }) => {
-    await setTheme(page, theme);
-    await open(page);
-    await expectAccessible(page);
-    await page.locator("[data-clip] a").first().click();
-    await expect(page.getByRole("dialog")).toBeVisible();
-    await expectAccessible(page);
-    await page.setViewportSize({ width: 390, height: 844 });
-    await expectAccessible(page);
-    await expectNoSidewaysScroll(page);
-  });
-}
+test("is accessible", async ({ page }) => {
+  await open(page);
+  await expectAccessible(page);
+  await page.locator("[data-clip] a").first().click();
+  await expect(page.getByRole("dialog")).toBeVisible();
+  await expectAccessible(page);
+  await page.setViewportSize({ width: 390, height: 844 });
+  await expectAccessible(page);
+  await expectNoSidewaysScroll(page);
+});
 
 test("a clip plays and seeks, and its keys work", async ({ page }) => {
   await open(page);

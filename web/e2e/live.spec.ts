@@ -1,7 +1,15 @@
 // A broadcast through the real server as two people see it: the streamer in the studio, a viewer on the channel's page.
 import type { BrowserContext, Page } from "@playwright/test";
 import { frameNumber, frameNumbers } from "./support/number";
-import { endBroadcast, expect, expectAccessible, expectNoSidewaysScroll, goLive, test } from "./support/test";
+import {
+  endBroadcast,
+  expect,
+  expectAccessible,
+  expectNoSidewaysScroll,
+  goLive,
+  openStudio,
+  test,
+} from "./support/test";
 
 test.describe.configure({ mode: "serial" });
 
@@ -144,7 +152,6 @@ test("a second streamer is told that the channel is busy, and disturbs nothing",
 }) => {
   const context = await browser.newContext({ baseURL: oxbow.url, permissions: ["camera", "microphone"] });
   const second = await context.newPage();
-  const { openStudio } = await import("./support/test");
   await openStudio(second);
   await second.getByRole("button", { name: "Go live" }).click();
   await expect(second.getByRole("heading", { name: "This channel is already on air" })).toBeVisible();

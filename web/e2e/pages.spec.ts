@@ -1,13 +1,5 @@
 // What a visitor sees before anything has been broadcast, and what the pages say when something is wrong.
-import {
-  expect,
-  expectAccessible,
-  expectNoSidewaysScroll,
-  KEY,
-  openStudio,
-  setTheme,
-  test,
-} from "./support/test";
+import { expect, expectAccessible, expectNoSidewaysScroll, KEY, openStudio, test } from "./support/test";
 
 const PAGES = [
   { path: "/", heading: "Nobody is on air" },
@@ -17,20 +9,17 @@ const PAGES = [
   { path: "/nothing/here", heading: "Not here" },
 ];
 
-for (const theme of ["light", "dark"] as const) {
-  for (const { path, heading } of PAGES) {
-    test(`${path} is accessible and fits a phone, ${theme}`, async ({ page }) => {
-      await setTheme(page, theme);
-      await page.goto(path);
-      await expect(page.getByRole("heading", { name: heading })).toBeVisible();
-      await expectAccessible(page);
-      for (const width of [390, 320]) {
-        await page.setViewportSize({ width, height: 844 });
-        await expectNoSidewaysScroll(page);
-      }
-      await expectAccessible(page);
-    });
-  }
+for (const { path, heading } of PAGES) {
+  test(`${path} is accessible and fits a phone`, async ({ page }) => {
+    await page.goto(path);
+    await expect(page.getByRole("heading", { name: heading })).toBeVisible();
+    await expectAccessible(page);
+    for (const width of [390, 320]) {
+      await page.setViewportSize({ width, height: 844 });
+      await expectNoSidewaysScroll(page);
+    }
+    await expectAccessible(page);
+  });
 }
 
 test("a clip that does not exist says so", async ({ page }) => {

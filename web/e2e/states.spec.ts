@@ -93,3 +93,28 @@ test("the server stops in order: both are told", async ({ browser }) => {
   await viewer.context().close();
   await oxbow.remove();
 });
+
+test("the store is away: clips wait on the disk, say so, and play", async ({ browser }) => {
+  const oxbow = await Oxbow.start({
+    FILE_HOST: "http://127.0.0.1:9",
+    REGION: "test",
+    S3_BUCKET: "clips",
+    STORJ_SECRET_ACCESS_ID: "e2e",
+    STORJ_SECRET_ACCESS_KEY: "e2e-secret",
+  });
+  const context = await browser.newContext({ baseURL: oxbow.url, permissions: ["camera", "microphone"] });
+  const streamer = await context.newPage();
+  await goLive(streamer);
+  const library = await context.newPage();
+  await library.goto("/library");
+  await expect(library.locator("[data-clip]").first()).toBeVisible({ timeout: 20_000 });
+  await expect(library.getByText(/^Storage cannot be reached since .* safely on this disk\.$/)).toBeVisible({
+    timeout: 30_000,
+  });
+  await expectAccessible(library);
+  await library.locator("[data-clip] a").first().click();
+  const video = library.getByRole("dialog").locator("video");
+  await expect.poll(() => frameNumber(video)).not.toBeNull();
+  await context.close();
+  await oxbow.remove();
+});
