@@ -125,6 +125,8 @@ async fn put(desk: &Desk, row: &LocalClip, clip: &Clip, file: &Path) -> Result<(
     if let (Some(name), Some(poster)) = (&clip.poster, &row.poster) {
         match tokio::fs::read(poster).await {
             Ok(bytes) => drop(objects.put_bytes(name, bytes.into(), "image/jpeg").await?),
+            // The row promises a poster: it is made again while that is possible.
+            Err(error) if row.journal.exists() => return Err(StorageError::Local(format!("its poster: {error}"))),
             Err(error) => tracing::warn!(clip = %clip.id, %error, "a clip goes without its poster"),
         }
     }

@@ -2,9 +2,10 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdirSync, mkdtempSync, rmSync } from "node:fs";
-import { connect, createServer } from "node:net";
+import { connect } from "node:net";
 import { homedir, tmpdir } from "node:os";
 import { join } from "node:path";
+import { freeTcpPort } from "./server";
 
 const BUCKET = "oxbow-e2e";
 
@@ -15,14 +16,14 @@ export class Stores {
 
   static async start(): Promise<Stores> {
     const stores = new Stores();
-    const s3 = await freePort();
+    const s3 = await freeTcpPort();
     mkdirSync(join(stores.#folder, "s3", BUCKET), { recursive: true });
     await stores.#run("s3s-fs", s3, [
       ...["--host", "127.0.0.1", "--port", String(s3)],
       ...["--access-key", "OXBOWE2E", "--secret-key", "oxbow-e2e-secret"],
       join(stores.#folder, "s3"),
     ]);
-    const mongo = await freePort();
+    const mongo = await freeTcpPort();
     const rows = join(stores.#folder, "mongo");
     mkdirSync(rows);
     await stores.#run("ferretdb", mongo, [
@@ -75,13 +76,4 @@ function listens(port: number): Promise<boolean> {
     });
     socket.once("error", () => resolve(false));
   });
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, "127.0.0.1");
-  await once(server, "listening");
-  const { port } = server.address() as { port: number };
-  server.close();
-  await once(server, "close");
-  return port;
 }
