@@ -138,6 +138,18 @@ async fn a_part_may_have_only_pictures_or_only_sound() {
 }
 
 #[tokio::test]
+async fn a_single_picture_is_a_clip_that_lasts() {
+    for codec in [Codec::Vp8, Codec::H264] {
+        let folder = tempfile::tempdir().unwrap();
+        let records = only(media(&pattern(codec), 1), |unit| unit.track == VIDEO && unit.first_seq == 0);
+        let exported = export(folder.path(), &records).await.unwrap();
+        assert!(exported.duration_ms > 0, "{exported:?}");
+        let clip = inspect::clip(&exported.file).unwrap();
+        consecutive(&clip.numbers().unwrap(), 0, 1);
+    }
+}
+
+#[tokio::test]
 async fn a_track_may_come_late_or_go_early() {
     for codec in [Codec::Vp8, Codec::H264] {
         for (track, after) in [(VIDEO, true), (SOUND, true), (VIDEO, false), (SOUND, false)] {

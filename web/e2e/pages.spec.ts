@@ -1,5 +1,12 @@
 // What a visitor sees before anything has been broadcast, and what the pages say when something is wrong.
-import { expect, expectAccessible, expectNoSidewaysScroll, KEY, openStudio, test } from "./support/test";
+import {
+  expect,
+  expectAccessible,
+  expectNoSidewaysScroll,
+  KEY,
+  openStudio,
+  testOnNewServer as test,
+} from "./support/test";
 
 const PAGES = [
   { path: "/", heading: "Nobody is on air" },

@@ -1,6 +1,7 @@
 //! What webmmux of GStreamer 1.22 leaves wrong in a finished file, put right in place; nothing moves.
 //!
 //! - Its duration ends with the start of the last picture, because pictures go in without a duration (see `mux`).
+//! - In a file of a single moment it writes a Void over the Duration, one byte too short, so that what follows cannot be read.
 //! - It marks no block of sound as a keyframe. Chromium then cannot seek to a moment before the first picture.
 
 use std::fs::File;
@@ -12,6 +13,9 @@ use std::path::Path;
 const SEGMENT: u32 = 0x1853_8067;
 const INFO: u32 = 0x1549_a966;
 const DURATION: u32 = 0x4489;
+/// Id and size of a Duration of eight bytes.
+const DURATION_HEADER: [u8; 3] = [0x44, 0x89, 0x88];
+const VOID: u32 = 0xec;
 const TRACKS: u32 = 0x1654_ae6b;
 const TRACK_ENTRY: u32 = 0xae;
 const TRACK_NUMBER: u32 = 0xd7;
@@ -26,7 +30,10 @@ const KEYFRAME: u8 = 0x80;
 /// What is to be changed.
 #[derive(Default)]
 struct Found {
+    /// Where its value lies.
     duration: Option<u64>,
+    /// Where the Void begins that was written over it.
+    voided: Option<u64>,
     sound: Option<u8>,
     /// Offsets of the flags of all blocks of sound, and the flags.
     flags: Vec<(u64, u8)>,
@@ -38,9 +45,13 @@ pub(super) fn correct(path: &Path, duration_ns: u64) -> io::Result<()> {
     let length = file.metadata()?.len();
     let mut found = Found::default();
     let mut input = BufReader::new(&file);
-    walk(&mut input, 0, length, &mut found)?;
-    let duration = found.duration.ok_or_else(|| malformed("there is no duration"))?;
-    file.write_all_at(&(duration_ns as f64 / 1e6).to_be_bytes(), duration)?;
+    walk(&mut input, 0, length, 0, &mut found)?;
+    let value = (duration_ns as f64 / 1e6).to_be_bytes();
+    match (found.duration, found.voided) {
+        (Some(at), _) => file.write_all_at(&value, at)?,
+        (None, Some(at)) => file.write_all_at(&[&DURATION_HEADER[..], &value].concat(), at)?,
+        (None, None) => return Err(malformed("there is no duration")),
+    }
     for (at, flags) in found.flags {
         file.write_all_at(&[flags | KEYFRAME], at)?;
     }
@@ -51,7 +62,7 @@ fn malformed(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("the muxer wrote no proper WebM: {what}"))
 }
 
-fn walk(input: &mut BufReader<&File>, mut at: u64, end: u64, found: &mut Found) -> io::Result<()> {
+fn walk(input: &mut BufReader<&File>, mut at: u64, end: u64, parent: u32, found: &mut Found) -> io::Result<()> {
     let mut track = (0, 0);
     while at < end {
         seek(input, at)?;
@@ -60,8 +71,15 @@ fn walk(input: &mut BufReader<&File>, mut at: u64, end: u64, found: &mut Found) 
         let begin = at + id_bytes + size_bytes;
         let next =
             begin.checked_add(size).filter(|next| *next <= end).ok_or_else(|| malformed("an element is cut off"))?;
-        match u32::try_from(id).unwrap_or(0) {
-            SEGMENT | INFO | TRACKS | TRACK_ENTRY | CLUSTER => walk(input, begin, next, found)?,
+        let id = u32::try_from(id).unwrap_or(0);
+        match id {
+            SEGMENT | INFO | TRACKS | TRACK_ENTRY | CLUSTER => walk(input, begin, next, id, found)?,
+            // As long as the Duration was: one byte more than it says.
+            VOID if parent == INFO && size == 8 => {
+                found.voided = Some(at);
+                at = next + 1;
+                continue;
+            }
             DURATION if size == 8 => found.duration = Some(begin),
             TRACK_NUMBER if size == 1 => track.0 = byte(input)?,
             TRACK_TYPE if size == 1 => track.1 = byte(input)?,

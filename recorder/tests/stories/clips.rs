@@ -170,19 +170,21 @@ pub async fn a_deleted_clip_leaves_nothing_behind() {
 }
 
 pub async fn a_single_picture_is_a_clip() {
-    let folder = tempfile::tempdir().unwrap();
-    let node = Node::start(folder.path(), every_seconds(1)).await;
-    let broadcast = node.begin();
-    let mut live = Live::new(Codec::H264);
-    play(&node, broadcast, live.up_to(SECOND));
-    play(&node, broadcast, live.up_to(SECOND + SECOND / FPS as u64)); // the keyframe that cuts, and no more
-    node.end(broadcast, EndReason::Stopped);
-    node.settle(2).await;
-    let clips = node.clips().await;
-    assert_eq!(clips[1].frames, 1);
-    assert_consecutive(&numbers(&node, &clips), live.pictures);
-    node.check_is_silent().await;
-    node.stop().await;
+    for codec in [Codec::H264, Codec::Vp8] {
+        let folder = tempfile::tempdir().unwrap();
+        let node = Node::start(folder.path(), every_seconds(1)).await;
+        let broadcast = node.begin();
+        let mut live = Live::new(codec);
+        play(&node, broadcast, live.up_to(SECOND));
+        play(&node, broadcast, live.up_to(SECOND + SECOND / FPS as u64)); // the keyframe that cuts, and no more
+        node.end(broadcast, EndReason::Stopped);
+        node.settle(2).await;
+        let clips = node.clips().await;
+        assert_eq!(clips[1].frames, 1, "{codec:?}");
+        assert_consecutive(&numbers(&node, &clips), live.pictures);
+        node.check_is_silent().await;
+        node.stop().await;
+    }
 }
 
 pub async fn a_dropped_streamer_continues_the_part() {

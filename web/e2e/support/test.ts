@@ -8,17 +8,16 @@ export { expect, KEY, Oxbow };
 type Fixtures = { theme: "light" | "dark" };
 type WorkerFixtures = { oxbow: Oxbow };
 
+// biome-ignore lint/correctness/noEmptyPattern: Playwright reads the names of the fixtures from here
+async function server({}, use: (oxbow: Oxbow) => Promise<void>): Promise<void> {
+  const oxbow = await Oxbow.start();
+  await use(oxbow);
+  await oxbow.remove();
+}
+
 export const test = base.extend<Fixtures, WorkerFixtures>({
   theme: ["light", { option: true }],
-  oxbow: [
-    // biome-ignore lint/correctness/noEmptyPattern: Playwright reads the names of the fixtures from here
-    async ({}, use) => {
-      const oxbow = await Oxbow.start();
-      await use(oxbow);
-      await oxbow.remove();
-    },
-    { scope: "worker" },
-  ],
+  oxbow: [server, { scope: "worker" }],
   baseURL: async ({ oxbow }, use) => use(oxbow.url),
   page: async ({ page }, use, info) => {
     // What the page complains about belongs to the test's result.
@@ -28,6 +27,12 @@ export const test = base.extend<Fixtures, WorkerFixtures>({
     if (complaints.length > 0) await info.attach("page errors", { body: complaints.join("\n") });
     expect(complaints).toEqual([]);
   },
+});
+
+/** With a server of its own, on which nothing has been broadcast, whatever ran before. */
+export const testOnNewServer = test.extend<object, WorkerFixtures>({
+  // biome-ignore lint/correctness/noEmptyPattern: as above
+  oxbow: [async ({}, use) => server({}, use), { scope: "worker" }],
 });
 
 /** Opens the studio as the link that the server prints does. */
