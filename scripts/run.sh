@@ -4,6 +4,8 @@
 oxbow="$CARGO_TARGET_DIR/debug/oxbow"
 
 if [ "${DEMO:-}" = 1 ]; then
+  # Clips within seconds, unless a length was chosen.
+  grep -qs '^CLIP_LENGTH=' .env || export CLIP_LENGTH="${CLIP_LENGTH:-10}"
   # The publisher waits for the server by itself and ends with it.
   "$oxbow" publish --demo &
   publisher=$!
