@@ -131,7 +131,7 @@ mod tests {
     use crate::rtp::codec::Inspected;
 
     fn key(index: u64) -> Meta {
-        Meta { inspected: Inspected { key: true, start: true }, ..meta(index) }
+        Meta { inspected: Inspected { key: true, start: true, ..Inspected::default() }, ..meta(index) }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! RTP as bytes: header, numbers and payload formats. No streams, no clocks, no sessions.
 
 pub mod codec;
+pub mod layer;
 pub mod packet;
 pub mod seq;

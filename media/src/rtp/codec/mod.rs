@@ -8,6 +8,7 @@ pub mod opus;
 pub mod vp8;
 
 use crate::message::Codec;
+use crate::rtp::layer::{LayerId, SwitchUp};
 
 /// What one packet's payload says.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -16,6 +17,8 @@ pub struct Inspected {
     pub key: bool,
     /// Begins an access unit for certain. (H.264 cannot tell from one packet: there it means "may begin".)
     pub start: bool,
+    pub layer: LayerId,
+    pub switch_up: SwitchUp,
 }
 
 /// `None` when the payload is malformed for its codec.

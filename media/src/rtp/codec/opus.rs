@@ -4,7 +4,7 @@ use super::Inspected;
 
 /// An empty payload is no Opus packet (RFC 6716 §3.1 wants a table-of-contents byte).
 pub fn inspect(payload: &[u8]) -> Option<Inspected> {
-    (!payload.is_empty()).then_some(Inspected { key: true, start: true })
+    (!payload.is_empty()).then_some(Inspected { key: true, start: true, ..Inspected::default() })
 }
 
 /// Duration of a packet in samples at 48 kHz (RFC 6716 §3.1, §3.2). `None` when it is malformed or longer than 120 ms.
@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn every_packet_with_a_byte_is_a_unit() {
-        assert_eq!(inspect(&[0xf8]), Some(Inspected { key: true, start: true }));
+        assert_eq!(inspect(&[0xf8]), Some(Inspected { key: true, start: true, ..Inspected::default() }));
         assert_eq!(inspect(&[]), None);
     }
 }

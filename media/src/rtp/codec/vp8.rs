@@ -2,8 +2,9 @@
 
 use super::{Inspected, Malformed};
 use crate::limit;
+use crate::rtp::layer::{LayerId, SwitchUp};
 
-/// The payload descriptor (RFC 7741 §4.2), as far as we use it.
+/// The payload descriptor (RFC 7741 §4.2).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Descriptor {
     /// Bytes of the descriptor.
@@ -12,27 +13,46 @@ pub struct Descriptor {
     pub partition_start: bool,
     /// Partition index (PID).
     pub partition: u8,
+    pub picture_id: Option<u16>,
+    /// Index of the base layer's picture that this one belongs to (TL0PICIDX).
+    pub base_index: Option<u8>,
+    /// Temporal layer (TID) and whether the picture needs the base layer alone (Y).
+    pub temporal: Option<(u8, bool)>,
 }
 
 impl Descriptor {
     /// `None` when it is cut.
     pub fn parse(payload: &[u8]) -> Option<Self> {
-        let first = *payload.first()?;
-        let mut len = 1;
+        let (&first, mut rest) = payload.split_first()?;
+        let mut next = || {
+            let (&byte, tail) = rest.split_first()?;
+            rest = tail;
+            Some(byte)
+        };
+        let (mut picture_id, mut base_index, mut temporal) = (None, None, None);
         if first & 0x80 != 0 {
-            let extended = *payload.get(1)?;
-            len = 2;
+            let extended = next()?;
             if extended & 0x80 != 0 {
-                len += if payload.get(len)? & 0x80 != 0 { 2 } else { 1 };
+                let id = next()?;
+                let long = id & 0x80 != 0;
+                picture_id = Some(if long { u16::from_be_bytes([id & 0x7f, next()?]) } else { u16::from(id) });
             }
             if extended & 0x40 != 0 {
-                len += 1;
+                base_index = Some(next()?);
             }
             if extended & 0x30 != 0 {
-                len += 1;
+                let layer = next()?;
+                temporal = (extended & 0x20 != 0).then_some((layer >> 6, layer & 0x20 != 0));
             }
         }
-        (payload.len() >= len).then_some(Self { len, partition_start: first & 0x10 != 0, partition: first & 0x07 })
+        Some(Self {
+            len: payload.len() - rest.len(),
+            partition_start: first & 0x10 != 0,
+            partition: first & 0x07,
+            picture_id,
+            base_index,
+            temporal,
+        })
     }
 
     fn frame_start(&self) -> bool {
@@ -44,7 +64,13 @@ pub fn inspect(payload: &[u8]) -> Option<Inspected> {
     let descriptor = Descriptor::parse(payload)?;
     let first = *payload.get(descriptor.len)?;
     let start = descriptor.frame_start();
-    Some(Inspected { start, key: start && first & 1 == 0 })
+    let (temporal, sync) = descriptor.temporal.unwrap_or((0, false));
+    Some(Inspected {
+        start,
+        key: start && first & 1 == 0,
+        layer: LayerId { spatial: 0, temporal },
+        switch_up: if sync { SwitchUp::Here } else { SwitchUp::No },
+    })
 }
 
 /// Joins the packets of one frame, in order, behind `frame`'s content. The caller answers for completeness.
@@ -94,6 +120,21 @@ mod tests {
         for (name, payload, len) in table {
             assert_eq!(Descriptor::parse(payload).map(|descriptor| descriptor.len), *len, "{name}");
         }
+    }
+
+    #[test]
+    fn numbers_and_layers_are_read() {
+        let read = |payload: &[u8]| {
+            let descriptor = Descriptor::parse(payload).unwrap();
+            (descriptor.picture_id, descriptor.base_index, descriptor.temporal)
+        };
+        assert_eq!(read(&[0x10]), (None, None, None));
+        assert_eq!(read(&[0x90, 0x80, 0x11]), (Some(0x11), None, None));
+        assert_eq!(read(&[0x90, 0xe0, 0x91, 0x22, 7, 0xa0]), (Some(0x1122), Some(7), Some((2, true))));
+        assert_eq!(read(&[0x90, 0x60, 7, 0x40]), (None, Some(7), Some((1, false))));
+        assert_eq!(read(&[0x90, 0x10, 0xff]), (None, None, None), "a key index is no layer");
+        let seen = inspect(&[0x90, 0x20, 0xa0, 1]).unwrap();
+        assert_eq!((seen.layer, seen.switch_up), (LayerId { spatial: 0, temporal: 2 }, SwitchUp::Here));
     }
 
     type Case = (&'static [u8], Option<(bool, bool)>);

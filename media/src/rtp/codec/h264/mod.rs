@@ -29,13 +29,14 @@ fn begins_picture(slice_data: &[u8]) -> bool {
 }
 
 fn inspect_nal(kind: u8, data: &[u8]) -> Inspected {
-    match kind {
-        NAL_IDR => Inspected { key: begins_picture(data), start: begins_picture(data) },
-        NAL_SPS => Inspected { key: true, start: true },
-        NAL_SLICE => Inspected { key: false, start: begins_picture(data) },
-        NAL_SEI | NAL_PPS | NAL_DELIMITER => Inspected { key: false, start: true },
-        _ => Inspected::default(),
-    }
+    let (key, start) = match kind {
+        NAL_IDR => (begins_picture(data), begins_picture(data)),
+        NAL_SPS => (true, true),
+        NAL_SLICE => (false, begins_picture(data)),
+        NAL_SEI | NAL_PPS | NAL_DELIMITER => (false, true),
+        _ => (false, false),
+    };
+    Inspected { key, start, ..Inspected::default() }
 }
 
 /// A keyframe starts at its SPS, or at the first slice of an IDR picture where the sender does not repeat the SPS.
