@@ -6,8 +6,9 @@ pub mod track;
 
 use std::time::Instant;
 
-use crate::id::{BroadcastId, ChannelName, TrackId};
+use crate::id::{BroadcastId, ChannelName, SessionId, TrackId};
 use crate::limit;
+use crate::message::{Event, Now};
 use crate::slab::Key;
 
 use track::Track;
@@ -30,6 +31,10 @@ pub struct Room {
     pub publisher: Option<Publisher>,
     /// Since when the streamer of a started broadcast is away.
     pub held_since: Option<Instant>,
+    /// The streamer fell silent, and that was told, though its connection still stands.
+    pub silent: bool,
+    /// When to look next whether the streamer is heard.
+    pub listen_at: Option<Instant>,
     pub tracks: Vec<Track>,
     pub viewers: Vec<Key>,
     /// Connected viewers.
@@ -49,6 +54,8 @@ impl Room {
             started_utc_us: None,
             publisher: None,
             held_since: None,
+            silent: false,
+            listen_at: None,
             tracks: Vec::new(),
             viewers: Vec::new(),
             watching: 0,
@@ -57,8 +64,19 @@ impl Room {
         }
     }
 
+    /// The streamer is there and heard.
     pub fn is_connected(&self) -> bool {
-        self.publisher.is_some_and(|publisher| publisher.connected)
+        !self.silent && self.publisher.is_some_and(|publisher| publisher.connected)
+    }
+
+    pub fn interrupted(&self, now: Now) -> Event {
+        let (channel, broadcast) = (self.channel.clone(), self.broadcast);
+        Event::BroadcastInterrupted { channel, broadcast, utc_us: now.utc_us }
+    }
+
+    pub fn resumed(&self, now: Now, session: SessionId) -> Event {
+        let (channel, broadcast) = (self.channel.clone(), self.broadcast);
+        Event::BroadcastResumed { channel, broadcast, session, utc_us: now.utc_us }
     }
 
     /// When a broadcast without a streamer ends. While a streamer is shaking hands it waits for the outcome.

@@ -1,6 +1,9 @@
 //! Connections come and go, broadcasts start, pause and end.
 
+use std::time::Duration;
+
 use crate::arena::SendArena;
+use crate::limit;
 use crate::message::{CloseReason, EndReason, Event, Now, SrtpProfile};
 use crate::slab::Key;
 use crate::tap::Tap;
@@ -9,6 +12,9 @@ use super::Router;
 use super::command::close_reason;
 use super::peer::{PeerRole, SENDER_REPORT_INTERVAL};
 use super::timers::Timer;
+
+/// How soon a silent streamer that speaks again is noticed.
+const LISTEN_AGAIN: Duration = Duration::from_millis(100);
 
 impl Router {
     pub(super) fn connected(&mut self, now: Now, key: Key, profile: SrtpProfile) {
@@ -51,15 +57,18 @@ impl Router {
             track.begin_source();
         }
         room.held_since = None;
-        let (channel, broadcast, record, utc_us) = (room.channel.clone(), room.broadcast, room.record, now.utc_us);
+        room.silent = false;
+        room.listen_at = Some(now.mono + limit::STREAMER_SILENCE);
         let event = if room.started_utc_us.is_some() {
-            Event::BroadcastResumed { channel, broadcast, session: id, utc_us }
+            room.resumed(now, id)
         } else {
+            let (channel, broadcast, record, utc_us) = (room.channel.clone(), room.broadcast, room.record, now.utc_us);
             room.started_utc_us = Some(utc_us);
             Event::BroadcastStarted { channel, broadcast, session: id, utc_us, record }
         };
         self.event(event);
         self.open_tap(room_key);
+        self.schedule_room(room_key);
     }
 
     /// Ends a session from our side.
@@ -123,12 +132,10 @@ impl Router {
         }
         if was_connected {
             room.held_since = Some(now.mono);
-            let event = Event::BroadcastInterrupted {
-                channel: room.channel.clone(),
-                broadcast: room.broadcast,
-                utc_us: now.utc_us,
-            };
-            self.event(event);
+            if !std::mem::replace(&mut room.silent, false) {
+                let event = room.interrupted(now);
+                self.event(event);
+            }
             self.disconnect_tap(now, room_key, arena);
         }
         self.schedule_room(room_key);
@@ -159,14 +166,35 @@ impl Router {
         if room.hold_deadline().is_some_and(|deadline| deadline <= now.mono) {
             return self.end(now, key, EndReason::Dropped, arena);
         }
+        self.listen(now, key);
         self.advance_tap(now, key, arena);
         self.schedule_room(key);
+    }
+
+    /// Says that the streamer fell silent, long before its connection is given up, and that it is heard again.
+    fn listen(&mut self, now: Now, key: Key) {
+        let Some(room) = self.rooms.get_mut(key) else { return };
+        if room.listen_at.is_none_or(|at| at > now.mono) {
+            return;
+        }
+        let streamer = room.publisher.filter(|publisher| publisher.connected);
+        let Some(streamer) = streamer.and_then(|publisher| self.sessions.get(publisher.session)) else {
+            room.listen_at = None;
+            return;
+        };
+        let gone_at = streamer.session.last_heard() + limit::STREAMER_SILENCE;
+        let silent = gone_at <= now.mono;
+        room.listen_at = Some(if silent { now.mono + LISTEN_AGAIN } else { gone_at });
+        if silent != std::mem::replace(&mut room.silent, silent) {
+            let event = if silent { room.interrupted(now) } else { room.resumed(now, streamer.id) };
+            self.event(event);
+        }
     }
 
     pub(super) fn schedule_room(&mut self, key: Key) {
         let Some(room) = self.rooms.get_mut(key) else { return };
         let tap = self.taps.get(&key).and_then(Tap::next_deadline);
-        let Some(due) = room.hold_deadline().into_iter().chain(tap).min() else { return };
+        let Some(due) = [room.hold_deadline(), room.listen_at, tap].into_iter().flatten().min() else { return };
         if room.scheduled.is_none_or(|scheduled| due < scheduled) {
             room.scheduled = Some(due);
             self.timers.set(due, Timer::Room(key));

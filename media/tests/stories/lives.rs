@@ -120,6 +120,39 @@ fn a_streamer_that_comes_back_continues_its_broadcast() {
 }
 
 #[test]
+fn a_streamer_that_falls_silent_is_waited_for_at_once() {
+    let (mut world, streamer) = on_air(15, Publisher::default(), GOOD);
+    let viewer = world.watch(Viewer::new(), GOOD).unwrap();
+    world.run(secs(2));
+    world.clients[streamer].dead = true;
+    world.run(limit::STREAMER_SILENCE - Duration::from_millis(50));
+    assert_eq!((world.count("interrupted"), world.stats().rooms[0].connected), (0, true));
+    world.run(Duration::from_millis(100));
+    assert_eq!((world.count("interrupted"), world.stats().rooms[0].connected), (1, false));
+    world.run(secs(5));
+    world.clients[streamer].dead = false;
+    world.run(Duration::from_millis(200));
+    assert_eq!((world.count("resumed"), world.stats().rooms[0].connected), (1, true), "the same connection goes on");
+    world.run(secs(3));
+    let seen = world.clients[viewer].viewer().video.packets.len();
+    world.run(secs(1));
+    assert!(world.clients[viewer].viewer().video.packets.len() > seen + 20, "the viewer sees it again");
+    assert_eq!((world.count("interrupted"), world.count("resumed")), (1, 1));
+}
+
+#[test]
+fn a_silent_streamer_is_told_of_once_before_its_broadcast_ends() {
+    let (mut world, streamer) = on_air(16, Publisher::default(), GOOD);
+    world.clients[streamer].dead = true;
+    world.run_until(limit::CONSENT + secs(1), |world| world.count("Publisher closed ConsentLost") == 1);
+    assert_eq!(world.count("interrupted"), 1);
+    world.run(limit::RESUME_WINDOW - secs(1));
+    assert_eq!(world.count("ended Dropped"), 0);
+    world.run(secs(2));
+    assert_eq!((world.count("ended Dropped"), world.count("interrupted"), world.count("resumed")), (1, 1, 0));
+}
+
+#[test]
 fn a_streamer_that_stays_away_ends_its_broadcast() {
     let (mut world, streamer) = on_air(7, Publisher::default(), GOOD);
     let viewer = world.watch(Viewer::new(), GOOD).unwrap();
