@@ -7,7 +7,7 @@ mod support;
 use std::time::Duration;
 
 use stores::{MongoServer, S3Server};
-use support::{House, KEY, Publisher, Server, show, soak};
+use support::{House, KEY, Publisher, Server, show};
 
 const FPS: u32 = 30;
 
@@ -84,7 +84,7 @@ async fn nothing_is_missing_after_both_stores_were_away() {
     let house = stores.house();
     let server = house.start();
     server.until(Duration::from_secs(20), "both stores are there", async |s| ready(s).await.then_some(())).await;
-    let away = Duration::from_secs(if soak() { 60 } else { 20 });
+    let away = Duration::from_secs(60);
 
     let mut publisher = Publisher::start(&server, "main", &["--codec", "vp8"]);
     server.all_stored(1, Duration::from_secs(30)).await;

@@ -16,6 +16,8 @@ use crate::{RecorderConfig, Stores, clock};
 
 /// Alarms that are remembered. Older ones are forgotten.
 const ALARMS: usize = 32;
+/// A disk that refuses refuses every second; people hear of it once a minute.
+const ALARM_AGAIN_MS: i64 = 60_000;
 /// A task that died is started again after this long.
 const RESTART: Duration = Duration::from_secs(1);
 
@@ -53,13 +55,19 @@ pub struct RecorderStatus {
     pub alarms: Vec<(i64, String)>,
 }
 
+struct Alarm {
+    utc_ms: i64,
+    channel: String,
+    text: String,
+}
+
 pub(crate) struct Desk {
     pub(crate) config: RecorderConfig,
     pub(crate) stores: Stores,
     pub(crate) stopping: CancellationToken,
     events: mpsc::Sender<RecorderEvent>,
     writer: OnceLock<(SyncSender<Command>, Arc<Figures>)>,
-    alarms: Mutex<VecDeque<(i64, String)>>,
+    alarms: Mutex<VecDeque<Alarm>>,
     dropped_events: std::sync::atomic::AtomicU64,
     status: watch::Sender<RecorderStatus>,
 }
@@ -107,18 +115,23 @@ impl Desk {
         self.emit(RecorderEvent::Clip { clip: clip.clone(), state });
     }
 
-    /// Remembers, logs and tells.
+    /// Remembers, logs and tells; counts only, when the same was said within [`ALARM_AGAIN_MS`].
     pub(crate) fn alarm(&self, channel: &str, text: impl Into<String>) {
         let text = text.into();
-        tracing::error!(channel, "{text}");
         metrics::counter!("oxbow_recorder_alarms_total").increment(1);
+        let utc_ms = clock::utc_ms();
         {
             let mut alarms = self.alarms.lock().unwrap_or_else(PoisonError::into_inner);
-            alarms.push_back((clock::utc_ms(), text.clone()));
+            let said = |alarm: &Alarm| alarm.channel == channel && alarm.text == text;
+            if alarms.iter().any(|alarm| said(alarm) && utc_ms - alarm.utc_ms < ALARM_AGAIN_MS) {
+                return;
+            }
+            alarms.push_back(Alarm { utc_ms, channel: channel.to_owned(), text: text.clone() });
             if alarms.len() > ALARMS {
                 alarms.pop_front();
             }
         }
+        tracing::error!(channel, "{text}");
         self.emit(RecorderEvent::Alarm { channel: channel.to_owned(), text });
     }
 
@@ -148,7 +161,8 @@ impl Desk {
             status.failing = figures.failing.load(Relaxed);
         }
         status.dropped_events = self.dropped_events.load(Relaxed);
-        status.alarms = self.alarms.lock().unwrap_or_else(PoisonError::into_inner).iter().cloned().collect();
+        let alarms = self.alarms.lock().unwrap_or_else(PoisonError::into_inner);
+        status.alarms = alarms.iter().map(|alarm| (alarm.utc_ms, alarm.text.clone())).collect();
     }
 
     /// Returns when no clip is on its way any more. Failed ones are not.

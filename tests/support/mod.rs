@@ -22,6 +22,8 @@ pub fn soak() -> bool {
 pub struct House {
     pub folder: tempfile::TempDir,
     pub settings: Vec<(String, String)>,
+    /// A program and its arguments that run the binary, when it is not run directly. It must become the binary, not start it.
+    pub through: Vec<String>,
     starts: std::cell::Cell<u32>,
 }
 
@@ -29,7 +31,7 @@ impl House {
     pub fn new(settings: &[(&str, &str)]) -> Self {
         let folder = tempfile::Builder::new().prefix("oxbow-story-").tempdir().expect("a temporary folder");
         let settings = settings.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        Self { folder, settings, starts: std::cell::Cell::new(0) }
+        Self { folder, settings, through: Vec::new(), starts: std::cell::Cell::new(0) }
     }
 
     pub fn set(&mut self, name: &str, value: &str) {
@@ -42,8 +44,9 @@ impl House {
     }
 
     fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_oxbow"));
-        command.env_clear().current_dir(self.folder.path());
+        let mut words = self.through.iter().map(String::as_str).chain([env!("CARGO_BIN_EXE_oxbow")]);
+        let mut command = Command::new(words.next().expect("a program"));
+        command.args(words).env_clear().current_dir(self.folder.path());
         for name in ["PATH", "HOME", "LANG"] {
             if let Some(value) = std::env::var_os(name) {
                 command.env(name, value);

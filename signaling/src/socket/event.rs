@@ -133,7 +133,7 @@ pub struct StreamStarted {
     pub resumed: bool,
 }
 
-/// `stream-interrupted`: the streamer dropped and is waited for.
+/// `stream-interrupted`: the streamer dropped or fell silent, and is waited for.
 #[derive(Clone, Debug, Serialize, TS)]
 pub struct StreamInterrupted {
     pub channel: String,

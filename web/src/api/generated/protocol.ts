@@ -279,7 +279,7 @@ export type StreamStarted = { live: Live,
 resumed: boolean, };
 
 /**
- * `stream-interrupted`: the streamer dropped and is waited for.
+ * `stream-interrupted`: the streamer dropped or fell silent, and is waited for.
  */
 export type StreamInterrupted = { channel: string, broadcast: string, };
 

@@ -1,0 +1,131 @@
+//! The disk of a house fills up in the middle of a live: the live goes on, the recording says what it lost and goes on when there is room.
+
+mod support;
+
+use std::fs::File;
+use std::io::{BufRead, BufReader, Write};
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use support::{House, Publisher, Server, show};
+
+const FPS: u32 = 30;
+
+/// A small file system of its own: in a mount namespace that one process holds, so that nothing of it is left behind.
+struct SmallDisk {
+    holder: Child,
+    folder: PathBuf,
+}
+
+impl SmallDisk {
+    fn mount(folder: PathBuf, megabytes: u32) -> Self {
+        std::fs::create_dir_all(&folder).expect("a folder to mount on");
+        let mount = format!(
+            "mount -t tmpfs -o size={megabytes}m oxbow-story {} && echo ready && exec sleep infinity",
+            folder.display()
+        );
+        let mut holder = Command::new("unshare")
+            .args(["--map-root-user", "--mount", "sh", "-c", &mount])
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("unshare (of util-linux) starts");
+        let mut said = String::new();
+        let output = holder.stdout.take().expect("its output");
+        BufReader::new(output).read_line(&mut said).expect("a line");
+        assert_eq!(said, "ready\n", "a small file system can be mounted in a namespace");
+        Self { holder, folder }
+    }
+
+    fn through(&self) -> Vec<String> {
+        let target = self.holder.id().to_string();
+        ["nsenter", "--target", &target, "--user", "--preserve-credentials", "--mount", "--"].map(str::to_owned).into()
+    }
+
+    fn filler(&self) -> PathBuf {
+        let inside = self.folder.join("filler");
+        PathBuf::from(format!("/proc/{}/root{}", self.holder.id(), inside.display()))
+    }
+
+    /// Not a byte is left.
+    fn fill(&self) {
+        let mut file = File::create(self.filler()).expect("a file on the small disk");
+        let refusal = loop {
+            if let Err(error) = file.write_all(&[0; 4096]) {
+                break error;
+            }
+        };
+        assert_eq!(refusal.kind(), std::io::ErrorKind::StorageFull, "{refusal}");
+    }
+
+    fn free(&self) {
+        std::fs::remove_file(self.filler()).expect("the filler can go");
+    }
+}
+
+impl Drop for SmallDisk {
+    fn drop(&mut self) {
+        let _ = self.holder.kill();
+        let _ = self.holder.wait();
+    }
+}
+
+async fn metric(server: &Server, name: &str) -> f64 {
+    let text = server.metrics().await;
+    let values = text.lines().filter(|line| line.starts_with(name) && !line.starts_with('#'));
+    values.filter_map(|line| line.rsplit(' ').next()?.parse::<f64>().ok()).sum()
+}
+
+#[tokio::test]
+async fn a_live_goes_on_while_its_disk_is_full() {
+    let mut house = House::new(&[("CLIP_LENGTH", "3")]);
+    let disk = SmallDisk::mount(house.data(), 32);
+    house.through = disk.through();
+    let server = house.start();
+    Publisher::start(&server, "main", &["--codec", "vp8", "--size", "640x360", "--seconds", "6"]).finish();
+    let before = server.ended(Duration::from_secs(30)).await.len();
+
+    let publisher = Publisher::start(&server, "main", &["--codec", "vp8", "--size", "640x360", "--seconds", "30"]);
+    server.all_stored(before + 1, Duration::from_secs(30)).await;
+    disk.fill();
+    server
+        .until(Duration::from_secs(20), "the recording says that the disk is full", async |server| {
+            server.printed().contains("the recording has a gap: the disk did not take it in time").then_some(())
+        })
+        .await;
+    let live = server.get("/api/channels/main").await;
+    assert_eq!(live["live"]["state"], "live", "{live}");
+    let received = metric(&server, "oxbow_packets_in_total").await;
+    server
+        .until(Duration::from_secs(10), "the live goes on", async |server| {
+            (metric(server, "oxbow_packets_in_total").await > received + 100.0).then_some(())
+        })
+        .await;
+    disk.free();
+    publisher.finish();
+    let clips = server
+        .until(Duration::from_secs(60), "both broadcasts are stored", async |server| {
+            let clips = server.clips().await;
+            let ends = clips.iter().filter(|clip| clip["cause"] == "end").count();
+            (ends == 2 && clips.iter().all(|clip| clip["state"] == "stored")).then_some(clips)
+        })
+        .await;
+
+    let clips = &clips[before..];
+    // What still fitted on the disk when it filled up may be a sound of 20 ms, without its picture.
+    let with_pictures: Vec<_> = clips.iter().filter(|clip| clip["video"].is_string()).cloned().collect();
+    let shown = show(&server, &with_pictures, FPS).await;
+    let holes = shown.numbers.windows(2).filter(|pair| pair[1] != pair[0] + 1).count();
+    assert_eq!((shown.duplicate, holes), (0, 1), "one hole, where the disk was full: {:?}", shown.numbers);
+    let said: u64 = clips.iter().filter_map(|clip| clip["lostMs"].as_u64()).sum();
+    let lost = u64::from(shown.missing) * 1_000 / u64::from(FPS);
+    assert!(said.abs_diff(lost) <= 500, "{said} ms are said to be lost, {lost} ms are");
+    let printed = server.printed();
+    for alarm in ["the recording cannot be written", "the recording has a gap", "the job table cannot be written"] {
+        let times = printed.lines().filter(|line| line.contains(alarm)).count();
+        assert!(times <= 3, "said {times} times: {alarm}\n{printed}");
+    }
+    assert!(server.stop().success());
+    let (status, report) = house.check();
+    assert!(status.success(), "{report}");
+}
