@@ -51,3 +51,11 @@ pub const RECORDED_KEYFRAME_AGE: Duration = Duration::from_secs(2);
 pub const KEYFRAME_REQUEST_INTERVAL: Duration = Duration::from_secs(1);
 /// Tracks of one broadcast. More: the section is refused (port 0).
 pub const TRACKS: usize = 4;
+/// Bytes since the newest keyframe that a new viewer is sent at once. More: the streamer is asked for a keyframe, unless it ignores that.
+pub const REPLAY_BYTES: usize = 400 * 1024;
+/// A picture older than this is no first picture: the track rests, and what comes next decides.
+pub const REPLAY_SILENCE: Duration = Duration::from_secs(2);
+/// A replay sends this much at a time. Chromium's sockets hold 64 KB, counted with the kernel's overhead: about 50 packets.
+pub const REPLAY_STEP_BYTES: usize = 20 * 1024;
+/// Between two steps of a replay: 33 Mbit/s.
+pub const REPLAY_STEP: Duration = Duration::from_millis(5);

@@ -46,6 +46,16 @@ struct Slot {
 pub struct PacketCache {
     slots: Vec<Option<Slot>>,
     newest: Option<u64>,
+    newest_key: Option<Key>,
+}
+
+/// The newest picture that a decoder can begin with.
+#[derive(Clone, Copy, Debug)]
+struct Key {
+    source: u32,
+    timestamp: u64,
+    /// Of the earliest packet that says so. Of H.264 several do.
+    index: u64,
 }
 
 impl PacketCache {
@@ -67,7 +77,34 @@ impl PacketCache {
             empty => *empty = Some(Slot { meta, payload: payload.to_vec() }),
         }
         self.newest = Some(self.newest.map_or(meta.index, |newest| newest.max(meta.index)));
+        if meta.inspected.key {
+            self.learn_key(&meta);
+        }
         Insert::New
+    }
+
+    fn learn_key(&mut self, meta: &Meta) {
+        let Meta { source, timestamp, index, .. } = *meta;
+        match &mut self.newest_key {
+            Some(key) if key.source == source && key.timestamp == timestamp => key.index = key.index.min(index),
+            Some(key) if key.index > index => {}
+            key => *key = Some(Key { source, timestamp, index }),
+        }
+    }
+
+    /// First packet of the newest keyframe, with what lies before it of the same picture (delimiters, parameter sets in an order of the sender's own).
+    /// `None` when the ring no longer has it.
+    pub fn newest_key(&self) -> Option<&Meta> {
+        let key = self.newest_key?;
+        let of_the_picture = |index: u64| {
+            let meta = self.get(index)?.meta;
+            (meta.source == key.source && meta.timestamp == key.timestamp).then_some(meta)
+        };
+        let mut first = of_the_picture(key.index)?;
+        while let Some(before) = first.index.checked_sub(1).and_then(of_the_picture) {
+            first = before;
+        }
+        Some(first)
     }
 
     pub fn get(&self, index: u64) -> Option<Packet<'_>> {
@@ -123,6 +160,26 @@ pub(crate) mod tests {
         assert_eq!(cache.get(70_000 + size).unwrap().payload, b"d");
         assert_eq!(cache.newest(), Some(70_000 + size));
         assert_eq!(cache.floor(), 70_001);
+    }
+
+    #[test]
+    fn the_newest_keyframe_is_found_from_its_first_packet() {
+        let key = Inspected { key: true, ..Inspected::default() };
+        let mut cache = PacketCache::default();
+        assert!(cache.newest_key().is_none());
+        let first = |cache: &PacketCache| cache.newest_key().map(|meta| meta.index);
+        cache.insert(Meta { inspected: key, ..meta(100) }, b"old");
+        let of_picture = |index: u64| Meta { timestamp: meta(202).timestamp, ..meta(index) };
+        // A delimiter, the parameter sets and the picture itself; the sets come last, as a repair.
+        cache.insert(Meta { inspected: key, ..of_picture(203) }, b"idr");
+        cache.insert(of_picture(201), b"delimiter");
+        assert_eq!(first(&cache), Some(203), "what lies between is missing");
+        cache.insert(Meta { inspected: key, ..of_picture(202) }, b"sets");
+        assert_eq!(first(&cache), Some(201));
+        cache.insert(Meta { inspected: key, ..meta(150) }, b"a late older one");
+        assert_eq!(first(&cache), Some(201));
+        cache.insert(meta(202 + limit::CACHE_PACKETS as u64), b"");
+        assert!(cache.newest_key().is_none(), "overwritten");
     }
 
     #[test]

@@ -27,9 +27,14 @@ impl Gate {
             return packet.index >= open.index || packet.timestamp == open.timestamp;
         }
         if packet.inspected.key {
-            self.open = Some(Opened { source: packet.source, index: packet.index, timestamp: packet.timestamp });
+            self.open_at(packet);
         }
         packet.inspected.key
+    }
+
+    /// The stream begins with this packet of a keyframe.
+    pub fn open_at(&mut self, packet: &Meta) {
+        self.open = Some(Opened { source: packet.source, index: packet.index, timestamp: packet.timestamp });
     }
 
     pub fn is_open(&self, source: u32) -> bool {
@@ -55,6 +60,10 @@ pub enum Ask {
 const PLIS_BEFORE_FIR: u32 = 3;
 /// libwebrtc ignores a request within 300 ms of the one before; a little more, for the jitter of the path.
 const REQUEST_SPACING: Duration = Duration::from_millis(350);
+/// A keyframe that comes later than this after a request would have come without it.
+const OBEYED_WITHIN: Duration = Duration::from_millis(700);
+/// So many more requests came to nothing than were obeyed: it is of no use to ask.
+const IGNORED: u32 = 2;
 /// A track without packets for this long is muted or gone: asking is of no use.
 const SILENCE: Duration = Duration::from_secs(3);
 
@@ -67,6 +76,8 @@ pub struct Requester {
     asked: Option<Instant>,
     asked_before: Option<Instant>,
     unanswered: u32,
+    /// Requests that came to nothing, less those that were obeyed; see [`Requester::is_ignored`].
+    ignored: u32,
     newest: Option<Instant>,
     heard: Option<Instant>,
 }
@@ -86,7 +97,20 @@ impl Requester {
     pub fn on_keyframe(&mut self, now: Instant) {
         self.newest = Some(now);
         self.wanted = false;
-        self.unanswered = 0;
+        if let Some(asked) = self.asked
+            && std::mem::take(&mut self.unanswered) > 0
+        {
+            self.judge(now <= asked + OBEYED_WITHIN);
+        }
+    }
+
+    /// The streamer sends keyframes when it likes, not when it is asked.
+    pub fn is_ignored(&self) -> bool {
+        self.ignored >= IGNORED
+    }
+
+    fn judge(&mut self, obeyed: bool) {
+        self.ignored = if obeyed { self.ignored.saturating_sub(1) } else { (self.ignored + 1).min(2 * IGNORED) };
     }
 
     /// A new source: what was asked of the old one counts no more.
@@ -116,6 +140,9 @@ impl Requester {
         }
         if self.deadline(recorded)? > now {
             return None;
+        }
+        if self.unanswered > 0 {
+            self.judge(false);
         }
         self.asked_before = self.asked.replace(now);
         self.wanted = true;
@@ -202,6 +229,24 @@ mod tests {
         assert_eq!(asked(&mut requester, true, 0..500), [(0, Ask::Pli)]);
         requester.on_keyframe(meta(0).arrival + Duration::from_millis(500));
         assert_eq!(asked(&mut requester, true, 500..3000), [(2500, Ask::Pli)]);
+    }
+
+    #[test]
+    fn a_streamer_that_does_not_obey_is_known() {
+        let mut requester = Requester::default();
+        let start = meta(0).arrival;
+        let at = |ms| start + Duration::from_millis(ms);
+        requester.want();
+        assert_eq!(asked(&mut requester, false, 0..1900).len(), 2);
+        assert!(!requester.is_ignored(), "once is no habit");
+        requester.on_keyframe(at(1900));
+        assert!(requester.is_ignored(), "it came of itself");
+        for round in 2..4 {
+            requester.want();
+            assert_eq!(asked(&mut requester, false, round * 2000..round * 2000 + 100).len(), 1);
+            requester.on_keyframe(at(round * 2000 + 100));
+        }
+        assert!(!requester.is_ignored(), "it obeys after all");
     }
 
     #[test]

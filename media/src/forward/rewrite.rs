@@ -31,8 +31,33 @@ struct Segment {
     /// First number of the viewer's stream, and the source's index that it stands for.
     out_start: u64,
     in_start: u64,
-    /// Added to the source's timestamp, modulo 2^32.
-    timestamp_offset: u32,
+    stamps: Stamps,
+}
+
+/// What a replayed stretch is divided by: 32 ms of pictures become one.
+const REPLAY_SHIFT: u32 = 5;
+
+/// From the source's timestamps to the viewer's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamps {
+    /// Added to the source's timestamp, modulo 2^32: the live mapping.
+    offset: u32,
+    /// Pictures before this one were replayed: they lie close together and end where the live mapping begins.
+    replayed_before: u64,
+}
+
+impl Stamps {
+    /// The viewer's timestamp for a source's.
+    pub fn map(&self, timestamp: u64) -> u32 {
+        match self.replayed_before.checked_sub(timestamp) {
+            Some(before @ 1..) => self.live(self.replayed_before).wrapping_sub((before >> REPLAY_SHIFT).max(1) as u32),
+            _ => self.live(timestamp),
+        }
+    }
+
+    fn live(&self, timestamp: u64) -> u32 {
+        (timestamp as u32).wrapping_add(self.offset)
+    }
 }
 
 /// See the head of this module.
@@ -71,8 +96,8 @@ impl Rewriter {
     /// # Errors
     /// [`DropReason::Duplicate`] if it was sent before, [`DropReason::TooOld`] if it lies before the mapping in force.
     pub fn map(&mut self, now: Instant, packet: &Meta, clock_rate: u32) -> Result<Mapped, DropReason> {
-        let known = self.segments.back().is_some_and(|segment| segment.source == packet.source);
-        let segment = if known { self.segments[self.segments.len() - 1] } else { self.begin(now, packet, clock_rate) };
+        let known = self.segments.back().copied().filter(|segment| segment.source == packet.source);
+        let segment = known.unwrap_or_else(|| self.begin(now, packet, None, clock_rate));
         let out = if packet.index >= segment.in_start {
             segment.out_start + (packet.index - segment.in_start)
         } else if self.segments.len() == 1 {
@@ -82,31 +107,45 @@ impl Rewriter {
         };
         let newest = self.issued.highest.is_none_or(|highest| out > highest);
         self.issued.issue(out)?;
-        let timestamp = (packet.timestamp as u32).wrapping_add(segment.timestamp_offset);
+        let timestamp = segment.stamps.map(packet.timestamp);
         if newest {
             self.newest = Some((now, timestamp));
         }
         Ok(Mapped { token: RtpToken::new(self.ssrc, out), timestamp })
     }
 
-    /// The source's index behind a sequence number that a viewer names, and the timestamp offset it was sent with. `None` if no such packet was
+    /// The stream begins with `first` and the pictures that followed it, in quick succession; `newest` is the latest timestamp of the source, from
+    /// where on the viewer's are the live ones. Before the first packet only.
+    pub fn replay(&mut self, now: Instant, first: &Meta, newest: u64, clock_rate: u32) {
+        debug_assert!(self.is_fresh(), "a stream begins once");
+        self.begin(now, first, Some(newest), clock_rate);
+    }
+
+    /// Nothing was sent yet.
+    pub fn is_fresh(&self) -> bool {
+        self.segments.is_empty()
+    }
+
+    /// The source's index behind a sequence number that a viewer names, and the timestamps it was sent with. `None` if no such packet was
     /// sent.
-    pub fn source_of(&self, sequence: u16) -> Option<(u64, u32)> {
+    pub fn source_of(&self, sequence: u16) -> Option<(u64, Stamps)> {
         let highest = self.issued.highest?;
         let out = highest.checked_sub(u64::from((highest as u16).wrapping_sub(sequence)))?;
         let before_the_first = || self.segments.front().filter(|_| self.segments.len() == 1);
         let segment = self.segments.iter().rev().find(|segment| segment.out_start <= out).or_else(before_the_first)?;
         let index = (segment.in_start + out).checked_sub(segment.out_start)?;
-        Some((index, segment.timestamp_offset))
+        Some((index, segment.stamps))
     }
 
-    /// The viewer's timestamp for a source's; `None` before the first packet of this source.
-    pub fn timestamp(&self, source: u32, timestamp: u64) -> Option<u32> {
+    /// The viewer's timestamp for a source's on the live mapping; `None` before the first packet of this source.
+    pub fn live_timestamp(&self, source: u32, timestamp: u64) -> Option<u32> {
         let segment = self.segments.back().filter(|segment| segment.source == source)?;
-        Some((timestamp as u32).wrapping_add(segment.timestamp_offset))
+        Some(segment.stamps.live(timestamp))
     }
 
-    fn begin(&mut self, now: Instant, packet: &Meta, clock_rate: u32) -> Segment {
+    /// `replayed_before`: the live mapping begins there instead of at `packet`.
+    fn begin(&mut self, now: Instant, packet: &Meta, replayed_before: Option<u64>, clock_rate: u32) -> Segment {
+        let live = replayed_before.unwrap_or(packet.timestamp);
         let out_start = self.issued.highest.map_or(self.first, |highest| highest + 1);
         let timestamp = self.newest.map_or(self.first_timestamp, |(at, timestamp)| {
             timestamp.wrapping_add(ticks(now.saturating_duration_since(at), clock_rate).max(1))
@@ -115,7 +154,10 @@ impl Rewriter {
             source: packet.source,
             out_start,
             in_start: packet.index,
-            timestamp_offset: timestamp.wrapping_sub(packet.timestamp as u32),
+            stamps: Stamps {
+                offset: timestamp.wrapping_sub(live as u32),
+                replayed_before: replayed_before.unwrap_or(0),
+            },
         };
         if self.segments.len() == SEGMENTS {
             self.segments.pop_front();
@@ -217,10 +259,8 @@ mod tests {
         assert_eq!(sent(&mut rewriter, &meta(70_001), 0), Ok((first + 1, timestamp.wrapping_add(3000))));
         assert_eq!(sent(&mut rewriter, &meta(70_001), 0), Err(DropReason::Duplicate));
         assert_eq!(sent(&mut rewriter, &meta(69_999), 0), Ok((first - 1, timestamp.wrapping_sub(3000))));
-        assert_eq!(
-            rewriter.source_of((first + 1) as u16),
-            Some((70_001, timestamp.wrapping_sub(meta(70_000).timestamp as u32)))
-        );
+        let (index, stamps) = rewriter.source_of((first + 1) as u16).unwrap();
+        assert_eq!((index, stamps.map(meta(70_001).timestamp)), (70_001, timestamp.wrapping_add(3000)));
     }
 
     #[test]
@@ -233,6 +273,27 @@ mod tests {
         assert_eq!(rewriter.source_of((first + 1) as u16).unwrap().0, 500_000);
         let before = Meta { index: 499_999, ..next };
         assert_eq!(sent(&mut rewriter, &before, 2000), Err(DropReason::TooOld));
+    }
+
+    #[test]
+    fn replayed_pictures_end_at_the_live_mapping() {
+        let mut rewriter = rewriter(4);
+        let now = meta(0).arrival;
+        rewriter.replay(now, &meta(100), meta(160).timestamp, 90_000);
+        let (first, key) = sent(&mut rewriter, &meta(100), 0).unwrap();
+        let mut before = key;
+        for index in 101..160 {
+            let (number, timestamp) = sent(&mut rewriter, &meta(index), 0).unwrap();
+            assert_eq!(number, first + index - 100);
+            assert!((90..=100).contains(&timestamp.wrapping_sub(before)), "about a millisecond apart");
+            before = timestamp;
+        }
+        let live = rewriter.live_timestamp(1, meta(160).timestamp).unwrap();
+        assert_eq!(sent(&mut rewriter, &meta(160), 0), Ok((first + 60, live)));
+        assert!((1..=100).contains(&live.wrapping_sub(before)));
+        assert_eq!(sent(&mut rewriter, &meta(161), 33), Ok((first + 61, live.wrapping_add(3000))));
+        let (index, stamps) = rewriter.source_of(first as u16).unwrap();
+        assert_eq!((index, stamps.map(meta(100).timestamp)), (100, key), "a repair has the same timestamp");
     }
 
     #[test]

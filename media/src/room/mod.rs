@@ -1,6 +1,7 @@
 //! A channel's live media: who publishes, who watches, which tracks there are. How packets arrive and leave does not belong here.
 
 pub mod clock;
+pub mod start;
 pub mod subscription;
 pub mod track;
 

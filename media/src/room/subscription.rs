@@ -6,12 +6,13 @@ use rand::Rng;
 
 use crate::buffer::cache::{Meta, Packet};
 use crate::forward::keyframe::Gate;
-use crate::forward::rewrite::{Repairs, Rewriter};
+use crate::forward::rewrite::{Repairs, Rewriter, Stamps};
 use crate::forward::{self, Verdict};
 use crate::stats::DropReason;
 use crate::token::RtpToken;
 
 use super::clock::Anchor;
+use super::start::{self, Replay};
 use super::track::Track;
 
 /// Repairs remembered so that one packet is not resent for every NACK that names it.
@@ -37,8 +38,7 @@ pub struct Repair {
     /// The source's index.
     pub index: u64,
     pub original: u16,
-    /// Added to the source's timestamp.
-    pub timestamp_offset: u32,
+    pub timestamp: u32,
 }
 
 /// What a sender report says about this stream.
@@ -60,6 +60,8 @@ pub struct Subscription {
     pub mid: Option<(u8, Box<[u8]>)>,
     gate: Gate,
     rewriter: Rewriter,
+    /// Where the replay of the ring stands; `None` once the viewer is live.
+    cursor: Option<u64>,
     repairs: Option<Repairs>,
     route: Option<Route>,
     route_version: u32,
@@ -78,6 +80,7 @@ impl Subscription {
             mid: None,
             gate: Gate::default(),
             rewriter: Rewriter::new(ssrc, rng),
+            cursor: None,
             repairs: rtx_ssrc.map(|ssrc| Repairs::new(ssrc, rng)),
             route: None,
             route_version: 0,
@@ -112,6 +115,36 @@ impl Subscription {
         self.video && self.route.is_some() && !self.gate.is_open(source)
     }
 
+    /// Begins at the newest keyframe in the ring, if this is the beginning and the ring has one that is good to begin with. See
+    /// [`Subscription::next_replayed`].
+    pub fn start(&mut self, now: Instant, track: &Track) {
+        if !self.video || self.route.is_none() || !self.rewriter.is_fresh() {
+            return;
+        }
+        let Some(Replay { first, newest }) = start::replay(track, now) else { return };
+        self.rewriter.replay(now, &first, newest, track.clock_rate());
+        self.gate.open_at(&first);
+        self.cursor = Some(first.index);
+    }
+
+    /// The next packet to be replayed. `None`: the viewer has all that there is, and gets what comes.
+    pub fn next_replayed<'t>(&mut self, track: &'t Track) -> Option<Packet<'t>> {
+        let cursor = self.cursor?;
+        let newest = track.cache.newest()?;
+        let packet = (cursor.max(track.cache.floor())..=newest).find_map(|index| track.cache.get(index));
+        self.cursor = packet.map(|packet| packet.meta.index + 1);
+        packet
+    }
+
+    pub fn is_replaying(&self) -> bool {
+        self.cursor.is_some()
+    }
+
+    /// The replay will come to this packet.
+    pub fn will_replay(&self, index: u64) -> bool {
+        self.cursor.is_some_and(|cursor| index >= cursor)
+    }
+
     pub fn forward(&mut self, now: Instant, packet: &Meta, clock_rate: u32) -> Verdict {
         if self.route.is_none() {
             return Verdict::Drop(DropReason::CodecNotNegotiated);
@@ -139,7 +172,7 @@ impl Subscription {
     ) -> Result<(Repair, Packet<'t>), DropReason> {
         let payload_type = self.route.and_then(|route| route.rtx_payload_type).ok_or(DropReason::RepairRefused)?;
         let repairs = self.repairs.as_mut().ok_or(DropReason::RepairRefused)?;
-        let (index, timestamp_offset) = self.rewriter.source_of(sequence).ok_or(DropReason::RepairNotFound)?;
+        let (index, stamps): (u64, Stamps) = self.rewriter.source_of(sequence).ok_or(DropReason::RepairNotFound)?;
         let packet = track.cache.get(index).ok_or(DropReason::RepairNotFound)?;
         let just_repaired = |(known, at): &(u16, Instant)| *known == sequence && now < *at + REPAIR_SPACING;
         if self.recent.iter().any(just_repaired) {
@@ -153,14 +186,14 @@ impl Subscription {
             }
         }
         self.recent.push((sequence, now));
-        let token = repairs.issue();
-        Ok((Repair { token, payload_type, index, original: sequence, timestamp_offset }, packet))
+        let (token, timestamp) = (repairs.issue(), stamps.map(packet.meta.timestamp));
+        Ok((Repair { token, payload_type, index, original: sequence, timestamp }, packet))
     }
 
     /// The report at `utc_us` on the live mapping; `None` before the first packet of this source was sent.
     pub fn sent(&self, anchor: Anchor, utc_us: u64, track: &Track) -> Option<Sent> {
         let now = anchor.timestamp(utc_us, track.clock_rate());
-        let rtp = self.rewriter.timestamp(track.source(), now)?;
+        let rtp = self.rewriter.live_timestamp(track.source(), now)?;
         (self.packets > 0).then_some(Sent { rtp, packets: self.packets, octets: self.octets })
     }
 }

@@ -115,8 +115,12 @@ impl Track {
 
     /// Extended timestamp nearest to one on the wire; `None` before the first packet of the source.
     pub fn extend_timestamp(&self, timestamp: u32) -> Option<u64> {
-        (!self.restart).then_some(())?;
-        self.timestamps.highest().map(|highest| crate::rtp::seq::nearest::<32>(highest, u64::from(timestamp)))
+        self.newest_timestamp().map(|highest| crate::rtp::seq::nearest::<32>(highest, u64::from(timestamp)))
+    }
+
+    /// Highest extended timestamp of the source; `None` before its first packet.
+    pub fn newest_timestamp(&self) -> Option<u64> {
+        self.timestamps.highest().filter(|_| !self.restart)
     }
 
     /// The next packet is of another sender: its numbers have nothing to do with those so far.

@@ -11,7 +11,8 @@ use crate::session::{RTP_OVERHEAD, Session};
 use crate::slab::Key;
 use crate::stats::{Counters, DropReason};
 
-use super::peer::{PeerRole, route};
+use super::peer::PeerRole;
+use super::start::track_of;
 use super::viewer::{Writing, write};
 use super::{Flushed, Router};
 
@@ -77,18 +78,16 @@ impl Router {
         let PeerRole::Viewer(viewer) = &mut peer.role else { return };
         let Some(to) = peer.session.address() else { return self.counters.drop(DropReason::NotConnected) };
         for (at, subscription) in viewer.subscriptions.iter_mut().enumerate() {
-            if subscription.track.is_none() {
-                subscription.track = room.find_track(subscription.video, subscription.ordinal);
-            }
-            let Some(track) = subscription.track.and_then(|at| room.tracks.get_mut(at)) else { continue };
-            let Some(format) = track.format.filter(|_| !track.sending.is_empty()) else { continue };
-            if !subscription.has_route_for(format.version) {
-                let found = peer.session.media().sections.get(at).and_then(|section| route(section, format));
-                subscription.set_route(format.version, found);
-            }
+            let section = peer.session.media().sections.get(at);
+            let Some(track) = track_of(subscription, section, room).filter(|track| !track.sending.is_empty()) else {
+                continue;
+            };
             let (rate, source) = (track.clock_rate(), track.source());
             let mut out = Out { now, to, rate, session: &mut peer.session, arena, counters: &mut self.counters };
             for &index in &track.sending {
+                if subscription.will_replay(index) {
+                    continue;
+                }
                 let Some(packet) = track.cache.get(index) else {
                     out.counters.drop(DropReason::FellBehind);
                     continue;
@@ -128,17 +127,17 @@ impl Router {
 }
 
 /// Where one viewer's packets of one track go.
-struct Out<'a> {
-    now: Now,
-    to: std::net::SocketAddr,
-    rate: u32,
-    session: &'a mut Session,
-    arena: &'a mut SendArena,
-    counters: &'a mut Counters,
+pub(super) struct Out<'a> {
+    pub now: Now,
+    pub to: std::net::SocketAddr,
+    pub rate: u32,
+    pub session: &'a mut Session,
+    pub arena: &'a mut SendArena,
+    pub counters: &'a mut Counters,
 }
 
 impl Out<'_> {
-    fn forward(&mut self, subscription: &mut Subscription, packet: Packet<'_>) {
+    pub fn forward(&mut self, subscription: &mut Subscription, packet: Packet<'_>) {
         let mapped = match subscription.forward(self.now.mono, packet.meta, self.rate) {
             Verdict::Send(mapped) => mapped,
             // Sent before this turn, when the gate opened.

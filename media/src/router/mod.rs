@@ -10,6 +10,7 @@ mod peer;
 mod publisher;
 mod recording;
 mod room_life;
+mod start;
 mod timers;
 mod viewer;
 
@@ -154,7 +155,7 @@ impl Router {
                 PeerRole::Viewer(_) => self.viewer_rtcp(now, key, compound, arena),
             },
             Received::Validated { address, forgotten } => self.demux.validated(now.mono, key, address, forgotten),
-            Received::Connected { profile } => self.connected(now, key, profile),
+            Received::Connected { profile } => self.connected(now, key, profile, arena),
             Received::Closed(reason) => self.closed(now, key, reason, arena),
             Received::Handled => {}
             Received::Dropped(reason) => self.counters.drop(reason),
@@ -182,7 +183,10 @@ impl Router {
         if !peer.closing && peer.session.is_connected() {
             match peer.role {
                 PeerRole::Publisher(_) => self.publisher_feedback(now, key, arena),
-                PeerRole::Viewer(_) => self.viewer_reports(now, key, arena),
+                PeerRole::Viewer(_) => {
+                    self.replay(now, key, arena);
+                    self.viewer_reports(now, key, arena);
+                }
             }
         }
         self.schedule_session(key);

@@ -26,6 +26,8 @@ pub struct Viewer {
     /// One per section of the answer, in its order.
     pub subscriptions: Vec<Subscription>,
     pub next_report: Option<Instant>,
+    /// When the replay of the ring goes on.
+    pub next_replay: Option<Instant>,
 }
 
 pub struct Peer {
@@ -56,7 +58,7 @@ impl Peer {
         }
         let media = match &self.role {
             PeerRole::Publisher(ingest) => rooms.get(self.room).and_then(|room| ingest.next_deadline(room)),
-            PeerRole::Viewer(viewer) => viewer.next_report,
+            PeerRole::Viewer(viewer) => viewer.next_report.into_iter().chain(viewer.next_replay).min(),
         };
         own.into_iter().chain(media).min()
     }

@@ -17,7 +17,7 @@ use super::timers::Timer;
 const LISTEN_AGAIN: Duration = Duration::from_millis(100);
 
 impl Router {
-    pub(super) fn connected(&mut self, now: Now, key: Key, profile: SrtpProfile) {
+    pub(super) fn connected(&mut self, now: Now, key: Key, profile: SrtpProfile, arena: &mut SendArena) {
         let Some(peer) = self.sessions.get_mut(key) else { return };
         if peer.connected || peer.closing {
             return;
@@ -39,8 +39,8 @@ impl Router {
             if let Some(room) = self.rooms.get_mut(room) {
                 room.watching += 1;
             }
-            self.want_keyframes(room);
             self.fanout.mark(room);
+            self.start_viewer(now, key, arena);
         }
     }
 

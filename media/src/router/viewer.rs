@@ -33,7 +33,7 @@ pub fn subscribe(media: &Negotiated, rng: &mut impl Rng) -> Viewer {
         *ordinal += 1;
         subscriptions.push(subscription);
     }
-    Viewer { subscriptions, next_report: None }
+    Viewer { subscriptions, next_report: None, next_replay: None }
 }
 
 /// A packet to be written into the arena and sealed there.
@@ -119,7 +119,7 @@ impl Router {
                         token: repair.token,
                         payload_type: repair.payload_type,
                         marker: packet.meta.marker,
-                        timestamp: (packet.meta.timestamp as u32).wrapping_add(repair.timestamp_offset),
+                        timestamp: repair.timestamp,
                         mid: mid.as_ref().map(|(id, mid)| (*id, &mid[..])),
                         prefix: &repair.original.to_be_bytes(),
                         payload: packet.payload,

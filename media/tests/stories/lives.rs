@@ -41,8 +41,9 @@ fn a_viewer_joins_late_and_sees_every_picture_from_a_keyframe_on() {
     );
     for pair in pictures.windows(2) {
         assert_eq!(pair[1].0, pair[0].0 + 1, "no picture is missing");
-        assert_eq!(pair[1].2.wrapping_sub(pair[0].2), 3000, "the sender's spacing");
     }
+    let live = seen.live_pictures();
+    assert!(live.windows(2).all(|pair| pair[1].2.wrapping_sub(pair[0].2) == 3000), "the sender's spacing");
     assert!(pictures.last().unwrap().0 + 3 > sent && seen.holes() == 0);
     let sound = &world.clients[viewer].viewer().audio;
     assert!(sound.first().unwrap() - joined < Duration::from_millis(200), "sound at once");
@@ -223,7 +224,7 @@ fn sequences_and_timestamps_wrap_unnoticed() {
     let video = &world.clients[viewer].viewer().video;
     let pictures = video.pictures();
     assert!(pictures.len() > 220 && video.holes() == 0);
-    assert!(pictures.windows(2).all(|pair| pair[1].2.wrapping_sub(pair[0].2) == 3000));
+    assert!(video.live_pictures().windows(2).all(|pair| pair[1].2.wrapping_sub(pair[0].2) == 3000));
 }
 
 #[test]

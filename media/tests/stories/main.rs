@@ -12,3 +12,4 @@ mod hostile;
 mod keyframes;
 mod lives;
 mod recording;
+mod start;

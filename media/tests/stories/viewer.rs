@@ -190,6 +190,13 @@ impl Stream {
         pictures
     }
 
+    /// Pictures from the first on that came live: those before it were replayed, about a millisecond apart.
+    pub fn live_pictures(&self) -> Vec<(u32, bool, u32)> {
+        let pictures = self.pictures();
+        let replayed = pictures.windows(2).take_while(|pair| (1..=100).contains(&pair[1].2.wrapping_sub(pair[0].2)));
+        pictures[replayed.count()..].to_vec()
+    }
+
     /// When the first packet came.
     pub fn first(&self) -> Option<Instant> {
         self.packets.values().map(|got| got.at).min()

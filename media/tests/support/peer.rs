@@ -246,7 +246,8 @@ impl Peer {
     }
 
     fn media(&mut self, data: &[u8]) -> Heard {
-        let Some((_, inbound)) = &mut self.srtp else { return Heard::Undecryptable };
+        // It overtook the end of the handshake: browsers drop it too.
+        let Some((_, inbound)) = &mut self.srtp else { return Heard::Handshake };
         let is_rtcp = data.get(1).is_some_and(|kind| (192..=223).contains(kind));
         let clear = if is_rtcp { inbound.decrypt_rtcp(data) } else { inbound.decrypt_rtp(data) };
         match clear {

@@ -1,0 +1,41 @@
+//! Where a viewer who joins between two keyframes begins: at the newest keyframe in the ring, if what followed it can be sent at once.
+//! How it is sent does not belong here.
+
+use std::time::Instant;
+
+use crate::buffer::cache::Meta;
+use crate::limit;
+
+use super::track::Track;
+
+/// A stretch of the ring that a new viewer is sent first.
+#[derive(Clone, Copy, Debug)]
+pub struct Replay {
+    /// First packet of the keyframe.
+    pub first: Meta,
+    /// Timestamp of the newest picture: from there on it is live.
+    pub newest: u64,
+}
+
+/// `None`: there is no keyframe in the ring, too much followed it, something of it is lost for good, or the track rests. Then the streamer must be asked.
+pub fn replay(track: &Track, now: Instant) -> Option<Replay> {
+    let cache = &track.cache;
+    let first = *cache.newest_key().filter(|key| key.source == track.source())?;
+    let newest = cache.newest()?;
+    let mut bytes = 0;
+    let mut waiting = false;
+    for index in first.index..=newest {
+        let Some(packet) = cache.get(index) else {
+            waiting = true;
+            continue;
+        };
+        // A hole before a packet that came long ago will not be filled.
+        if std::mem::take(&mut waiting) && now >= packet.meta.arrival + limit::NACK_DEADLINE {
+            return None;
+        }
+        bytes += packet.payload.len();
+    }
+    let rests = now >= cache.get(newest)?.meta.arrival + limit::REPLAY_SILENCE;
+    let fits = bytes <= limit::REPLAY_BYTES || track.requester.is_ignored();
+    (fits && !rests).then_some(Replay { first, newest: track.newest_timestamp()? })
+}

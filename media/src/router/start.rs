@@ -1,0 +1,75 @@
+//! The first moments of a viewer: what the ring has since the newest keyframe goes out at once, step by step, until the viewer is live.
+
+use crate::arena::SendArena;
+use crate::limit;
+use crate::message::Now;
+use crate::room::Room;
+use crate::room::subscription::Subscription;
+use crate::room::track::Track;
+use crate::session::negotiate::Section;
+use crate::slab::Key;
+
+use super::Router;
+use super::fanout::Out;
+use super::peer::{PeerRole, route};
+
+/// The track of a subscription, once there is one, with the route to this viewer.
+pub(super) fn track_of<'r>(
+    subscription: &mut Subscription,
+    section: Option<&Section>,
+    room: &'r mut Room,
+) -> Option<&'r mut Track> {
+    if subscription.track.is_none() {
+        subscription.track = room.find_track(subscription.video, subscription.ordinal);
+    }
+    let track = room.tracks.get_mut(subscription.track?)?;
+    let format = track.format?;
+    if !subscription.has_route_for(format.version) {
+        subscription.set_route(format.version, section.and_then(|section| route(section, format)));
+    }
+    Some(track)
+}
+
+impl Router {
+    /// The handshake is complete: chooses where each stream begins.
+    pub(super) fn start_viewer(&mut self, now: Now, key: Key, arena: &mut SendArena) {
+        let Some(peer) = self.sessions.get_mut(key) else { return };
+        let PeerRole::Viewer(viewer) = &mut peer.role else { return };
+        let Some(room) = self.rooms.get_mut(peer.room) else { return };
+        for (at, subscription) in viewer.subscriptions.iter_mut().enumerate() {
+            let Some(track) = track_of(subscription, peer.session.media().sections.get(at), room) else { continue };
+            subscription.start(now.mono, track);
+            if subscription.needs_keyframe(track.source()) {
+                track.requester.want();
+            }
+        }
+        viewer.next_replay = Some(now.mono);
+        if let Some(publisher) = room.publisher {
+            self.schedule_session(publisher.session);
+        }
+        self.replay(now, key, arena);
+    }
+
+    /// One step of each replay of a viewer.
+    pub(super) fn replay(&mut self, now: Now, key: Key, arena: &mut SendArena) {
+        let Some(peer) = self.sessions.get_mut(key) else { return };
+        let PeerRole::Viewer(viewer) = &mut peer.role else { return };
+        if viewer.next_replay.is_none_or(|due| due > now.mono) {
+            return;
+        }
+        let (Some(room), to) = (self.rooms.get(peer.room), peer.session.address()) else { return };
+        let mut bytes = limit::REPLAY_STEP_BYTES;
+        for subscription in &mut viewer.subscriptions {
+            let (Some(to), Some(track)) = (to, subscription.track.and_then(|at| room.tracks.get(at))) else { continue };
+            let rate = track.clock_rate();
+            let mut out = Out { now, to, rate, session: &mut peer.session, arena, counters: &mut self.counters };
+            while bytes > 0 && out.arena.room() >= limit::DATAGRAM_BYTES {
+                let Some(packet) = subscription.next_replayed(track) else { break };
+                bytes = bytes.saturating_sub(packet.payload.len());
+                out.forward(subscription, packet);
+            }
+        }
+        let more = viewer.subscriptions.iter().any(Subscription::is_replaying);
+        viewer.next_replay = more.then(|| now.mono + limit::REPLAY_STEP);
+    }
+}
