@@ -52,6 +52,7 @@ pub struct Publish {
 #[derive(Clone, Copy, ValueEnum)]
 enum VideoCodec {
     Vp8,
+    Vp9,
     H264,
 }
 
@@ -95,6 +96,7 @@ async fn run(asked: Publish) -> Result<publisher::Report, Box<dyn std::error::Er
     let (width, height) = asked.size;
     let codec = match asked.codec {
         VideoCodec::Vp8 => Codec::Vp8,
+        VideoCodec::Vp9 => Codec::Vp9,
         VideoCodec::H264 => Codec::H264,
     };
     let pattern =

@@ -47,6 +47,11 @@ async fn vp8_clips_show_every_number_once() {
 }
 
 #[tokio::test]
+async fn vp9_clips_show_every_number_once() {
+    story("vp9").await;
+}
+
+#[tokio::test]
 async fn h264_clips_show_every_number_once() {
     story("h264").await;
 }

@@ -215,13 +215,14 @@ pub enum CloseReason {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Codec {
     Vp8,
+    Vp9,
     H264,
     Opus,
 }
 
 impl Codec {
     pub fn is_video(self) -> bool {
-        matches!(self, Codec::Vp8 | Codec::H264)
+        matches!(self, Codec::Vp8 | Codec::Vp9 | Codec::H264)
     }
 
     /// RTP clock in Hz.
@@ -245,7 +246,7 @@ pub struct CodecConfig {
 
 /// One picture or one sound packet, complete and in order.
 ///
-/// VP8: one frame without its RTP payload descriptor. H.264: Annex B with four-byte start codes, keyframes preceded by
+/// VP8: one frame without its RTP payload descriptor. VP9: one frame, or those of all spatial layers as a superframe. H.264: Annex B with four-byte start codes, keyframes preceded by
 /// SPS and PPS. Opus: one packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessUnit {

@@ -1,7 +1,7 @@
 //! Whatever bytes come, parsers answer and do not panic.
 
 use media::message::Codec;
-use media::rtp::codec::{self, h264, opus, vp8};
+use media::rtp::codec::{self, h264, opus, vp8, vp9};
 use media::rtp::packet::{Header, split_retransmission};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -20,12 +20,13 @@ fn read_rtp(packet: &[u8]) {
 }
 
 fn read_payload(payload: &[u8]) {
-    for codec in [Codec::Vp8, Codec::H264, Codec::Opus] {
+    for codec in [Codec::Vp8, Codec::Vp9, Codec::H264, Codec::Opus] {
         codec::inspect(codec, payload);
     }
     h264::find_sps(payload);
     opus::samples(payload);
     vp8::key_size(payload);
+    vp9::key_header(payload);
     let mut frame = Vec::new();
     if vp8::append(&mut frame, payload).is_ok() {
         assert!(frame.len() < payload.len());
@@ -38,6 +39,7 @@ proptest! {
         read_rtp(&bytes);
         read_payload(&bytes);
         h264::Sps::parse(&bytes);
+        vp9::KeyHeader::parse(&bytes);
     }
 
     #[test]
@@ -56,6 +58,40 @@ proptest! {
         if let Some(sps) = h264::Sps::parse(&nal) {
             prop_assert!(sps.width > 0 && sps.height > 0);
         }
+    }
+
+    #[test]
+    fn any_vp9_keyframe(profile in 0u8..4, rest in vec(any::<u8>(), 0..12)) {
+        let first = 0x80 | (profile & 1) << 5 | (profile & 2) << 3;
+        let frame = [&[first | if profile == 3 { 1 } else { 2 }, 0x49, 0x83, 0x42], &rest[..]].concat();
+        if let Some(header) = vp9::KeyHeader::parse(&frame) {
+            prop_assert_eq!(header.profile, profile);
+            prop_assert!(header.width > 0 && header.height > 0);
+        }
+    }
+
+    /// A picture holds exactly the bytes behind the descriptors, and an index behind several frames.
+    #[test]
+    fn any_payloads_of_a_vp9_picture(payloads in vec((any::<u8>(), vec(any::<u8>(), 0..40)), 0..12)) {
+        let mut assembler = vp9::Assembler::default();
+        let (mut bytes, mut frames) = (0, 0);
+        for (head, rest) in payloads {
+            let payload = [&[head], &rest[..]].concat();
+            match (assembler.append(&payload), vp9::Descriptor::parse(&payload)) {
+                (Ok(()), Some(descriptor)) => {
+                    bytes += payload.len() - descriptor.len;
+                    frames += usize::from(descriptor.begins_frame);
+                }
+                _ => {
+                    assembler.discard();
+                    (bytes, frames) = (0, 0);
+                }
+            }
+        }
+        if let Ok(Some(picture)) = assembler.finish() {
+            prop_assert_eq!(picture.data.len(), bytes + if frames > 1 { 2 + 4 * frames } else { 0 });
+        }
+        prop_assert_eq!(assembler.finish(), Ok(None));
     }
 
     /// Units come out in Annex B or not at all, whatever the payloads.

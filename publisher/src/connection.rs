@@ -10,7 +10,9 @@ use pipeline::source::{Encoded, KeyframeHandle, Kind, TestPattern};
 use rtc::interceptor::NackResponderBuilder;
 use rtc::media_stream::MediaStreamTrack;
 use rtc::peer_connection::configuration::interceptor_registry::Slot;
-use rtc::peer_connection::configuration::media_engine::{MIME_TYPE_H264, MIME_TYPE_OPUS, MIME_TYPE_RTX, MIME_TYPE_VP8};
+use rtc::peer_connection::configuration::media_engine::{
+    MIME_TYPE_H264, MIME_TYPE_OPUS, MIME_TYPE_RTX, MIME_TYPE_VP8, MIME_TYPE_VP9,
+};
 use rtc::peer_connection::transport::RTCDtlsTransportState;
 use rtc::rtp_transceiver::rtp_sender::{
     RTCPFeedback, RTCRtpCodec, RTCRtpCodecParameters, RTCRtpCodingParameters, RTCRtpEncodingParameters,
@@ -269,6 +271,9 @@ fn parameters(codec: Codec) -> Vec<RTCRtpCodecParameters> {
     const FEEDBACK: &[(&str, &str)] = &[("nack", ""), ("nack", "pli"), ("ccm", "fir")];
     match codec {
         Codec::Vp8 => vec![make(96, MIME_TYPE_VP8, "", FEEDBACK), make(97, MIME_TYPE_RTX, "apt=96", &[])],
+        Codec::Vp9 => {
+            vec![make(98, MIME_TYPE_VP9, "profile-id=0", FEEDBACK), make(99, MIME_TYPE_RTX, "apt=98", &[])]
+        }
         Codec::H264 => {
             let fmtp = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f";
             vec![make(102, MIME_TYPE_H264, fmtp, FEEDBACK), make(103, MIME_TYPE_RTX, "apt=102", &[])]

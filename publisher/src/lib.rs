@@ -9,6 +9,7 @@ mod connection;
 mod keyframes;
 mod live;
 mod stream;
+mod vp9;
 mod whip;
 
 use std::fmt;

@@ -17,6 +17,8 @@ use rtc::rtp::{Header, Packet};
 use webrtc::media_stream::track_local::TrackLocal;
 use webrtc::media_stream::track_local::static_rtp::TrackLocalStaticRTP;
 
+use crate::vp9::Vp9Payloader;
+
 /// Payload of one packet: with all headers and the SRTP tag it fits into 1280 bytes, the smallest MTU of IPv6.
 const PAYLOAD_BYTES: usize = 1180;
 /// Media time between sender reports. The first one goes ahead of the first packet.
@@ -49,6 +51,7 @@ impl Stream {
                 payloader.enable_picture_id = true;
                 Box::new(payloader)
             }
+            Codec::Vp9 => Box::new(Vp9Payloader::new(random as u16)),
             Codec::H264 => Box::new(H264Payloader::default()),
             Codec::Opus => Box::new(OpusPayloader),
         };
@@ -79,7 +82,7 @@ impl Stream {
         for (number, payload) in payloads.into_iter().enumerate() {
             self.packets = self.packets.wrapping_add(1);
             self.octets = self.octets.wrapping_add(payload.len() as u32);
-            // The marker ends a picture (RFC 7741 §4.1, RFC 6184 §5.1); sound has no use for it.
+            // The marker ends a picture (RFC 7741 §4.1, RFC 9628 §4.1, RFC 6184 §5.1); sound has no use for it.
             let marker = number == last && self.clock_rate == 90_000;
             let packet = Packet { header: self.header(timestamp, marker), payload };
             self.sequence = self.sequence.wrapping_add(1);

@@ -96,6 +96,7 @@ impl Lives {
 pub fn codec_name(codec: Codec) -> &'static str {
     match codec {
         Codec::Vp8 => "vp8",
+        Codec::Vp9 => "vp9",
         Codec::H264 => "h264",
         Codec::Opus => "opus",
     }

@@ -9,7 +9,7 @@ use crate::forward::keyframe::Requester;
 use crate::id::TrackId;
 use crate::limit;
 use crate::message::{Codec, CodecConfig, Now, TrackStats};
-use crate::rtp::codec::{Inspected, h264, inspect, vp8};
+use crate::rtp::codec::{Inspected, h264, inspect, vp8, vp9};
 use crate::rtp::seq::{SequenceUnwrapper, TimestampUnwrapper};
 use crate::stats::DropReason;
 
@@ -31,7 +31,7 @@ pub struct Incoming<'a> {
 pub struct Format {
     pub version: u32,
     pub codec: Codec,
-    /// H.264: profile_idc of the stream's sequence parameter set.
+    /// As payload types name it, see [`crate::session::negotiate::PayloadMap::profile`]. `None` before the first keyframe and for codecs without.
     pub profile: Option<u8>,
     pub width: u16,
     pub height: u16,
@@ -204,6 +204,12 @@ impl Track {
                 if let Some(sps) = h264::find_sps(packet.payload) {
                     (format.width, format.height) = (sps.width, sps.height);
                     format.profile = Some(sps.profile);
+                }
+            }
+            Codec::Vp9 => {
+                if let Some(header) = vp9::key_header(packet.payload) {
+                    (format.width, format.height) = (header.width, header.height);
+                    format.profile = Some(header.profile);
                 }
             }
             Codec::Opus => {}

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::buffer::cache::Packet;
 use crate::message::{Codec, CodecConfig};
-use crate::rtp::codec::{Malformed, h264, vp8};
+use crate::rtp::codec::{Malformed, h264, vp8, vp9};
 
 /// A complete picture or sound packet, not yet on the timeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -34,14 +34,28 @@ struct Building {
 pub struct Units {
     codec: Codec,
     building: Option<Building>,
-    frame: Vec<u8>,
-    h264: h264::Assembler,
+    joint: Joint,
     config: Option<CodecConfig>,
+}
+
+/// The payloads of the unit in work.
+#[derive(Debug)]
+enum Joint {
+    Vp8(Vec<u8>),
+    Vp9(vp9::Assembler),
+    H264(h264::Assembler),
+    Opus(Vec<u8>),
 }
 
 impl Units {
     pub fn new(codec: Codec) -> Self {
-        Self { codec, building: None, frame: Vec::new(), h264: h264::Assembler::default(), config: None }
+        let joint = match codec {
+            Codec::Vp8 => Joint::Vp8(Vec::new()),
+            Codec::Vp9 => Joint::Vp9(vp9::Assembler::default()),
+            Codec::H264 => Joint::H264(h264::Assembler::default()),
+            Codec::Opus => Joint::Opus(Vec::new()),
+        };
+        Self { codec, building: None, joint, config: None }
     }
 
     /// Timestamp of the unit in work; `None` between units.
@@ -52,8 +66,11 @@ impl Units {
     /// Forgets the unit in work.
     pub fn discard(&mut self) {
         self.building = None;
-        self.frame.clear();
-        self.h264.discard();
+        match &mut self.joint {
+            Joint::Vp8(frame) | Joint::Opus(frame) => frame.clear(),
+            Joint::Vp9(picture) => picture.discard(),
+            Joint::H264(picture) => picture.discard(),
+        }
     }
 
     /// The next packet, of the unit in work or the first of one.
@@ -65,11 +82,12 @@ impl Units {
             last_index: meta.index,
         });
         building.last_index = meta.index;
-        match self.codec {
-            Codec::Vp8 => vp8::append(&mut self.frame, packet.payload),
-            Codec::H264 => self.h264.append(packet.payload),
-            Codec::Opus => {
-                self.frame.extend_from_slice(packet.payload);
+        match &mut self.joint {
+            Joint::Vp8(frame) => vp8::append(frame, packet.payload),
+            Joint::Vp9(picture) => picture.append(packet.payload),
+            Joint::H264(picture) => picture.append(packet.payload),
+            Joint::Opus(sound) => {
+                sound.extend_from_slice(packet.payload);
                 Ok(())
             }
         }
@@ -78,41 +96,47 @@ impl Units {
     /// The unit in work is complete. `None` when it has no picture, or a keyframe lacks its parameter sets.
     pub fn finish(&mut self) -> Result<Option<Unit>, Malformed> {
         let Some(Building { timestamp, first_index, last_index }) = self.building.take() else { return Ok(None) };
-        let (key, data) = match self.codec {
-            Codec::Vp8 => {
-                let frame = std::mem::take(&mut self.frame);
+        let mut found = None;
+        let data = match &mut self.joint {
+            Joint::Vp8(frame) => {
+                let frame = std::mem::take(frame);
                 let size = vp8::key_size(&frame);
-                if let Some((width, height)) = size {
-                    self.configure(width, height, 0, Vec::new());
-                } else if frame.first().is_some_and(|byte| byte & 1 == 0) {
+                if size.is_none() && frame.first().is_some_and(|byte| byte & 1 == 0) {
                     return Err(Malformed::Truncated);
                 }
-                (size.is_some(), frame)
+                found = size.map(|size| Found { size, ..Found::default() });
+                frame
             }
-            Codec::H264 => {
-                let Some(assembled) = self.h264.finish()? else { return Ok(None) };
+            Joint::Vp9(picture) => {
+                let Some(assembled) = picture.finish()? else { return Ok(None) };
+                found = assembled.key.map(|key| Found { size: (key.width, key.height), ..Found::default() });
+                assembled.data
+            }
+            Joint::H264(picture) => {
+                let Some(assembled) = picture.finish()? else { return Ok(None) };
                 if assembled.key {
-                    let Some((width, height)) = self.h264.size().filter(|_| self.h264.has_parameter_sets()) else {
-                        return Ok(None);
-                    };
-                    let sets = self.h264.parameter_sets();
-                    self.configure(width, height, 0, sets);
+                    let Some(size) = picture.size().filter(|_| picture.has_parameter_sets()) else { return Ok(None) };
+                    found = Some(Found { size, parameter_sets: picture.parameter_sets(), ..Found::default() });
                 }
-                (assembled.key, assembled.data)
+                assembled.data
             }
-            Codec::Opus => {
-                let packet = std::mem::take(&mut self.frame);
+            Joint::Opus(sound) => {
                 // RTP's Opus is always announced as stereo (RFC 7587 §7); decoders take mono packets in it.
-                self.configure(0, 0, 2, Vec::new());
-                (true, packet)
+                found = Some(Found { channels: 2, ..Found::default() });
+                std::mem::take(sound)
             }
         };
+        let key = found.is_some();
+        if let Some(found) = found {
+            self.configure(found);
+        }
         let config = self.config.clone().filter(|_| key);
         let data = data.into();
         Ok(Some(Unit { key, timestamp, first_index, last_index, data, config, source: 0, after_loss: false }))
     }
 
-    fn configure(&mut self, width: u16, height: u16, channels: u8, parameter_sets: Vec<u8>) {
+    fn configure(&mut self, found: Found) {
+        let Found { size: (width, height), channels, parameter_sets } = found;
         let same = |config: &CodecConfig| {
             config.width == width && config.height == height && config.parameter_sets[..] == parameter_sets[..]
         };
@@ -121,4 +145,13 @@ impl Units {
             self.config = Some(CodecConfig { codec, width, height, channels, parameter_sets: parameter_sets.into() });
         }
     }
+}
+
+/// What a keyframe says about the format.
+#[derive(Default)]
+struct Found {
+    /// Pixels.
+    size: (u16, u16),
+    channels: u8,
+    parameter_sets: Vec<u8>,
 }

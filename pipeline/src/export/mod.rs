@@ -73,6 +73,7 @@ fn describe(track: &Track) -> ExportedTrack {
         track: track.id.0,
         codec: match track.codec {
             Codec::Vp8 => "vp8",
+            Codec::Vp9 => "vp9",
             Codec::H264 => "h264",
             Codec::Opus => "opus",
         }

@@ -11,6 +11,7 @@ use gstreamer::prelude::*;
 use gstreamer_app::AppSrc;
 use journal::{Reader, Record};
 use media::message::Codec;
+use media::rtp::codec::vp9;
 
 use super::h264;
 use super::plan::{Plan, Track};
@@ -19,7 +20,7 @@ use crate::job::{Container, ExportError, ExportJob};
 
 /// Units of one track that wait for the muxer.
 const WAITING_BYTES: u64 = 8 * 1024 * 1024;
-/// H.264 and VP8 tracks count like RTP does. A guess from the frame rate would round times.
+/// Pictures count like RTP does. A guess from the frame rate would round times.
 const VIDEO_TIMESCALE: u32 = 90_000;
 const SOUND_TIMESCALE: u32 = 48_000;
 /// Of edit lists, which hold the offset between the tracks: 0.1 ms.
@@ -103,6 +104,7 @@ fn caps(track: &Track) -> Result<gst::Caps, ExportError> {
             .field("height", height)
             .field("framerate", gst::Fraction::new(0, 1))
             .build(),
+        Codec::Vp9 => vp9_caps(track.vp9.as_ref())?.field("width", width).field("height", height).build(),
         Codec::H264 => gst::Caps::builder("video/x-h264")
             .field("stream-format", if track.parameter_sets.is_single() { "avc" } else { "avc3" })
             .field("alignment", "au")
@@ -123,6 +125,32 @@ fn caps(track: &Track) -> Result<gst::Caps, ExportError> {
                 .build()
         }
     })
+}
+
+/// What the muxer writes into the VP codec configuration. Without `chroma-site` that of GStreamer 1.22 crashes.
+fn vp9_caps(header: Option<&vp9::KeyHeader>) -> Result<gst::caps::Builder<gst::caps::NoFeature>, ExportError> {
+    let header = header.ok_or_else(|| ExportError::Refused("VP9 without a keyframe".into()))?;
+    let chroma = match header.subsampling {
+        (true, true) => "4:2:0",
+        (true, false) => "4:2:2",
+        (false, true) => "4:4:0",
+        (false, false) => "4:4:4",
+    };
+    let colorimetry = match header.colour_space {
+        2 => "bt709",
+        4 => "smpte240m",
+        5 => "bt2020",
+        7 => "sRGB",
+        _ => "bt601",
+    };
+    Ok(gst::Caps::builder("video/x-vp9")
+        .field("profile", header.profile.to_string())
+        .field("chroma-format", chroma)
+        .field("chroma-site", "mpeg2")
+        .field("bit-depth-luma", u32::from(header.bit_depth))
+        .field("bit-depth-chroma", u32::from(header.bit_depth))
+        .field("colorimetry", colorimetry)
+        .field("framerate", gst::Fraction::new(0, 1)))
 }
 
 /// RFC 7845 §5.1. The pre-skip is 0: nothing is skipped in the middle of a live, and Chromium does not play WebM with one.

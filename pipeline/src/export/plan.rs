@@ -5,6 +5,7 @@ use journal::index::Epoch;
 use journal::{Index, Range, Reader, Tail};
 use media::id::TrackId;
 use media::message::{Codec, CodecConfig};
+use media::rtp::codec::vp9;
 
 use super::h264::ParameterSets;
 use super::opus;
@@ -38,6 +39,8 @@ pub(super) struct Track {
     pub channels: u8,
     /// H.264 only.
     pub parameter_sets: ParameterSets,
+    /// VP9 only: of the first keyframe.
+    pub vp9: Option<vp9::KeyHeader>,
     /// In order of time; never empty.
     pub samples: Vec<Sample>,
     pub undecodable: u64,
@@ -141,11 +144,18 @@ fn track(id: TrackId, indexes: &[Index], range: Range, job: &ExportJob) -> Resul
                 continue;
             }
             let mut duration_ns = 0;
-            // Read what cannot be known without the data: parameter sets, and how long a packet sounds.
-            if track.codec == Codec::Opus || (track.codec == Codec::H264 && entry.key) {
+            // Read what cannot be known without the data: parameter sets, sample formats, and how long a packet sounds.
+            let speaks = match track.codec {
+                Codec::Opus => true,
+                Codec::H264 => entry.key,
+                Codec::Vp9 => entry.key && track.vp9.is_none(),
+                Codec::Vp8 => false,
+            };
+            if speaks {
                 let unit = read(&mut reader, &job.journals[journal], entry.offset)?;
                 match track.codec {
                     Codec::H264 => track.parameter_sets.collect(&unit),
+                    Codec::Vp9 => track.vp9 = vp9::KeyHeader::parse(&unit),
                     _ => duration_ns = opus::duration_ns(&unit),
                 }
             }
@@ -167,6 +177,9 @@ fn track(id: TrackId, indexes: &[Index], range: Range, job: &ExportJob) -> Resul
     if track.codec == Codec::H264 && !track.samples.is_empty() && !track.parameter_sets.is_usable() {
         return Err(ExportError::Refused("H.264 without parameter sets".into()));
     }
+    if track.codec == Codec::Vp9 && !track.samples.is_empty() && track.vp9.is_none() {
+        return Err(ExportError::Refused("VP9 whose keyframes are damaged".into()));
+    }
     if track.codec.is_video() {
         let border = indexes.last().and_then(|index| index.cut_ns).unwrap_or(u64::MAX).min(range.to_ns);
         end_last_picture(&mut track.samples, border);
@@ -183,6 +196,7 @@ impl Track {
             height: 0,
             channels: 0,
             parameter_sets: ParameterSets::default(),
+            vp9: None,
             samples: Vec::new(),
             undecodable: 0,
             configured: false,

@@ -12,6 +12,7 @@ use gstreamer_video::prelude::*;
 use gstreamer_video::{VideoFrameRef, VideoInfo};
 use journal::{Reader, Record};
 use media::message::Codec;
+use media::rtp::codec::{vp8, vp9};
 
 use super::plan::{Sample, Track};
 use crate::gst::Running;
@@ -26,6 +27,8 @@ const WIDEST: i32 = 640;
 /// Pixels of a keyframe; more would take the worker's memory.
 const LARGEST: u32 = 4096 * 4096;
 const DECODE: Duration = Duration::from_secs(10);
+
+const UNUSABLE: &str = "the keyframe is damaged or too large";
 
 struct Still {
     sample: gst::Sample,
@@ -67,10 +70,12 @@ fn read(key: &Sample, job: &ExportJob) -> Result<bytes::Bytes, String> {
 
 fn decode(codec: Codec, unit: &[u8]) -> Result<Still, String> {
     let (caps, decoder) = match codec {
-        Codec::Vp8 if vp8_pixels(unit).is_none_or(|pixels| pixels > LARGEST) => {
-            return Err("the keyframe is damaged or too large".into());
+        Codec::Vp8 if too_large(vp8::key_size(unit)) => return Err(UNUSABLE.into()),
+        Codec::Vp9 if too_large(vp9::KeyHeader::parse(unit).map(|key| (key.width, key.height))) => {
+            return Err(UNUSABLE.into());
         }
         Codec::Vp8 => (gst::Caps::builder("video/x-vp8").build(), "vp8dec"),
+        Codec::Vp9 => (gst::Caps::builder("video/x-vp9").build(), "vp9dec"),
         Codec::H264 => (
             gst::Caps::builder("video/x-h264").field("stream-format", "byte-stream").field("alignment", "au").build(),
             crate::gst::h264_decoder()?,
@@ -143,11 +148,9 @@ fn fit(width: i32, height: i32) -> (i32, i32) {
     (width & !1, height & !1)
 }
 
-/// Width times height of a VP8 keyframe (RFC 6386 §9.1).
-fn vp8_pixels(unit: &[u8]) -> Option<u32> {
-    let [head, _, _, 0x9d, 0x01, 0x2a, w0, w1, h0, h1, ..] = unit else { return None };
-    let side = |low: u8, high: u8| u32::from(u16::from_le_bytes([low, high]) & 0x3fff);
-    (head & 1 == 0).then(|| side(*w0, *w1) * side(*h0, *h1))
+/// Also when there is no size: then it is damaged.
+fn too_large(size: Option<(u16, u16)>) -> bool {
+    size.is_none_or(|(width, height)| u32::from(width) * u32::from(height) > LARGEST)
 }
 
 #[cfg(test)]
@@ -163,10 +166,12 @@ mod tests {
     }
 
     #[test]
-    fn the_size_of_a_vp8_keyframe_is_in_its_head() {
-        let key = [0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x01, 0];
-        assert_eq!(vp8_pixels(&key), Some(640 * 360));
-        assert_eq!(vp8_pixels(&[0x11, 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x01]), None);
-        assert_eq!(vp8_pixels(&key[..9]), None);
+    fn keyframes_without_a_size_or_beyond_memory_are_not_decoded() {
+        for (size, refused) in
+            [(Some((640, 360)), false), (Some((4096, 4096)), false), (Some((8192, 4096)), true), (None, true)]
+        {
+            assert_eq!(too_large(size), refused, "{size:?}");
+        }
+        assert!(decode(Codec::Vp9, &[0x82, 0x49, 0x83, 0x42]).is_err());
     }
 }

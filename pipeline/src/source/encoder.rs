@@ -39,6 +39,11 @@ impl Encoder {
                  resize-allowed=false end-usage=cbr target-bitrate={bitrate} min-quantizer=4 max-quantizer=56 \
                  keyframe-max-dist={keyframes}"
             ),
+            Codec::Vp9 => format!(
+                "vp9enc deadline=1 cpu-used=8 threads=1 row-mt=false lag-in-frames=0 auto-alt-ref=false dropframe-threshold=0 \
+                 resize-allowed=false end-usage=cbr target-bitrate={bitrate} min-quantizer=4 max-quantizer=56 \
+                 keyframe-max-dist={keyframes}"
+            ),
             Codec::H264 => format!(
                 "{} ! video/x-h264,profile=constrained-baseline,stream-format=byte-stream,alignment=au",
                 h264(bitrate, keyframes)?

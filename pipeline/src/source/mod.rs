@@ -22,7 +22,7 @@ const SOUND_NS: u64 = 20_000_000;
 /// What is made.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TestPattern {
-    /// VP8 or H.264.
+    /// Of the pictures.
     pub codec: Codec,
     /// Pixels, even, at least [`number::SMALLEST`].
     pub width: u16,
@@ -60,7 +60,7 @@ pub struct Encoded {
     /// Nanoseconds since picture 0.
     pub pts_ns: u64,
     pub duration_ns: u64,
-    /// VP8: one frame. H.264: Annex B, keyframes with SPS and PPS. Opus: one packet.
+    /// VP8 and VP9: one frame. H.264: Annex B, keyframes with SPS and PPS. Opus: one packet.
     pub data: Bytes,
 }
 
@@ -78,7 +78,7 @@ impl TestPattern {
     pub fn check(&self) -> Result<(), SourceError> {
         let refuse = |what: &str| Err(SourceError::Pattern(what.into()));
         if !self.codec.is_video() {
-            return refuse("the codec is VP8 or H.264");
+            return refuse("the codec is one of pictures");
         }
         if (self.width | self.height) & 1 == 1 || self.width > 4096 || self.height > 4096 {
             return refuse("both sides are even and at most 4096 pixels");

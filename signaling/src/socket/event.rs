@@ -39,6 +39,7 @@ pub struct StartStream {
 pub enum VideoCodec {
     H264,
     Vp8,
+    Vp9,
 }
 
 #[derive(Clone, Debug, Serialize, TS)]

@@ -3,9 +3,11 @@
 //! Our own instead of `rtc-rtp`'s depacketisers: those refuse NAL units of two bytes, read beyond a cut aggregation packet, and accept
 //! a fragment whose start never came.
 
+mod bits;
 pub mod h264;
 pub mod opus;
 pub mod vp8;
+pub mod vp9;
 
 use crate::message::Codec;
 use crate::rtp::layer::{LayerId, SwitchUp};
@@ -25,6 +27,7 @@ pub struct Inspected {
 pub fn inspect(codec: Codec, payload: &[u8]) -> Option<Inspected> {
     match codec {
         Codec::Vp8 => vp8::inspect(payload),
+        Codec::Vp9 => vp9::inspect(payload),
         Codec::H264 => h264::inspect(payload),
         Codec::Opus => opus::inspect(payload),
     }

@@ -93,7 +93,7 @@ fn refuse_unserved(offer: &Offer, wanted: &[bool], served: &[Option<Section>], r
     }
     let names: Vec<String> =
         unserved().filter(|(_, s)| payloads(s).is_empty()).map(|(_, s)| offered_names(s)).collect();
-    Err(Refusal::NoCommonCodec(format!("offered {}; accepted are VP8, H264 and opus", names.join("; "))))
+    Err(Refusal::NoCommonCodec(format!("offered {}; accepted are VP8, VP9, H264 and opus", names.join("; "))))
 }
 
 fn offered_names(section: &OfferedSection) -> String {
@@ -143,6 +143,7 @@ fn payloads(section: &OfferedSection) -> Vec<PayloadMap> {
     let codec_of = |c: &OfferedCodec| match (section.kind?, c.name.to_ascii_lowercase().as_str(), c.clock) {
         (Kind::Audio, "opus", 48_000) if c.channels == 2 => Some(Codec::Opus),
         (Kind::Video, "vp8", 90_000) => Some(Codec::Vp8),
+        (Kind::Video, "vp9", 90_000) => Some(Codec::Vp9),
         (Kind::Video, "h264", 90_000) => Some(Codec::H264),
         _ => None,
     };
@@ -158,6 +159,8 @@ fn payloads(section: &OfferedSection) -> Vec<PayloadMap> {
             Some(PayloadMap { codec: codec_of(c)?, pt: c.pt, rtx_pt: rtx_of(c.pt), fmtp: c.fmtp.as_str().into() })
         })
         .collect();
+    // 4:2:0 of 8 or of 10 and 12 bits; browsers send no other.
+    found.retain(|map| map.codec != Codec::Vp9 || matches!(map.profile(), Some(0 | 2)));
     // Mode 1 can carry what mode 0 can, and more (RFC 6184 §6): mode 0 only where nothing else is offered.
     let interleaves = |map: &PayloadMap| map.codec == Codec::H264 && map.parameter("packetization-mode") == Some("1");
     let has_mode_1 = found.iter().any(interleaves);
@@ -306,6 +309,7 @@ fn write_codec(out: &mut String, map: &PayloadMap, feedback: FeedbackTypes) {
     let pt = map.pt;
     let name = match map.codec {
         Codec::Vp8 => "VP8/90000",
+        Codec::Vp9 => "VP9/90000",
         Codec::H264 => "H264/90000",
         Codec::Opus => "opus/48000/2",
     };
@@ -323,6 +327,11 @@ fn write_codec(out: &mut String, map: &PayloadMap, feedback: FeedbackTypes) {
     match map.codec {
         Codec::Opus => line(out, format_args!("a=fmtp:{pt} {}", opus_parameters(map))),
         Codec::H264 if !map.fmtp.is_empty() => line(out, format_args!("a=fmtp:{pt} {}", map.fmtp)),
+        Codec::Vp9 => {
+            if let Some(id) = map.parameter("profile-id") {
+                line(out, format_args!("a=fmtp:{pt} profile-id={id}"));
+            }
+        }
         _ => {}
     }
     if let Some(rtx) = map.rtx_pt {

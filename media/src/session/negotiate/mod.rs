@@ -129,12 +129,14 @@ impl Section {
         })
     }
 
-    /// The payload type under which a stream goes out. `profile` is the first byte of an H.264 stream's profile-level-id (from its SPS): the type offered
-    /// with that profile is taken, else the first of the codec, since decoders of browsers follow the stream and not the label.
+    /// The payload type under which a stream goes out: the one that was offered with the stream's profile. H.264 of another profile goes out under the
+    /// first of the codec, since decoders of browsers follow the stream and not the label; VP9 does not, since another profile has another
+    /// sample format.
     pub fn payload_for(&self, codec: Codec, profile: Option<u8>) -> Option<&PayloadMap> {
-        let same_profile = |map: &&PayloadMap| profile.is_some() && map.h264_profile() == profile;
-        let mut of_codec = self.codecs.iter().filter(|map| map.codec == codec);
-        of_codec.clone().find(same_profile).or_else(|| of_codec.next())
+        let of_codec = self.codecs.iter().filter(|map| map.codec == codec);
+        let same_profile = |map: &&PayloadMap| profile.is_none() || map.profile() == profile;
+        let other = || of_codec.clone().next().filter(|_| codec == Codec::H264);
+        of_codec.clone().find(same_profile).or_else(other)
     }
 }
 
@@ -155,8 +157,13 @@ impl PayloadMap {
         })
     }
 
-    /// profile_idc of an H.264 payload type, the first byte of profile-level-id (RFC 6184 §8.1).
-    pub fn h264_profile(&self) -> Option<u8> {
-        u8::from_str_radix(self.parameter("profile-level-id")?.get(..2)?, 16).ok()
+    /// H.264: profile_idc, the first byte of profile-level-id (RFC 6184 §8.1). VP9: profile-id, 0 where none is named (RFC 9628 §6.1). `None` for codecs
+    /// without, and where it is malformed.
+    pub fn profile(&self) -> Option<u8> {
+        match self.codec {
+            Codec::H264 => u8::from_str_radix(self.parameter("profile-level-id")?.get(..2)?, 16).ok(),
+            Codec::Vp9 => self.parameter("profile-id").map_or(Some(0), |id| id.parse().ok()),
+            Codec::Vp8 | Codec::Opus => None,
+        }
     }
 }

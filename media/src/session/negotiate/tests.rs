@@ -96,9 +96,10 @@ fn chromium_publishes() {
     assert_eq!(audio.stream, Some(Stream { ssrc: 264_281_409, rtx_ssrc: None }));
     assert_eq!(audio.extensions.audio_level, Some(1));
     let h264 = [(102, 103), (108, 109), (116, 117)].map(|(pt, rtx)| (Codec::H264, pt, Some(rtx)));
+    let vp9 = [(98, 99), (100, 101)].map(|(pt, rtx)| (Codec::Vp9, pt, Some(rtx)));
     assert_eq!(
         types(video),
-        [&[(Codec::Vp8, 96, Some(97))][..], &h264].concat(),
+        [&[(Codec::Vp8, 96, Some(97))][..], &h264, &vp9].concat(),
         "mode 0 is left out where mode 1 is offered"
     );
     assert_eq!(video.stream, Some(Stream { ssrc: 516_133_919, rtx_ssrc: Some(4_145_645_369) }));
@@ -106,10 +107,11 @@ fn chromium_publishes() {
     let ids = ExtensionIds { mid: Some(4), transport_cc: Some(3), abs_send_time: Some(2), ..ExtensionIds::default() };
     assert_eq!(video.extensions, ids, "no orientation, no playout delay from a publisher");
     assert!(text.contains("a=group:BUNDLE 0 1\r\n"));
-    assert!(text.contains("m=video 9 UDP/TLS/RTP/SAVPF 96 97 102 103 108 109 116 117\r\n"));
+    assert!(text.contains("m=video 9 UDP/TLS/RTP/SAVPF 96 97 102 103 108 109 116 117 98 99 100 101\r\n"));
     assert!(text.contains("a=recvonly\r\n") && !text.contains("a=ssrc"));
     assert!(text.contains("a=fmtp:111 minptime=10;stereo=1;sprop-stereo=1;useinbandfec=1\r\n"));
     assert!(text.contains("a=fmtp:116 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=4d001f\r\n"));
+    assert!(text.contains("a=fmtp:98 profile-id=0\r\n") && text.contains("a=fmtp:100 profile-id=2\r\n"));
     assert!(text.contains("a=candidate:1 1 udp 2130706431 192.0.2.1 8189 typ host\r\na=candidate:2 1 udp 2130706175 2001:db8::1 8189 typ host\r\n"));
 }
 
@@ -117,7 +119,7 @@ fn chromium_publishes() {
 fn the_preferred_codec_comes_first() {
     let (media, text) = answer_with(CHROMIUM_PUBLISH, Role::Publisher, Some(Codec::H264)).unwrap();
     assert_eq!(media.sections[1].codecs[0].codec, Codec::H264);
-    assert!(text.contains("m=video 9 UDP/TLS/RTP/SAVPF 102 103 108 109 116 117 96 97\r\n"));
+    assert!(text.contains("m=video 9 UDP/TLS/RTP/SAVPF 102 103 108 109 116 117 96 97 98 99 100 101\r\n"));
     let (media, _) = answer_with(OBS_PUBLISH, Role::Publisher, Some(Codec::Vp8)).unwrap();
     assert_eq!(types(&media.sections[1]), [(Codec::H264, 96, Some(97))], "preferred but not offered");
 }
@@ -136,10 +138,13 @@ fn chromium_watches() {
     for profile in [0x42, 0x4d, 0x64] {
         let map = video.payload_for(Codec::H264, Some(profile)).unwrap();
         assert_eq!(map.parameter("packetization-mode"), Some("1"));
-        assert!(map.h264_profile() == Some(profile) || video.codecs.iter().all(|m| m.h264_profile() != Some(profile)));
+        assert!(map.profile() == Some(profile) || video.codecs.iter().all(|m| m.profile() != Some(profile)));
     }
     assert_eq!(video.payload(97).map(|(map, payload)| (map.codec, payload)), Some((Codec::Vp8, Payload::Repair)));
     assert_eq!(video.payload(5), None);
+    // VP9 of another profile cannot be decoded: 4:4:4 is not taken, so that its types are not there.
+    let vp9 = |profile| video.payload_for(Codec::Vp9, profile).map(|map| map.pt);
+    assert_eq!((vp9(None), vp9(Some(0)), vp9(Some(2)), vp9(Some(1))), (Some(98), Some(98), Some(100), None));
 }
 
 #[test]
@@ -172,7 +177,10 @@ fn streams_are_found_by_what_the_offer_declared() {
 fn firefox_publishes_and_watches() {
     let (media, text) = publish(FIREFOX_PUBLISH);
     let video = &media.sections[1];
-    assert_eq!(types(video), [(Codec::Vp8, 120, Some(124)), (Codec::H264, 126, Some(127))]);
+    assert_eq!(
+        types(video),
+        [(Codec::Vp8, 120, Some(124)), (Codec::Vp9, 121, Some(125)), (Codec::H264, 126, Some(127))]
+    );
     assert_eq!(video.stream, Some(Stream { ssrc: 1_234_567_890, rtx_ssrc: Some(1_987_654_321) }));
     assert_eq!((video.feedback, video.extensions.playout_delay), (ALL, None));
     assert!(!text.contains("max-fs"), "limits of its decoder are not ours");
@@ -202,14 +210,16 @@ fn encoders_and_servers_publish() {
 
 #[test]
 fn a_viewer_without_a_codec_gets_the_rest_a_publisher_is_refused() {
-    let only = |offer: &str| offer.replace("VP8/90000", "VP9/90000").replace("H264/90000", "AV1/90000");
+    let only = |offer: &str| {
+        offer.replace("VP8/90000", "H265/90000").replace("VP9/90000", "H266/90000").replace("H264/90000", "AV1/90000")
+    };
     let (media, text) = watch(&only(CHROMIUM_WATCH));
     assert_eq!(media.sections.iter().map(|s| s.kind).collect::<Vec<_>>(), [Kind::Audio]);
     assert!(text.contains("m=video 0 ") && text.contains("a=group:BUNDLE 0\r\n"));
     let error = refusal(&only(OBS_PUBLISH), Role::Publisher);
-    assert_eq!(error, "no codec in common: offered video AV1; accepted are VP8, H264 and opus");
+    assert_eq!(error, "no codec in common: offered video AV1; accepted are VP8, VP9, H264 and opus");
     let error = refusal(&only(CHROMIUM_WATCH).replace("opus/48000/2", "opus/48000"), Role::Viewer);
-    assert!(error.contains("offered audio opus, G722, PCMU, PCMA; video VP9, AV1"), "{error}");
+    assert!(error.contains("offered audio opus, G722, PCMU, PCMA; video H265, H266, AV1"), "{error}");
 }
 
 #[test]

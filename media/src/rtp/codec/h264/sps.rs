@@ -1,5 +1,7 @@
 //! The sequence parameter set (ITU-T H.264 §7.3.2.1.1), as far as the picture's size needs it.
 
+use crate::rtp::codec::bits::Bits;
+
 /// What we read from a sequence parameter set.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Sps {
@@ -15,7 +17,7 @@ impl Sps {
     /// `nal` is the whole unit with its one-byte header. `None` when it is cut or has impossible values.
     pub fn parse(nal: &[u8]) -> Option<Self> {
         let raw = unescape(nal.get(1..)?);
-        let mut bits = Bits { data: &raw, at: 0 };
+        let mut bits = Bits::new(&raw);
         let profile = bits.take(8)? as u8;
         bits.take(8)?;
         let level = bits.take(8)? as u8;
@@ -88,7 +90,7 @@ impl Sps {
 /// `pic_parameter_set_id` of a picture parameter set (§7.3.2.2). `None` when it is cut.
 pub fn pps_id(nal: &[u8]) -> Option<u32> {
     let raw = unescape(nal.get(1..nal.len().min(16))?);
-    Bits { data: &raw, at: 0 }.exp_golomb().filter(|id| *id < 256)
+    Bits::new(&raw).exp_golomb().filter(|id| *id < 256)
 }
 
 fn skip_scaling_list(bits: &mut Bits<'_>, size: usize) -> Option<()> {
@@ -119,36 +121,6 @@ fn unescape(data: &[u8]) -> Vec<u8> {
         raw.push(byte);
     }
     raw
-}
-
-struct Bits<'a> {
-    data: &'a [u8],
-    at: usize,
-}
-
-impl Bits<'_> {
-    fn flag(&mut self) -> Option<bool> {
-        let byte = *self.data.get(self.at / 8)?;
-        let bit = byte >> (7 - self.at % 8) & 1;
-        self.at += 1;
-        Some(bit == 1)
-    }
-
-    fn take(&mut self, count: u32) -> Option<u32> {
-        (0..count).try_fold(0, |value, _| Some(value << 1 | u32::from(self.flag()?)))
-    }
-
-    /// ue(v), §9.1. A signed value takes the same bits, so it is skipped with this too.
-    fn exp_golomb(&mut self) -> Option<u32> {
-        let mut zeros = 0;
-        while !self.flag()? {
-            zeros += 1;
-            if zeros > 31 {
-                return None;
-            }
-        }
-        Some((1u32 << zeros) - 1 + self.take(zeros)?)
-    }
 }
 
 #[cfg(test)]
