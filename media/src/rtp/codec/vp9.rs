@@ -327,9 +327,11 @@ mod tests {
         assert_eq!(read.size, Some((640, 360)), "of the last layer");
     }
 
+    type Case = (&'static str, &'static [u8], Option<(bool, bool)>);
+
     #[test]
     fn keyframes_are_what_their_header_says() {
-        let table: &[(&str, &[u8], Option<(bool, bool)>)] = &[
+        let table: &[Case] = &[
             ("key", &[0x88, 1, 0x82], Some((true, true))),
             ("key of profile 2", &[0x88, 1, 0x92], Some((true, true))),
             ("key of profile 3", &[0x88, 1, 0xb1], Some((true, true))),
