@@ -6,6 +6,7 @@ pub mod case;
 pub mod floor;
 pub mod peer;
 pub mod process;
+pub mod relay;
 pub mod server;
 pub mod track;
 pub mod whip;

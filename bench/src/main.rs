@@ -3,7 +3,9 @@
 use std::process::ExitCode;
 
 use bench::case::fanout;
+use bench::relay;
 use clap::{Parser, Subcommand};
+use serde::Serialize;
 
 #[derive(Parser)]
 #[command(about = "Load and figures, against Oxbow or any WHIP/WHEP server")]
@@ -16,14 +18,17 @@ struct Arguments {
 enum Case {
     /// One publisher, many viewers: CPU per forwarded packet.
     Fanout(fanout::Options),
+    /// A bad network in front of a server: prints where it listens, relays until standard input ends.
+    Relay(relay::run::Options),
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
     let figures = match Arguments::parse().case {
-        Case::Fanout(options) => fanout::run(options).await,
+        Case::Fanout(options) => fanout::run(options).await.and_then(line),
+        Case::Relay(options) => relay::run::run(options).await.and_then(line),
     };
-    match figures.and_then(|figures| Ok(serde_json::to_string(&figures)?)) {
+    match figures {
         Ok(line) => {
             println!("{line}");
             ExitCode::SUCCESS
@@ -33,4 +38,8 @@ async fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+fn line(figures: impl Serialize) -> anyhow::Result<String> {
+    Ok(serde_json::to_string(&figures)?)
 }
