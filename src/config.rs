@@ -16,6 +16,8 @@ use storage::object::PART_BYTES;
 use storage::{ChecksumMode, MongoConfig, S3Config, Secret};
 use url::Url;
 
+use crate::reach::PeerHost;
+
 /// One setting, as `.env.example` shows it.
 pub struct Setting {
     pub name: &'static str,
@@ -71,7 +73,7 @@ pub const SETTINGS: &[Setting] = &[
     plain(
         "PEER_HOST",
         "",
-        "Addresses or names at which browsers reach the media port, separated by commas. Unset: the addresses of this machine.",
+        "Addresses or names at which browsers reach the media port, separated by commas; with a port (203.0.113.7:443) where a router maps another one to it. Unset: the addresses of this machine.",
     ),
     plain("PEER_PORT", "8189", "UDP port of all media. 0 takes a free one."),
     plain("RECORD_STREAMS", "true", "\"true\" or \"false\": whether broadcasts are recorded."),
@@ -154,7 +156,7 @@ pub struct Config {
     /// Unset: from `DATA_DIR`.
     pub stream_key: Option<Secret>,
     /// Addresses or names; empty: detected.
-    pub peer_hosts: Vec<String>,
+    pub peer_hosts: Vec<PeerHost>,
     pub peer_port: u16,
     pub record_streams: bool,
     pub clip_size_bytes: u64,
@@ -362,13 +364,11 @@ impl Raw {
         }
     }
 
-    fn peer_hosts(&mut self) -> Vec<String> {
+    fn peer_hosts(&mut self) -> Vec<PeerHost> {
         let hosts: Vec<String> = self.list("PEER_HOST", "");
-        let is_host = |host: &String| host.parse::<std::net::IpAddr>().is_ok() || url::Host::parse(host).is_ok();
-        if hosts.iter().all(is_host) {
-            return hosts;
-        }
-        self.no("PEER_HOST", "is addresses or names separated by commas, without a port", Vec::new())
+        hosts.iter().map(|text| PeerHost::parse(text)).collect::<Option<_>>().unwrap_or_else(|| {
+            self.no("PEER_HOST", "is addresses or names separated by commas, each with or without a port", Vec::new())
+        })
     }
 
     fn files(&mut self) -> Files {
