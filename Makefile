@@ -1,5 +1,6 @@
-# Two commands: `make run` and `make test`. `make soak` runs the same stories with full counts.
-.PHONY: run test soak
+# Two commands: `make run` and `make test`. `make soak` runs the same stories with full counts, `make fuzz` looks for new inputs
+# that break a parser (SECONDS_EACH=60 a target).
+.PHONY: run test soak fuzz
 run:
 	@scripts/install-packages.sh
 	@scripts/build.sh
@@ -8,3 +9,5 @@ test:
 	@scripts/test.sh
 soak:
 	@scripts/test.sh soak
+fuzz:
+	@scripts/fuzz.sh $(SECONDS_EACH)

@@ -18,6 +18,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("journal", &["media"]),
     ("media", &[]),
     ("storage", &[]),
+    ("fuzz", &["journal", "media"]),
     ("bench", &["journal", "media", "pipeline", "publisher", "recorder", "shard", "signaling", "storage"]),
 ];
 
@@ -30,12 +31,12 @@ const CONFINED: &[(&str, &[&str], &str)] = &[
     ("aws_sdk_s3", &["storage/src/object/s3"], "a store is behind the door"),
     (
         "rtc_",
-        &["media/src/session/", "media/src/rtp/", "media/tests/", "shard/tests/", "bench/"],
+        &["media/src/session/", "media/src/rtp/", "media/tests/", "shard/tests/", "bench/", "fuzz/"],
         "the transport is composed in one place",
     ),
     (
         "env::var",
-        &["src/config.rs", "tests/", "storage/tests/", "signaling/tests/", "recorder/tests/"],
+        &["src/config.rs", "tests/", "storage/tests/", "signaling/tests/", "recorder/tests/", "fuzz/tests/"],
         "one reader of the environment",
     ),
     ("dotenvy", &["src/config.rs"], "one reader of the environment"),

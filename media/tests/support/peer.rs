@@ -259,12 +259,22 @@ impl Peer {
 
     /// Encrypts an RTP packet.
     pub fn seal_rtp(&mut self, packet: &[u8]) -> Vec<u8> {
-        self.srtp.as_mut().expect("connected").0.encrypt_rtp(packet).expect("an RTP packet").to_vec()
+        self.try_seal_rtp(packet).expect("an RTP packet of a connected peer")
     }
 
     /// Encrypts a compound RTCP packet.
     pub fn seal_rtcp(&mut self, compound: &[u8]) -> Vec<u8> {
-        self.srtp.as_mut().expect("connected").0.encrypt_rtcp(compound).expect("an RTCP packet").to_vec()
+        self.try_seal_rtcp(compound).expect("an RTCP packet of a connected peer")
+    }
+
+    /// `None` for what SRTP does not take for a packet.
+    pub fn try_seal_rtp(&mut self, packet: &[u8]) -> Option<Vec<u8>> {
+        Some(self.srtp.as_mut()?.0.encrypt_rtp(packet).ok()?.to_vec())
+    }
+
+    /// `None` for what SRTCP does not take for a packet.
+    pub fn try_seal_rtcp(&mut self, compound: &[u8]) -> Option<Vec<u8>> {
+        Some(self.srtp.as_mut()?.0.encrypt_rtcp(compound).ok()?.to_vec())
     }
 
     /// Queues close_notify.

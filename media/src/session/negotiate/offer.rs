@@ -4,6 +4,7 @@ use std::io::Cursor;
 
 use ring::digest;
 use rtc_sdp::description::common::Attribute;
+use rtc_sdp::description::media::MediaName;
 use rtc_sdp::{MediaDescription, SessionDescription};
 
 use super::Kind;
@@ -192,6 +193,7 @@ fn fingerprints(sdp: &SessionDescription) -> Result<Vec<Fingerprint>, Refusal> {
 
 fn section(media: &MediaDescription, session_direction: Option<Direction>) -> Result<OfferedSection, Refusal> {
     let attributes = &media.attributes;
+    words(&media.media_name)?;
     let kind = match media.media_name.media.as_str() {
         "audio" => Some(Kind::Audio),
         "video" => Some(Kind::Video),
@@ -212,6 +214,15 @@ fn section(media: &MediaDescription, session_direction: Option<Direction>) -> Re
         sources: sources(attributes),
         groups: values(attributes, "ssrc-group").filter_map(group).collect(),
     })
+}
+
+/// The words of an m-line are repeated in our answer when it is refused, so they must be tokens (RFC 8866 §9).
+fn words(line: &MediaName) -> Result<(), Refusal> {
+    let words = std::iter::once(&line.media).chain(&line.protos).chain(&line.formats);
+    match words.into_iter().find(|word| !word.bytes().all(|b| b.is_ascii_graphic())) {
+        None => Ok(()),
+        Some(word) => Err(malformed(format!("{} in an m-line is no token", printable(word)))),
+    }
 }
 
 /// A mid is repeated in our answer, so it must be a token (RFC 5888 §4).

@@ -1,0 +1,101 @@
+//! RTP headers and what codecs make of payloads.
+
+use media::limit;
+use media::message::Codec;
+use media::rtp::codec::{self, h264, opus, vp8};
+use media::rtp::packet::{Header, MAX_HEADER_LEN, Outgoing, split_retransmission};
+
+use crate::bytes::Bytes;
+
+/// A packet as it comes out of decryption.
+pub fn packet(data: &[u8]) {
+    let Some(header) = Header::parse(data) else { return };
+    let payload = header.payload(data);
+    for id in 0..=16 {
+        if let Some(element) = header.extension(data, id) {
+            assert!(element.len() < data.len());
+        }
+        header.transport_sequence(data, id);
+    }
+    if let Some((_, original)) = split_retransmission(payload) {
+        assert!(original.len() < payload.len());
+        inspect(original);
+    }
+    inspect(payload);
+    written_as_read(&header, header.extension(data, 4).filter(|mid| mid.len() <= 32));
+}
+
+fn inspect(payload: &[u8]) {
+    for codec in [Codec::Vp8, Codec::H264, Codec::Opus] {
+        codec::inspect(codec, payload);
+    }
+    opus::samples(payload);
+}
+
+/// What we write is what we would read.
+fn written_as_read(header: &Header, mid: Option<&[u8]>) {
+    let outgoing = Outgoing {
+        payload_type: header.payload_type,
+        marker: header.marker,
+        sequence: header.sequence,
+        timestamp: header.timestamp,
+        ssrc: header.ssrc,
+        mid: mid.filter(|mid| !mid.is_empty()).map(|mid| (4, mid)),
+    };
+    let mut out = [0; MAX_HEADER_LEN];
+    let Some(len) = outgoing.write(&mut out) else { return };
+    assert_eq!(len, outgoing.written_len());
+    let read = Header::parse(&out[..len]).expect("we write RTP");
+    assert_eq!((read.ssrc, read.sequence, read.timestamp), (header.ssrc, header.sequence, header.timestamp));
+    assert_eq!((read.marker, read.payload_type), (header.marker, header.payload_type));
+    assert_eq!(read.extension(&out[..len], 4), outgoing.mid.map(|(_, mid)| mid));
+    assert!(read.payload(&out[..len]).is_empty());
+}
+
+/// The packets of one VP8 frame.
+pub fn vp8(data: &[u8]) {
+    let (mut bytes, mut frame) = (Bytes(data), Vec::new());
+    while !bytes.is_empty() {
+        let payload = bytes.short();
+        codec::inspect(Codec::Vp8, payload);
+        let before = frame.len();
+        match vp8::append(&mut frame, payload) {
+            Ok(()) => assert!(frame.len() > before && frame.len() < before + payload.len()),
+            Err(_) => assert_eq!(frame.len(), before, "a refused packet leaves nothing behind"),
+        }
+    }
+    vp8::key_size(&frame);
+}
+
+/// The packets of H.264 access units; an empty piece ends a unit.
+pub fn h264(data: &[u8]) {
+    let (mut bytes, mut assembler) = (Bytes(data), h264::Assembler::default());
+    while !bytes.is_empty() {
+        let payload = bytes.short();
+        codec::inspect(Codec::H264, payload);
+        h264::find_sps(payload);
+        if payload.is_empty() {
+            finish(&mut assembler);
+        } else if assembler.append(payload).is_err() {
+            assembler.discard();
+        }
+    }
+    finish(&mut assembler);
+    assert_eq!(assembler.finish(), Ok(None), "a unit comes once");
+}
+
+fn finish(assembler: &mut h264::Assembler) {
+    let Ok(Some(unit)) = assembler.finish() else { return };
+    assert_eq!(unit.data[..4], [0, 0, 0, 1], "Annex B");
+    assert!(unit.data.len() <= limit::ACCESS_UNIT_BYTES);
+    assembler.parameter_sets();
+    assembler.size();
+}
+
+/// One NAL unit that says it is a sequence parameter set.
+pub fn sps(data: &[u8]) {
+    if let Some(sps) = h264::Sps::parse(data) {
+        assert!(sps.width > 0 && sps.height > 0);
+    }
+    h264::find_sps(data);
+}
