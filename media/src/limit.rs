@@ -59,3 +59,9 @@ pub const REPLAY_SILENCE: Duration = Duration::from_secs(2);
 pub const REPLAY_STEP_BYTES: usize = 20 * 1024;
 /// Between two steps of a replay: 33 Mbit/s.
 pub const REPLAY_STEP: Duration = Duration::from_millis(5);
+/// Simulcast layers of one track. More: the first ones are accepted.
+pub const LAYERS: usize = 4;
+/// A layer without packets for this long, while another layer of the track has some, does not flow.
+pub const LAYER_SILENCE: Duration = Duration::from_millis(700);
+/// A layer that has just begun is not gone over to before it has flowed for this long: encoders under pressure try layers and drop them.
+pub const LAYER_STEADY: Duration = Duration::from_millis(500);

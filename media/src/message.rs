@@ -412,7 +412,9 @@ pub struct RoomStats {
 #[derive(Clone, Debug)]
 pub struct TrackStats {
     pub track: TrackId,
+    /// Of the best layer that flows; `frames` and `keyframes` too.
     pub config: CodecConfig,
+    /// Of all layers; so are `bytes`, `lost` and `bitrate`.
     pub packets: u64,
     pub bytes: u64,
     pub lost: u64,
@@ -420,6 +422,20 @@ pub struct TrackStats {
     pub keyframes: u64,
     /// Bits per second over the last second.
     pub bitrate: u64,
-    /// Microseconds of RTP jitter (RFC 3550 §6.4.1).
+    /// Microseconds of RTP jitter (RFC 3550 §6.4.1), of the layer that has most.
     pub jitter_us: u32,
+    /// Layers that flow, in the order of the offer; empty without simulcast.
+    pub layers: Vec<LayerStats>,
+}
+
+/// One simulcast layer.
+#[derive(Clone, Debug)]
+pub struct LayerStats {
+    pub config: CodecConfig,
+    pub packets: u64,
+    pub bytes: u64,
+    pub frames: u64,
+    pub keyframes: u64,
+    /// Bits per second over the last second.
+    pub bitrate: u64,
 }

@@ -1,19 +1,21 @@
-//! The ring of a track's newest packets. It serves retransmissions, viewers who start inside a frame, and taps; there is no other copy of a packet.
+//! The ring of a layer's newest packets. It serves retransmissions, viewers who start inside a frame, and taps; there is no other copy of a packet.
 
 use std::time::Instant;
 
 use crate::limit;
 use crate::rtp::codec::Inspected;
 
-/// One packet of a track, without header and padding.
+/// One packet of a layer, without header and padding.
 #[derive(Clone, Copy, Debug)]
 pub struct Meta {
-    /// Extended sequence number of the sender, growing for the life of the track: a new source continues above the old one.
+    /// Extended sequence number of the sender, growing for the life of the layer: a new source continues above the old one.
     pub index: u64,
     /// Extended RTP timestamp; comparable within one `source` only.
     pub timestamp: u64,
-    /// Counts the senders of the track: a reconnect or a change of codec begins a new one.
+    /// Another number for each layer of the track and each sender of it: a reconnect or a change of codec begins a new one.
     pub source: u32,
+    /// Place of its layer in the track.
+    pub layer: u8,
     pub marker: bool,
     pub inspected: Inspected,
     pub arrival: Instant,
@@ -139,6 +141,7 @@ pub(crate) mod tests {
             index,
             timestamp: (1 << 32) + index * 3000,
             source: 1,
+            layer: 0,
             marker: true,
             inspected: Inspected::default(),
             arrival: START.with(|start| *start),

@@ -1,6 +1,7 @@
 //! What one viewer gets of one track, packet by packet. Nothing is queued here: a packet is sent now, or dropped for a reason.
 
 pub mod keyframe;
+pub mod layer;
 pub mod rewrite;
 
 use std::time::Instant;
@@ -9,7 +10,7 @@ use crate::buffer::cache::Meta;
 use crate::stats::DropReason;
 
 use keyframe::Gate;
-use rewrite::{Mapped, Rewriter};
+use rewrite::{Mapped, Rewriter, Seam};
 
 /// What happens to one packet for one viewer.
 #[derive(Debug, PartialEq, Eq)]
@@ -18,12 +19,19 @@ pub enum Verdict {
     Drop(DropReason),
 }
 
-/// Decides about one packet: the gate, then the numbers. `clock_rate` is the track's, in Hz.
-pub fn forward(gate: &mut Gate, rewriter: &mut Rewriter, now: Instant, packet: &Meta, clock_rate: u32) -> Verdict {
+/// Decides about one packet: the gate, then the numbers. `clock_rate` is the track's, in Hz. `seam` is asked where another source begins.
+pub fn forward(
+    gate: &mut Gate,
+    rewriter: &mut Rewriter,
+    now: Instant,
+    packet: &Meta,
+    clock_rate: u32,
+    seam: impl FnOnce(&Rewriter) -> Seam,
+) -> Verdict {
     if !gate.admit(packet) {
         return Verdict::Drop(DropReason::AwaitKeyframe);
     }
-    match rewriter.map(now, packet, clock_rate) {
+    match rewriter.map(now, packet, clock_rate, seam) {
         Ok(mapped) => Verdict::Send(mapped),
         Err(reason) => Verdict::Drop(reason),
     }

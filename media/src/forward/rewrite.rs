@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rand::{Rng, RngExt};
 
 use crate::buffer::cache::Meta;
+use crate::rtp::codec::vp8_numbers::Shift;
 use crate::stats::DropReason;
 use crate::token::RtpToken;
 
@@ -15,6 +16,8 @@ use crate::token::RtpToken;
 const SEGMENTS: usize = 8;
 /// How far behind the newest a packet may be sent for the first time, in packets.
 const WINDOW: u64 = 1024;
+/// Packets that [`Rewriter::latest`] tells of.
+const LATEST: u64 = 8;
 const WORDS: usize = (WINDOW / 64) as usize;
 
 /// A packet's place in the viewer's stream.
@@ -22,16 +25,39 @@ const WORDS: usize = (WINDOW / 64) as usize;
 pub struct Mapped {
     pub token: RtpToken,
     pub timestamp: u32,
+    /// To be applied to a VP8 payload.
+    pub shift: Shift,
+}
+
+/// Where a packet of the viewer's stream came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Origin {
+    pub source: u32,
+    pub layer: u8,
+    /// The source's index.
+    pub index: u64,
+    pub stamps: Stamps,
+    pub shift: Shift,
+}
+
+/// How another source is joined on to what was sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seam {
+    /// The viewer's timestamp for the first packet, where the clocks of both sources are known against each other.
+    pub timestamp: Option<u32>,
+    pub shift: Shift,
 }
 
 /// One stretch of the stream in which numbers differ from the source's by constants.
 #[derive(Clone, Copy, Debug)]
 struct Segment {
     source: u32,
+    layer: u8,
     /// First number of the viewer's stream, and the source's index that it stands for.
     out_start: u64,
     in_start: u64,
     stamps: Stamps,
+    shift: Shift,
 }
 
 /// What a replayed stretch is divided by: 32 ms of pictures become one.
@@ -55,7 +81,8 @@ impl Stamps {
         }
     }
 
-    fn live(&self, timestamp: u64) -> u32 {
+    /// The same on the live mapping.
+    pub fn live(&self, timestamp: u64) -> u32 {
         (timestamp as u32).wrapping_add(self.offset)
     }
 }
@@ -90,14 +117,26 @@ impl Rewriter {
         self.ssrc
     }
 
-    /// The viewer's numbers for one packet. A new source continues the sequence without a hole, and the timestamp by the time that
-    /// passed meanwhile; `clock_rate` in Hz.
+    /// The viewer's numbers for one packet. A new source continues the sequence without a hole, and the timestamp as the seam says, or else by the
+    /// time that passed meanwhile; `clock_rate` in Hz.
     ///
     /// # Errors
     /// [`DropReason::Duplicate`] if it was sent before, [`DropReason::TooOld`] if it lies before the mapping in force.
-    pub fn map(&mut self, now: Instant, packet: &Meta, clock_rate: u32) -> Result<Mapped, DropReason> {
-        let known = self.segments.back().copied().filter(|segment| segment.source == packet.source);
-        let segment = known.unwrap_or_else(|| self.begin(now, packet, None, clock_rate));
+    pub fn map(
+        &mut self,
+        now: Instant,
+        packet: &Meta,
+        clock_rate: u32,
+        seam: impl FnOnce(&Self) -> Seam,
+    ) -> Result<Mapped, DropReason> {
+        let known = self.segments.back().filter(|segment| segment.source == packet.source).copied();
+        let segment = match known {
+            Some(segment) => segment,
+            None => {
+                let seam = if self.segments.is_empty() { Seam::default() } else { seam(self) };
+                self.begin(now, packet, clock_rate, None, seam)
+            }
+        };
         let out = if packet.index >= segment.in_start {
             segment.out_start + (packet.index - segment.in_start)
         } else if self.segments.len() == 1 {
@@ -111,14 +150,14 @@ impl Rewriter {
         if newest {
             self.newest = Some((now, timestamp));
         }
-        Ok(Mapped { token: RtpToken::new(self.ssrc, out), timestamp })
+        Ok(Mapped { token: RtpToken::new(self.ssrc, out), timestamp, shift: segment.shift })
     }
 
     /// The stream begins with `first` and the pictures that followed it, in quick succession; `newest` is the latest timestamp of the source, from
     /// where on the viewer's are the live ones. Before the first packet only.
     pub fn replay(&mut self, now: Instant, first: &Meta, newest: u64, clock_rate: u32) {
         debug_assert!(self.is_fresh(), "a stream begins once");
-        self.begin(now, first, Some(newest), clock_rate);
+        self.begin(now, first, clock_rate, Some(newest), Seam::default());
     }
 
     /// Nothing was sent yet.
@@ -126,15 +165,24 @@ impl Rewriter {
         self.segments.is_empty()
     }
 
-    /// The source's index behind a sequence number that a viewer names, and the timestamps it was sent with. `None` if no such packet was
-    /// sent.
-    pub fn source_of(&self, sequence: u16) -> Option<(u64, Stamps)> {
+    /// Where the packet came from whose sequence number a viewer names. `None` if no such packet was sent.
+    pub fn source_of(&self, sequence: u16) -> Option<Origin> {
         let highest = self.issued.highest?;
-        let out = highest.checked_sub(u64::from((highest as u16).wrapping_sub(sequence)))?;
+        self.origin(highest.checked_sub(u64::from((highest as u16).wrapping_sub(sequence)))?)
+    }
+
+    /// Where the packets sent last came from, the newest first.
+    pub fn latest(&self) -> impl Iterator<Item = Origin> {
+        let newest = self.issued.highest.unwrap_or(0);
+        (0..LATEST).map_while(move |back| self.origin(newest.checked_sub(back)?))
+    }
+
+    fn origin(&self, out: u64) -> Option<Origin> {
         let before_the_first = || self.segments.front().filter(|_| self.segments.len() == 1);
         let segment = self.segments.iter().rev().find(|segment| segment.out_start <= out).or_else(before_the_first)?;
         let index = (segment.in_start + out).checked_sub(segment.out_start)?;
-        Some((index, segment.stamps))
+        let Segment { source, layer, stamps, shift, .. } = *segment;
+        Some(Origin { source, layer, index, stamps, shift })
     }
 
     /// The viewer's timestamp for a source's on the live mapping; `None` before the first packet of this source.
@@ -144,20 +192,33 @@ impl Rewriter {
     }
 
     /// `replayed_before`: the live mapping begins there instead of at `packet`.
-    fn begin(&mut self, now: Instant, packet: &Meta, replayed_before: Option<u64>, clock_rate: u32) -> Segment {
+    fn begin(
+        &mut self,
+        now: Instant,
+        packet: &Meta,
+        clock_rate: u32,
+        replayed_before: Option<u64>,
+        seam: Seam,
+    ) -> Segment {
         let live = replayed_before.unwrap_or(packet.timestamp);
         let out_start = self.issued.highest.map_or(self.first, |highest| highest + 1);
-        let timestamp = self.newest.map_or(self.first_timestamp, |(at, timestamp)| {
-            timestamp.wrapping_add(ticks(now.saturating_duration_since(at), clock_rate).max(1))
+        let timestamp = self.newest.map_or(self.first_timestamp, |(at, newest)| {
+            let elapsed = ticks(now.saturating_duration_since(at), clock_rate).max(1);
+            let ahead = seam.timestamp.map(|timestamp| timestamp.wrapping_sub(newest) as i32);
+            // A clock that contradicts the time that passed is not believed. A picture of the moment of the one before comes after it.
+            let believed = ahead.filter(|ahead| i64::from(*ahead).abs_diff(i64::from(elapsed)) < u64::from(clock_rate));
+            newest.wrapping_add(believed.map_or(elapsed, |ahead| ahead.max(1) as u32))
         });
         let segment = Segment {
             source: packet.source,
+            layer: packet.layer,
             out_start,
             in_start: packet.index,
             stamps: Stamps {
                 offset: timestamp.wrapping_sub(live as u32),
                 replayed_before: replayed_before.unwrap_or(0),
             },
+            shift: seam.shift,
         };
         if self.segments.len() == SEGMENTS {
             self.segments.pop_front();
@@ -240,7 +301,7 @@ mod tests {
 
     fn sent(rewriter: &mut Rewriter, packet: &Meta, ms: u64) -> Result<(u64, u32), DropReason> {
         let now = meta(0).arrival + Duration::from_millis(ms);
-        rewriter.map(now, packet, 90_000).map(|mapped| (mapped.token.index(), mapped.timestamp))
+        rewriter.map(now, packet, 90_000, |_| Seam::default()).map(|mapped| (mapped.token.index(), mapped.timestamp))
     }
 
     #[test]
@@ -259,8 +320,9 @@ mod tests {
         assert_eq!(sent(&mut rewriter, &meta(70_001), 0), Ok((first + 1, timestamp.wrapping_add(3000))));
         assert_eq!(sent(&mut rewriter, &meta(70_001), 0), Err(DropReason::Duplicate));
         assert_eq!(sent(&mut rewriter, &meta(69_999), 0), Ok((first - 1, timestamp.wrapping_sub(3000))));
-        let (index, stamps) = rewriter.source_of((first + 1) as u16).unwrap();
-        assert_eq!((index, stamps.map(meta(70_001).timestamp)), (70_001, timestamp.wrapping_add(3000)));
+        let origin = rewriter.source_of((first + 1) as u16).unwrap();
+        assert_eq!((origin.index, origin.source, origin.layer), (70_001, 1, 0));
+        assert_eq!(origin.stamps.map(meta(70_001).timestamp), timestamp.wrapping_add(3000));
     }
 
     #[test]
@@ -269,8 +331,8 @@ mod tests {
         let (first, timestamp) = sent(&mut rewriter, &meta(70_000), 0).unwrap();
         let next = Meta { source: 2, index: 500_000, timestamp: 42, ..meta(0) };
         assert_eq!(sent(&mut rewriter, &next, 2000), Ok((first + 1, timestamp.wrapping_add(180_000))));
-        assert_eq!(rewriter.source_of(first as u16).unwrap().0, 70_000);
-        assert_eq!(rewriter.source_of((first + 1) as u16).unwrap().0, 500_000);
+        assert_eq!(rewriter.source_of(first as u16).unwrap().index, 70_000);
+        assert_eq!(rewriter.source_of((first + 1) as u16).unwrap().index, 500_000);
         let before = Meta { index: 499_999, ..next };
         assert_eq!(sent(&mut rewriter, &before, 2000), Err(DropReason::TooOld));
     }
@@ -292,8 +354,26 @@ mod tests {
         assert_eq!(sent(&mut rewriter, &meta(160), 0), Ok((first + 60, live)));
         assert!((1..=100).contains(&live.wrapping_sub(before)));
         assert_eq!(sent(&mut rewriter, &meta(161), 33), Ok((first + 61, live.wrapping_add(3000))));
-        let (index, stamps) = rewriter.source_of(first as u16).unwrap();
-        assert_eq!((index, stamps.map(meta(100).timestamp)), (100, key), "a repair has the same timestamp");
+        let origin = rewriter.source_of(first as u16).unwrap();
+        assert_eq!(
+            (origin.index, origin.stamps.map(meta(100).timestamp)),
+            (100, key),
+            "a repair has the same timestamp"
+        );
+    }
+
+    #[test]
+    fn a_seam_lays_the_new_source_where_its_clock_says() {
+        for (ahead, expected) in [(3100, 3100), (0, 1), (-2000, 1), (900_000, 3000), (-900_000, 3000)] {
+            let mut rewriter = rewriter(5);
+            let (_, timestamp) = sent(&mut rewriter, &meta(70_000), 0).unwrap();
+            let next = Meta { source: 2, layer: 1, index: 9, timestamp: 77, ..meta(0) };
+            let now = meta(0).arrival + Duration::from_micros(33_334);
+            let laid = Seam { timestamp: Some(timestamp.wrapping_add_signed(ahead)), shift: Shift::default() };
+            let mapped = rewriter.map(now, &next, 90_000, |_| laid).unwrap();
+            assert_eq!(mapped.timestamp.wrapping_sub(timestamp), expected, "{ahead} ahead");
+            assert_eq!(rewriter.latest().map(|origin| origin.layer).collect::<Vec<_>>()[..2], [1, 0]);
+        }
     }
 
     #[test]
@@ -304,7 +384,7 @@ mod tests {
             let (index, _) = sent(&mut rewriter, &meta(70_000 + step), 0).unwrap();
             assert_eq!(index, first + step);
         }
-        assert_eq!(rewriter.source_of((first + 199_998) as u16).unwrap().0, 70_000 + 199_998);
+        assert_eq!(rewriter.source_of((first + 199_998) as u16).unwrap().index, 70_000 + 199_998);
     }
 
     proptest::proptest! {

@@ -1,6 +1,7 @@
 //! A channel's live media: who publishes, who watches, which tracks there are. How packets arrive and leave does not belong here.
 
 pub mod clock;
+pub mod layer;
 pub mod start;
 pub mod subscription;
 pub mod track;
@@ -101,10 +102,6 @@ impl Room {
     pub fn find_track(&self, video: bool, ordinal: usize) -> Option<usize> {
         let of_kind = self.tracks.iter().enumerate().filter(|(_, track)| track.is_video() == video);
         of_kind.map(|(at, _)| at).nth(ordinal)
-    }
-
-    pub fn has_pending(&self) -> bool {
-        self.tracks.iter().any(|track| !track.pending.is_empty())
     }
 }
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::buffer::cache::Meta;
 use crate::limit;
 
-use super::track::Track;
+use super::layer::Layer;
 
 /// A stretch of the ring that a new viewer is sent first.
 #[derive(Clone, Copy, Debug)]
@@ -17,10 +17,10 @@ pub struct Replay {
     pub newest: u64,
 }
 
-/// `None`: there is no keyframe in the ring, too much followed it, something of it is lost for good, or the track rests. Then the streamer must be asked.
-pub fn replay(track: &Track, now: Instant) -> Option<Replay> {
-    let cache = &track.cache;
-    let first = *cache.newest_key().filter(|key| key.source == track.source())?;
+/// `None`: there is no keyframe in the ring, too much followed it, something of it is lost for good, or the layer rests. Then the streamer must be asked.
+pub fn replay(layer: &Layer, now: Instant) -> Option<Replay> {
+    let cache = &layer.cache;
+    let first = *layer.newest_key()?;
     let newest = cache.newest()?;
     let mut bytes = 0;
     let mut waiting = false;
@@ -36,6 +36,6 @@ pub fn replay(track: &Track, now: Instant) -> Option<Replay> {
         bytes += packet.payload.len();
     }
     let rests = now >= cache.get(newest)?.meta.arrival + limit::REPLAY_SILENCE;
-    let fits = bytes <= limit::REPLAY_BYTES || track.requester.is_ignored();
-    (fits && !rests).then_some(Replay { first, newest: track.newest_timestamp()? })
+    let fits = bytes <= limit::REPLAY_BYTES || layer.requester.is_ignored();
+    (fits && !rests).then_some(Replay { first, newest: layer.newest_timestamp()? })
 }

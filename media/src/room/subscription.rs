@@ -4,14 +4,16 @@ use std::time::{Duration, Instant};
 
 use rand::Rng;
 
-use crate::buffer::cache::{Meta, Packet};
+use crate::buffer::cache::Packet;
 use crate::forward::keyframe::Gate;
-use crate::forward::rewrite::{Repairs, Rewriter, Stamps};
+use crate::forward::layer::LayerSelector;
+use crate::forward::rewrite::{Repairs, Rewriter, Seam};
 use crate::forward::{self, Verdict};
+use crate::message::Codec;
+use crate::rtp::codec::vp8_numbers::{Numbers, Shift};
 use crate::stats::DropReason;
 use crate::token::RtpToken;
 
-use super::clock::Anchor;
 use super::start::{self, Replay};
 use super::track::Track;
 
@@ -39,6 +41,8 @@ pub struct Repair {
     pub index: u64,
     pub original: u16,
     pub timestamp: u32,
+    /// To be applied to a VP8 payload.
+    pub shift: Shift,
 }
 
 /// What a sender report says about this stream.
@@ -58,10 +62,14 @@ pub struct Subscription {
     pub ordinal: usize,
     /// Extension id and media section id, where negotiated.
     pub mid: Option<(u8, Box<[u8]>)>,
+    /// Which layer goes to the viewer.
+    pub selector: LayerSelector,
     gate: Gate,
     rewriter: Rewriter,
     /// Where the replay of the ring stands; `None` once the viewer is live.
     cursor: Option<u64>,
+    /// Timestamp of the picture whose end was not sent yet.
+    unfinished: Option<u64>,
     repairs: Option<Repairs>,
     route: Option<Route>,
     route_version: u32,
@@ -78,9 +86,11 @@ impl Subscription {
             video,
             ordinal,
             mid: None,
+            selector: LayerSelector::default(),
             gate: Gate::default(),
             rewriter: Rewriter::new(ssrc, rng),
             cursor: None,
+            unfinished: None,
             repairs: rtx_ssrc.map(|ssrc| Repairs::new(ssrc, rng)),
             route: None,
             route_version: 0,
@@ -115,23 +125,33 @@ impl Subscription {
         self.video && self.route.is_some() && !self.gate.is_open(source)
     }
 
-    /// Begins at the newest keyframe in the ring, if this is the beginning and the ring has one that is good to begin with. See
+    /// Aims at the layer that the viewer shall get by what there is.
+    pub fn choose_layer(&mut self, track: &Track) {
+        if let Some(best) = track.ladder().last() {
+            self.selector.aim(best.layer);
+        }
+    }
+
+    /// Begins at the newest keyframe in the ring of the chosen layer, if this is the beginning and the ring has one that is good to begin with. See
     /// [`Subscription::next_replayed`].
     pub fn start(&mut self, now: Instant, track: &Track) {
+        let Some(layer) = self.selector.target().and_then(|at| track.layers.get(at)) else { return };
         if !self.video || self.route.is_none() || !self.rewriter.is_fresh() {
             return;
         }
-        let Some(Replay { first, newest }) = start::replay(track, now) else { return };
+        let Some(Replay { first, newest }) = start::replay(layer, now) else { return };
         self.rewriter.replay(now, &first, newest, track.clock_rate());
         self.gate.open_at(&first);
+        self.selector.switch();
         self.cursor = Some(first.index);
     }
 
     /// The next packet to be replayed. `None`: the viewer has all that there is, and gets what comes.
     pub fn next_replayed<'t>(&mut self, track: &'t Track) -> Option<Packet<'t>> {
         let cursor = self.cursor?;
-        let newest = track.cache.newest()?;
-        let packet = (cursor.max(track.cache.floor())..=newest).find_map(|index| track.cache.get(index));
+        let cache = &track.layers.get(self.selector.current()?)?.cache;
+        let newest = cache.newest()?;
+        let packet = (cursor.max(cache.floor())..=newest).find_map(|index| cache.get(index));
         self.cursor = packet.map(|packet| packet.meta.index + 1);
         packet
     }
@@ -145,11 +165,23 @@ impl Subscription {
         self.cursor.is_some_and(|cursor| index >= cursor)
     }
 
-    pub fn forward(&mut self, now: Instant, packet: &Meta, clock_rate: u32) -> Verdict {
+    /// The picture that was sent last lacks its end: its timestamp.
+    pub fn unfinished(&self) -> Option<u64> {
+        self.unfinished
+    }
+
+    /// What happens to a packet of the layer that the viewer has.
+    pub fn forward(&mut self, now: Instant, packet: Packet<'_>, track: &Track) -> Verdict {
+        let Packet { meta, .. } = packet;
         if self.route.is_none() {
             return Verdict::Drop(DropReason::CodecNotNegotiated);
         }
-        forward::forward(&mut self.gate, &mut self.rewriter, now, packet, clock_rate)
+        let join = |rewriter: &Rewriter| seam(rewriter, packet, track);
+        let verdict = forward::forward(&mut self.gate, &mut self.rewriter, now, meta, track.clock_rate(), join);
+        if matches!(verdict, Verdict::Send(_)) {
+            self.unfinished = (!meta.marker).then_some(meta.timestamp);
+        }
+        verdict
     }
 
     /// A packet with this many payload bytes was sent.
@@ -172,8 +204,9 @@ impl Subscription {
     ) -> Result<(Repair, Packet<'t>), DropReason> {
         let payload_type = self.route.and_then(|route| route.rtx_payload_type).ok_or(DropReason::RepairRefused)?;
         let repairs = self.repairs.as_mut().ok_or(DropReason::RepairRefused)?;
-        let (index, stamps): (u64, Stamps) = self.rewriter.source_of(sequence).ok_or(DropReason::RepairNotFound)?;
-        let packet = track.cache.get(index).ok_or(DropReason::RepairNotFound)?;
+        let origin = self.rewriter.source_of(sequence).ok_or(DropReason::RepairNotFound)?;
+        let layer = track.layers.get(usize::from(origin.layer)).ok_or(DropReason::RepairNotFound)?;
+        let packet = layer.cache.get(origin.index).ok_or(DropReason::RepairNotFound)?;
         let just_repaired = |(known, at): &(u16, Instant)| *known == sequence && now < *at + REPAIR_SPACING;
         if self.recent.iter().any(just_repaired) {
             return Err(DropReason::RepairNotFound);
@@ -186,14 +219,36 @@ impl Subscription {
             }
         }
         self.recent.push((sequence, now));
-        let (token, timestamp) = (repairs.issue(), stamps.map(packet.meta.timestamp));
-        Ok((Repair { token, payload_type, index, original: sequence, timestamp }, packet))
+        let (token, timestamp) = (repairs.issue(), origin.stamps.map(packet.meta.timestamp));
+        let (index, shift) = (origin.index, origin.shift);
+        Ok((Repair { token, payload_type, index, original: sequence, timestamp, shift }, packet))
     }
 
     /// The report at `utc_us` on the live mapping; `None` before the first packet of this source was sent.
-    pub fn sent(&self, anchor: Anchor, utc_us: u64, track: &Track) -> Option<Sent> {
-        let now = anchor.timestamp(utc_us, track.clock_rate());
-        let rtp = self.rewriter.live_timestamp(track.source(), now)?;
+    pub fn sent(&self, utc_us: u64, track: &Track) -> Option<Sent> {
+        let layer = track.layers.get(self.selector.current()?)?;
+        let now = layer.clock.trusted(utc_us)?.timestamp(utc_us, layer.clock_rate());
+        let rtp = self.rewriter.live_timestamp(layer.source(), now)?;
         (self.packets > 0).then_some(Sent { rtp, packets: self.packets, octets: self.octets })
     }
+}
+
+/// Joins a packet of another source on to what was sent of the one before, by what is known of both.
+fn seam(rewriter: &Rewriter, packet: Packet<'_>, track: &Track) -> Seam {
+    let layer = |at: u8| track.layers.get(usize::from(at));
+    let Some((before, after)) = rewriter.latest().next().zip(layer(packet.meta.layer)) else { return Seam::default() };
+    let left = layer(before.layer).filter(|left| left.source() == before.source);
+    let timestamp = left.and_then(|left| {
+        let reports = left.clock.report().zip(after.clock.report());
+        let (from, to) = reports.or_else(|| left.clock.by_arrival().zip(after.clock.by_arrival()))?;
+        let utc_us = to.utc_us(packet.meta.timestamp, track.clock_rate());
+        Some(before.stamps.live(from.timestamp(utc_us, track.clock_rate())))
+    });
+    let is_vp8 = after.format.is_some_and(|format| format.codec == Codec::Vp8);
+    let sent = rewriter.latest().find_map(|origin| {
+        let packet = layer(origin.layer)?.cache.get(origin.index)?;
+        Some(Numbers::read(packet.payload)?.shifted(origin.shift))
+    });
+    let numbers = sent.zip(Numbers::read(packet.payload)).filter(|_| is_vp8);
+    Seam { timestamp, shift: numbers.map_or_else(Shift::default, |(sent, next)| Shift::after(sent, next)) }
 }

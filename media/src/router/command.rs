@@ -31,7 +31,7 @@ impl Router {
             }
             Command::Keyframe { broadcast } => {
                 let key = self.room_of(broadcast).ok_or(Refusal::Unknown)?;
-                self.want_keyframes(key);
+                self.want_keyframes(now, key);
                 Ok(Reply::Done)
             }
             Command::Stats => Ok(Reply::Stats(Box::new(self.stats(now)))),
@@ -126,10 +126,14 @@ impl Router {
     }
 
     /// Asks the streamer of a room for keyframes of all pictures.
-    pub(super) fn want_keyframes(&mut self, room: Key) {
+    pub(super) fn want_keyframes(&mut self, now: Now, room: Key) {
         let Some(room) = self.rooms.get_mut(room) else { return };
         for track in room.tracks.iter_mut().filter(|track| track.is_video()) {
-            track.requester.want();
+            let best = track.best(now.mono);
+            let layers = track.layers.iter_mut().enumerate();
+            layers
+                .filter(|(at, layer)| layer.recorded || best == Some(*at))
+                .for_each(|(_, layer)| layer.requester.want());
         }
         if let Some(publisher) = room.publisher {
             self.schedule_session(publisher.session);

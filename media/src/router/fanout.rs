@@ -6,13 +6,14 @@ use crate::buffer::cache::Packet;
 use crate::forward::Verdict;
 use crate::message::{Event, Now};
 use crate::room::subscription::Subscription;
+use crate::room::track::Track;
 use crate::rtp::packet::MAX_HEADER_LEN;
 use crate::session::{RTP_OVERHEAD, Session};
 use crate::slab::Key;
 use crate::stats::{Counters, DropReason};
 
 use super::peer::PeerRole;
-use super::start::track_of;
+use super::start::{find_route, track_of};
 use super::viewer::{Writing, write};
 use super::{Flushed, Router};
 
@@ -40,7 +41,10 @@ impl Router {
             std::mem::swap(&mut self.fanout.marked, &mut self.fanout.active);
             for key in &self.fanout.active {
                 for track in self.rooms.get_mut(*key).into_iter().flat_map(|room| &mut room.tracks) {
-                    std::mem::swap(&mut track.pending, &mut track.sending);
+                    track.survey(now.mono);
+                    for layer in &mut track.layers {
+                        std::mem::swap(&mut layer.pending, &mut layer.sending);
+                    }
                 }
             }
         }
@@ -57,10 +61,11 @@ impl Router {
 
     fn serve_room(&mut self, now: Now, key: Key, arena: &mut SendArena) -> Flushed {
         let Some(room) = self.rooms.get(key) else { return Flushed::Done };
-        if room.tracks.iter().all(|track| track.sending.is_empty()) {
+        if !room.tracks.iter().any(Track::is_sending) {
             return Flushed::Done;
         }
-        let sizes = room.tracks.iter().flat_map(|track| track.sending.iter().filter_map(|at| track.cache.get(*at)));
+        let layers = room.tracks.iter().flat_map(|track| &track.layers);
+        let sizes = layers.flat_map(|layer| layer.sending.iter().filter_map(|at| layer.cache.get(*at)));
         let most: usize = sizes.map(|packet| packet.payload.len() + MAX_HEADER_LEN + RTP_OVERHEAD).sum();
         while let Some(viewer) = self.rooms.get(key).and_then(|room| room.viewers.get(self.fanout.position)).copied() {
             if !arena.is_empty() && arena.room() < most {
@@ -78,39 +83,16 @@ impl Router {
         let PeerRole::Viewer(viewer) = &mut peer.role else { return };
         let Some(to) = peer.session.address() else { return self.counters.drop(DropReason::NotConnected) };
         for (at, subscription) in viewer.subscriptions.iter_mut().enumerate() {
-            let section = peer.session.media().sections.get(at);
-            let Some(track) = track_of(subscription, section, room).filter(|track| !track.sending.is_empty()) else {
-                continue;
-            };
-            let (rate, source) = (track.clock_rate(), track.source());
-            let mut out = Out { now, to, rate, session: &mut peer.session, arena, counters: &mut self.counters };
-            for &index in &track.sending {
-                if subscription.will_replay(index) {
-                    continue;
-                }
-                let Some(packet) = track.cache.get(index) else {
-                    out.counters.drop(DropReason::FellBehind);
-                    continue;
-                };
-                let waited = subscription.needs_keyframe(source);
-                out.forward(subscription, packet);
-                if waited && !subscription.needs_keyframe(source) {
-                    // The keyframe's first packet came late, as a repair: what follows it is in the ring already.
-                    let newest = track.cache.newest().unwrap_or(index);
-                    let following = (index + 1..=newest).filter_map(|index| track.cache.get(index));
-                    following.for_each(|packet| out.forward(subscription, packet));
-                }
-            }
-            if subscription.needs_keyframe(source) {
-                track.requester.want();
-            }
+            let Some(track) = track_of(subscription, room).filter(|track| track.is_sending()) else { continue };
+            let mut out = Out { now, to, session: &mut peer.session, arena, counters: &mut self.counters };
+            out.serve(at, subscription, track);
         }
     }
 
     fn finish_room(&mut self, now: Now, key: Key, arena: &mut SendArena) {
         let Some(room) = self.rooms.get_mut(key) else { return };
-        for track in &mut room.tracks {
-            track.sending.clear();
+        for layer in room.tracks.iter_mut().flat_map(|track| &mut track.layers) {
+            layer.sending.clear();
         }
         if room.watching != room.told_watching {
             room.told_watching = room.watching;
@@ -126,19 +108,79 @@ impl Router {
     }
 }
 
-/// Where one viewer's packets of one track go.
+/// Where one viewer's packets go.
 pub(super) struct Out<'a> {
     pub now: Now,
     pub to: std::net::SocketAddr,
-    pub rate: u32,
     pub session: &'a mut Session,
     pub arena: &'a mut SendArena,
     pub counters: &'a mut Counters,
 }
 
 impl Out<'_> {
-    pub fn forward(&mut self, subscription: &mut Subscription, packet: Packet<'_>) {
-        let mapped = match subscription.forward(self.now.mono, packet.meta, self.rate) {
+    /// What came of a track, from the layer that the viewer has; where another one is wanted, from that one's keyframe on. `section` is the
+    /// place of the subscription's section in the answer.
+    fn serve(&mut self, section: usize, subscription: &mut Subscription, track: &mut Track) {
+        subscription.choose_layer(track);
+        let mut from = 0;
+        if let Some(wanted) = subscription.selector.wanted().filter(|_| !subscription.is_replaying()) {
+            if !find_route(subscription, self.session.media().sections.get(section), &track.layers[wanted]) {
+                return;
+            }
+            match track.layers[wanted].sending_key() {
+                Some(at) => {
+                    self.finish_picture(subscription, track);
+                    subscription.selector.switch();
+                    from = at;
+                }
+                None => track.layers[wanted].requester.want(),
+            }
+        }
+        let Some(current) = subscription.selector.current() else { return };
+        if !find_route(subscription, self.session.media().sections.get(section), &track.layers[current]) {
+            return;
+        }
+        self.forward_layer(subscription, track, current, from);
+        if subscription.needs_keyframe(track.layers[current].source()) {
+            track.layers[current].requester.want();
+        }
+    }
+
+    /// The layer that is left goes on to the end of the picture under way, as far as it came.
+    fn finish_picture(&mut self, subscription: &mut Subscription, track: &Track) {
+        let left = subscription.selector.current().and_then(|at| track.layers.get(at));
+        let Some((left, timestamp)) = left.zip(subscription.unfinished()) else { return };
+        let packets = left.sending.iter().filter_map(|index| left.cache.get(*index));
+        for packet in packets.filter(|packet| packet.meta.timestamp == timestamp) {
+            self.forward(subscription, packet, track);
+        }
+    }
+
+    /// What came of a layer, from this place of its `sending` on.
+    fn forward_layer(&mut self, subscription: &mut Subscription, track: &Track, at: usize, from: usize) {
+        let layer = &track.layers[at];
+        let source = layer.source();
+        for &index in &layer.sending[from..] {
+            if subscription.will_replay(index) {
+                continue;
+            }
+            let Some(packet) = layer.cache.get(index) else {
+                self.counters.drop(DropReason::FellBehind);
+                continue;
+            };
+            let waited = subscription.needs_keyframe(source);
+            self.forward(subscription, packet, track);
+            if waited && !subscription.needs_keyframe(source) {
+                // The keyframe's first packet came late, as a repair: what follows it is in the ring already.
+                let newest = layer.cache.newest().unwrap_or(index);
+                let following = (index + 1..=newest).filter_map(|index| layer.cache.get(index));
+                following.for_each(|packet| self.forward(subscription, packet, track));
+            }
+        }
+    }
+
+    pub fn forward(&mut self, subscription: &mut Subscription, packet: Packet<'_>, track: &Track) {
+        let mapped = match subscription.forward(self.now.mono, packet, track) {
             Verdict::Send(mapped) => mapped,
             // Sent before this turn, when the gate opened.
             Verdict::Drop(DropReason::Duplicate) => return,
@@ -151,6 +193,7 @@ impl Out<'_> {
             marker: packet.meta.marker,
             timestamp: mapped.timestamp,
             mid: subscription.mid.as_ref().map(|(id, mid)| (*id, &mid[..])),
+            shift: mapped.shift,
             prefix: &[],
             payload: packet.payload,
         };

@@ -7,7 +7,7 @@ use rand::{Rng, RngExt};
 use crate::message::Now;
 use crate::room::Room;
 use crate::room::clock::{Anchor, SenderOffset};
-use crate::room::track::Incoming;
+use crate::room::layer::{Incoming, Layer};
 use crate::rtp::packet::{Header, split_retransmission};
 use crate::session::feedback::{NackGenerator, ReceiveStats, SenderReport, TwccRecorder, utc_of_ntp};
 use crate::session::negotiate::{Negotiated, Payload};
@@ -20,10 +20,15 @@ pub const REPORT_INTERVAL: Duration = Duration::from_secs(1);
 /// An undeclared SSRC takes a section over when the one before it was silent for this long.
 const SSRC_SILENCE: Duration = Duration::from_secs(1);
 
-/// One section of a streamer's answer.
+/// One section of a streamer's answer, or one simulcast layer of it.
 pub struct Stream {
+    section: usize,
+    /// Name of the layer that packets carry; `None` without simulcast.
+    rid: Option<Box<str>>,
     /// The track's place in its room; `None` beyond [`crate::limit::TRACKS`].
-    pub track: Option<usize>,
+    track: Option<usize>,
+    /// The layer's place in the track.
+    layer: usize,
     pub ssrc: Option<u32>,
     rtx_ssrc: Option<u32>,
     heard: Option<Instant>,
@@ -48,12 +53,22 @@ impl Ingest {
     /// Makes the room's tracks that the answer promises.
     pub fn new(media: &Negotiated, room: &mut Room, rng: &mut impl Rng) -> Self {
         let mut ordinals = [0, 0];
-        let streams = media.sections.iter().map(|section| {
+        let mut streams = Vec::with_capacity(media.sections.len());
+        for (at, section) in media.sections.iter().enumerate() {
             let video = is_video(section);
             let ordinal = ordinals[usize::from(video)];
             ordinals[usize::from(video)] += 1;
-            Stream {
-                track: room.track(video, ordinal),
+            let track = room.track(video, ordinal);
+            if let Some(track) = track.and_then(|at| room.tracks.get_mut(at)) {
+                track.expect_layers(section.layers.len());
+            }
+            let rids = section.layers.iter().cloned().map(Some);
+            let rids = rids.chain(section.layers.is_empty().then_some(None)).enumerate();
+            streams.extend(rids.map(|(layer, rid)| Stream {
+                section: at,
+                rid,
+                track,
+                layer,
                 ssrc: section.stream.map(|stream| stream.ssrc),
                 rtx_ssrc: section.stream.and_then(|stream| stream.rtx_ssrc),
                 heard: None,
@@ -62,9 +77,8 @@ impl Ingest {
                 pli: section.feedback.pli,
                 fir: section.feedback.fir,
                 fir_command: 0,
-            }
-        });
-        let streams = streams.collect();
+            }));
+        }
         let with_cc = media.sections.iter().filter(|section| section.feedback.transport_cc);
         let transport_cc = with_cc.filter_map(|section| section.extensions.transport_cc).next();
         Self {
@@ -87,10 +101,11 @@ impl Ingest {
         {
             recorder.received(now.mono, sequence);
         }
-        let at = self.section_of(&header, packet, media).ok_or(DropReason::UnknownStream)?;
-        let (map, kind) = media.sections[at].payload(header.payload_type).ok_or(DropReason::UnknownStream)?;
+        let at = self.stream_of(&header, packet, media).ok_or(DropReason::UnknownStream)?;
         let stream = &mut self.streams[at];
-        let track = stream.track.and_then(|at| room.tracks.get_mut(at)).ok_or(DropReason::UnknownStream)?;
+        let section = &media.sections[stream.section];
+        let (map, kind) = section.payload(header.payload_type).ok_or(DropReason::UnknownStream)?;
+        let layer = stream.layer_of(room).ok_or(DropReason::UnknownStream)?;
         self.next_report.get_or_insert(now.mono + REPORT_INTERVAL);
         let (marker, timestamp) = (header.marker, header.timestamp);
         match kind {
@@ -100,7 +115,7 @@ impl Ingest {
                         return Err(DropReason::UnknownStream);
                     }
                     if stream.ssrc.replace(header.ssrc).is_some() {
-                        track.begin_source();
+                        layer.begin_source();
                         stream.received = None;
                         stream.nack = stream.nack.take().map(|_| NackGenerator::new());
                     }
@@ -108,13 +123,13 @@ impl Ingest {
                 stream.heard = Some(now.mono);
                 let payload = header.payload(packet);
                 let sequence = header.sequence;
-                let source = track.source();
-                let index = track.accept(now, Incoming { codec: map.codec, sequence, timestamp, marker, payload })?;
-                if track.source() != source {
+                let source = layer.source();
+                let index = layer.accept(now, Incoming { codec: map.codec, sequence, timestamp, marker, payload })?;
+                if layer.source() != source {
                     stream.received = None;
                     stream.nack = stream.nack.take().map(|_| NackGenerator::new());
                 }
-                let rate = track.clock_rate();
+                let rate = layer.clock_rate();
                 let received = stream.received.get_or_insert_with(|| ReceiveStats::new(header.ssrc, rate));
                 received.received(now.mono, index, timestamp);
                 if let Some(nack) = &mut stream.nack {
@@ -122,12 +137,15 @@ impl Ingest {
                 }
             }
             Payload::Repair => {
+                if stream.rid.is_some() {
+                    stream.rtx_ssrc = Some(header.ssrc);
+                }
                 stream.rtx_ssrc.get_or_insert(header.ssrc);
                 let (sequence, payload) = split_retransmission(header.payload(packet)).ok_or(DropReason::Padding)?;
                 if stream.received.is_none() {
                     return Err(DropReason::BadRepair);
                 }
-                let index = track.accept(now, Incoming { codec: map.codec, sequence, timestamp, marker, payload })?;
+                let index = layer.accept(now, Incoming { codec: map.codec, sequence, timestamp, marker, payload })?;
                 if let Some(nack) = &mut stream.nack {
                     nack.received(now.mono, index);
                 }
@@ -136,26 +154,30 @@ impl Ingest {
         Ok(())
     }
 
-    /// Lays a sender report on our clock and answers the track's place in the room.
-    pub fn sender_report(&mut self, now: Now, report: &SenderReport<'_>, room: &mut Room) -> Option<(usize, Anchor)> {
+    /// Lays a sender report on our clock and answers the places of its track and layer.
+    pub fn sender_report(
+        &mut self,
+        now: Now,
+        report: &SenderReport<'_>,
+        room: &mut Room,
+    ) -> Option<(usize, usize, Anchor)> {
         let stream = self.streams.iter_mut().find(|stream| stream.ssrc == Some(report.ssrc))?;
         stream.received.as_mut()?.sender_report(now.mono, report.ntp);
-        let at = stream.track?;
-        let track = room.tracks.get_mut(at)?;
-        let timestamp = track.extend_timestamp(report.rtp)?;
+        let layer = stream.layer_of(room)?;
+        let timestamp = layer.extend_timestamp(report.rtp)?;
         // Senders without a wall clock count from somewhere; only differences matter.
         let sender_us = utc_of_ntp(report.ntp).unwrap_or(((u128::from(report.ntp) * 1_000_000) >> 32) as u64);
         let anchor = Anchor { timestamp, utc_us: self.offset.lay(sender_us, now.utc_us) };
-        track.clock.on_report(anchor, track.clock_rate());
-        Some((at, anchor))
+        layer.clock.on_report(anchor, layer.clock_rate());
+        Some((stream.track?, stream.layer, anchor))
     }
 
     /// When feedback is due.
     pub fn next_deadline(&self, room: &Room) -> Option<Instant> {
         let nacks = self.streams.iter().filter_map(|stream| stream.nack.as_ref()?.next_deadline());
         let keyframes = self.streams.iter().filter(|stream| stream.pli || stream.fir).filter_map(|stream| {
-            let track = room.tracks.get(stream.track?).filter(|track| track.is_video())?;
-            track.requester.deadline(room.record)
+            let layer = room.tracks.get(stream.track?)?.layers.get(stream.layer)?;
+            layer.requester.deadline(layer.recorded).filter(|_| layer.is_video())
         });
         let arrivals = self.transport_cc.as_ref().and_then(|(_, recorder)| recorder.next_deadline());
         nacks.chain(keyframes).chain(arrivals).chain(self.next_report).min()
@@ -163,12 +185,12 @@ impl Ingest {
 
     /// Packets lost on the way and microseconds of jitter of a track.
     pub fn network(&self, track: usize) -> (u64, u32) {
-        let stream = self.streams.iter().find(|stream| stream.track == Some(track));
-        let received = stream.and_then(|stream| stream.received.as_ref());
-        received.map_or((0, 0), |received| (received.lost(), received.jitter_us()))
+        let streams = self.streams.iter().filter(|stream| stream.track == Some(track));
+        let received = streams.filter_map(|stream| stream.received.as_ref());
+        received.fold((0, 0), |(lost, jitter), one| (lost + one.lost(), jitter.max(one.jitter_us())))
     }
 
-    fn section_of(&self, header: &Header, packet: &[u8], media: &Negotiated) -> Option<usize> {
+    fn stream_of(&self, header: &Header, packet: &[u8], media: &Negotiated) -> Option<usize> {
         let ssrc = Some(header.ssrc);
         let known = self.streams.iter().position(|stream| stream.ssrc == ssrc || stream.rtx_ssrc == ssrc);
         known.or_else(|| {
@@ -177,7 +199,20 @@ impl Ingest {
                 .iter()
                 .find_map(|section| section.extensions.mid)
                 .and_then(|id| header.extension(packet, id));
-            media.section_of(header.ssrc, mid, header.payload_type)
+            let at = media.section_of(header.ssrc, mid, header.payload_type)?;
+            let ids = media.sections[at].extensions;
+            let name = |id: Option<u8>| header.extension(packet, id?);
+            // Some senders name the layer of a repair as they name that of media.
+            let rid = name(ids.repaired_rid).or_else(|| name(ids.rid));
+            let names = |stream: &Stream| stream.rid.as_ref().is_none_or(|own| rid == Some(own.as_bytes()));
+            self.streams.iter().position(|stream| stream.section == at && names(stream))
         })
+    }
+}
+
+impl Stream {
+    /// Where its packets go.
+    pub fn layer_of<'r>(&self, room: &'r mut Room) -> Option<&'r mut Layer> {
+        room.tracks.get_mut(self.track?)?.layers.get_mut(self.layer)
     }
 }

@@ -31,8 +31,8 @@ impl Router {
             match feedback {
                 Feedback::SenderReport(report) => {
                     let told = ingest.sender_report(now, &report, room);
-                    if let (Some((at, anchor)), Some(tap)) = (told, self.taps.get(&peer.room)) {
-                        self.outputs.extend(tap.on_report(&room.tracks[at], anchor).map(Output::Tap));
+                    if let (Some((at, layer, anchor)), Some(tap)) = (told, self.taps.get(&peer.room)) {
+                        self.outputs.extend(tap.on_report(&room.tracks[at], layer, anchor).map(Output::Tap));
                     }
                 }
                 Feedback::Malformed => self.counters.drop(DropReason::BadRtcp),
@@ -58,22 +58,20 @@ impl Router {
         let empty = if blocks.is_empty() { compound.as_bytes().len() } else { 0 };
         let mut lost = Vec::new();
         for stream in &mut ingest.streams {
-            let (Some(ssrc), Some(track)) = (stream.ssrc, stream.track.and_then(|at| room.tracks.get_mut(at))) else {
-                continue;
-            };
+            let Some((ssrc, layer)) = stream.ssrc.zip(stream.layer_of(room)) else { continue };
             if let Some(nack) = &mut stream.nack {
                 lost.clear();
                 let given_up = nack.poll(now.mono, &mut lost);
                 counters.nacks_out += lost.len() as u64;
                 compound.nack(own, ssrc, &lost);
-                if given_up > 0 && track.is_video() {
-                    track.requester.want();
+                if given_up > 0 && layer.is_video() {
+                    layer.requester.want();
                 }
             }
-            if !track.is_video() || !(stream.pli || stream.fir) {
+            if !layer.is_video() || !(stream.pli || stream.fir) {
                 continue;
             }
-            if let Some(ask) = track.requester.poll(now.mono, room.record) {
+            if let Some(ask) = layer.requester.poll(now.mono, layer.recorded) {
                 counters.plis_out += 1;
                 if stream.fir && (ask == Ask::Fir || !stream.pli) {
                     stream.fir_command = stream.fir_command.wrapping_add(1);

@@ -4,6 +4,7 @@ use crate::arena::SendArena;
 use crate::limit;
 use crate::message::Now;
 use crate::room::Room;
+use crate::room::layer::Layer;
 use crate::room::subscription::Subscription;
 use crate::room::track::Track;
 use crate::session::negotiate::Section;
@@ -13,21 +14,21 @@ use super::Router;
 use super::fanout::Out;
 use super::peer::{PeerRole, route};
 
-/// The track of a subscription, once there is one, with the route to this viewer.
-pub(super) fn track_of<'r>(
-    subscription: &mut Subscription,
-    section: Option<&Section>,
-    room: &'r mut Room,
-) -> Option<&'r mut Track> {
+/// The track of a subscription, once there is one.
+pub(super) fn track_of<'r>(subscription: &mut Subscription, room: &'r mut Room) -> Option<&'r mut Track> {
     if subscription.track.is_none() {
         subscription.track = room.find_track(subscription.video, subscription.ordinal);
     }
-    let track = room.tracks.get_mut(subscription.track?)?;
-    let format = track.format?;
+    room.tracks.get_mut(subscription.track?)
+}
+
+/// Under which payload types a layer reaches the viewer. False while nothing is known of it; a viewer who lacks its codec has an empty route.
+pub(super) fn find_route(subscription: &mut Subscription, section: Option<&Section>, layer: &Layer) -> bool {
+    let Some(format) = layer.format else { return false };
     if !subscription.has_route_for(format.version) {
         subscription.set_route(format.version, section.and_then(|section| route(section, format)));
     }
-    Some(track)
+    true
 }
 
 impl Router {
@@ -37,10 +38,17 @@ impl Router {
         let PeerRole::Viewer(viewer) = &mut peer.role else { return };
         let Some(room) = self.rooms.get_mut(peer.room) else { return };
         for (at, subscription) in viewer.subscriptions.iter_mut().enumerate() {
-            let Some(track) = track_of(subscription, peer.session.media().sections.get(at), room) else { continue };
+            let Some(track) = track_of(subscription, room) else { continue };
+            track.survey(now.mono);
+            subscription.choose_layer(track);
+            let Some(target) = subscription.selector.target() else { continue };
+            if !find_route(subscription, peer.session.media().sections.get(at), &track.layers[target]) {
+                continue;
+            }
             subscription.start(now.mono, track);
-            if subscription.needs_keyframe(track.source()) {
-                track.requester.want();
+            let layer = &mut track.layers[target];
+            if subscription.needs_keyframe(layer.source()) {
+                layer.requester.want();
             }
         }
         viewer.next_replay = Some(now.mono);
@@ -61,12 +69,11 @@ impl Router {
         let mut bytes = limit::REPLAY_STEP_BYTES;
         for subscription in &mut viewer.subscriptions {
             let (Some(to), Some(track)) = (to, subscription.track.and_then(|at| room.tracks.get(at))) else { continue };
-            let rate = track.clock_rate();
-            let mut out = Out { now, to, rate, session: &mut peer.session, arena, counters: &mut self.counters };
+            let mut out = Out { now, to, session: &mut peer.session, arena, counters: &mut self.counters };
             while bytes > 0 && out.arena.room() >= limit::DATAGRAM_BYTES {
                 let Some(packet) = subscription.next_replayed(track) else { break };
                 bytes = bytes.saturating_sub(packet.payload.len());
-                out.forward(subscription, packet);
+                out.forward(subscription, packet, track);
             }
         }
         let more = viewer.subscriptions.iter().any(Subscription::is_replaying);

@@ -8,6 +8,7 @@ use crate::arena::SendArena;
 use crate::limit;
 use crate::message::Now;
 use crate::room::subscription::Subscription;
+use crate::rtp::codec::vp8_numbers::Shift;
 use crate::rtp::packet::Outgoing;
 use crate::session::feedback::{Feedback, SenderInfo, ntp_of_utc, parse};
 use crate::session::negotiate::{CNAME, Negotiated};
@@ -43,6 +44,8 @@ pub(super) struct Writing<'a> {
     pub marker: bool,
     pub timestamp: u32,
     pub mid: Option<(u8, &'a [u8])>,
+    /// Applied to the payload.
+    pub shift: Shift,
     /// Goes before the payload: the original sequence number of a repair (RFC 4588 §4).
     pub prefix: &'a [u8],
     pub payload: &'a [u8],
@@ -72,6 +75,9 @@ pub(super) fn write(
     let header_len = header.write(slot).ok_or(DropReason::SealFailed)?;
     slot[header_len..body].copy_from_slice(packet.prefix);
     slot[body..len].copy_from_slice(packet.payload);
+    if !packet.shift.is_none() {
+        packet.shift.apply(&mut slot[body..len]);
+    }
     let sealed = session.seal_rtp(packet.token, OpenPacket { slot, header_len, len })?;
     arena.commit(sealed);
     Ok(sealed)
@@ -87,9 +93,12 @@ impl Router {
         let mut want = |ssrc: u32, viewer: &Viewer, counters: &mut Counters| {
             counters.plis_in += 1;
             let subscription = viewer.subscriptions.iter().find(|subscription| subscription.ssrc() == ssrc);
-            let track = subscription.and_then(|subscription| subscription.track);
-            if let Some(track) = track.and_then(|at| room.tracks.get_mut(at)).filter(|track| track.is_video()) {
-                track.requester.want();
+            let layer = subscription.and_then(|subscription| {
+                let track = room.tracks.get_mut(subscription.track?)?;
+                track.layers.get_mut(subscription.selector.wanted().or(subscription.selector.current())?)
+            });
+            if let Some(layer) = layer.filter(|layer| layer.is_video()) {
+                layer.requester.want();
                 wanted = true;
             }
         };
@@ -121,6 +130,7 @@ impl Router {
                         marker: packet.meta.marker,
                         timestamp: repair.timestamp,
                         mid: mid.as_ref().map(|(id, mid)| (*id, &mid[..])),
+                        shift: repair.shift,
                         prefix: &repair.original.to_be_bytes(),
                         payload: packet.payload,
                     };
@@ -154,8 +164,7 @@ impl Router {
         compound.clear();
         for subscription in &viewer.subscriptions {
             let Some(track) = subscription.track.and_then(|at| room.tracks.get(at)) else { continue };
-            let sent = track.clock.trusted(now.utc_us).and_then(|anchor| subscription.sent(anchor, now.utc_us, track));
-            let Some(sent) = sent else { continue };
+            let Some(sent) = subscription.sent(now.utc_us, track) else { continue };
             compound.sender_report(&SenderInfo {
                 ssrc: subscription.ssrc(),
                 ntp: ntp_of_utc(now.utc_us),

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
 use crate::id::{BroadcastId, ChannelName, TrackId};
+use crate::limit;
 use crate::message::{AccessUnit, EndReason, GapReason, Now, TapFact, TapItem};
 use crate::room::clock::{Anchor, SourceClock};
 use crate::room::track::Track;
@@ -61,9 +62,10 @@ impl Tap {
         }
     }
 
-    /// A sender report of a track, laid on our clock. Worth telling once media zero is known.
-    pub fn on_report(&self, track: &Track, anchor: Anchor) -> Option<TapItem> {
+    /// A sender report of a track's layer, laid on our clock. Worth telling once media zero is known, of the layer that is read.
+    pub fn on_report(&self, track: &Track, layer: usize, anchor: Anchor) -> Option<TapItem> {
         self.timeline.as_ref()?;
+        self.tracks.get(usize::from(track.id().0)).filter(|read| read.layer() == layer)?;
         let fact = TapFact::Clock { track: track.id(), rtp: anchor.timestamp, utc_us: anchor.utc_us };
         Some(TapItem { broadcast: self.broadcast, fact })
     }
@@ -113,8 +115,8 @@ impl Tap {
             self.tracks.push(TapTrack::new(tracks[self.tracks.len()].is_video()));
         }
         self.deadline = None;
-        let clocks: Vec<SourceClock> = tracks.iter().map(|track| track.clock).collect();
-        if self.timeline.is_none() && tracks.iter().any(|track| track.cache.newest().is_some()) {
+        let has_packets = |track: &Track| track.layers.iter().any(|layer| layer.cache.newest().is_some());
+        if self.timeline.is_none() && tracks.iter().any(has_packets) {
             self.first_packet.get_or_insert(now.mono);
         }
         // Pictures first: a keyframe of theirs is media zero.
@@ -122,11 +124,13 @@ impl Tap {
             if !video && !last_chance && !self.sound_may_begin(now) {
                 break;
             }
-            for (at, track) in tracks.iter_mut().enumerate().filter(|(_, track)| track.is_video() == video) {
-                loop {
-                    match self.tracks[at].next(now.mono, track, counters, last_chance) {
+            for at in 0..tracks.len() {
+                while tracks[at].is_video() == video {
+                    match self.tracks[at].next(now.mono, &mut tracks[at], counters, last_chance) {
                         Found::Unit(unit) => {
-                            let place = Place { at, id: track.id(), rate: track.clock_rate(), clocks: &clocks };
+                            let clocks = self.clocks(tracks);
+                            let clocks = &clocks[..tracks.len()];
+                            let place = Place { at, id: tracks[at].id(), rate: tracks[at].clock_rate(), clocks };
                             if !self.deliver(now, place, unit, out) {
                                 counters.drop(DropReason::TapBeforeZero);
                             }
@@ -139,6 +143,14 @@ impl Tap {
                 }
             }
         }
+    }
+
+    /// Of the layers that are read, one per track.
+    fn clocks(&self, tracks: &[Track]) -> [SourceClock; limit::TRACKS] {
+        std::array::from_fn(|at| {
+            let layer = tracks.get(at).and_then(|track| track.layers.get(self.tracks[at].layer()));
+            layer.map_or_else(SourceClock::default, |layer| layer.clock)
+        })
     }
 
     /// Sound waits in its ring until media zero is known.

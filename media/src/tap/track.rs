@@ -1,4 +1,4 @@
-//! One track of a tap: a cursor into its ring that waits for repairs, gives up in time, and goes on at a keyframe.
+//! One track of a tap: a cursor into the ring of its best layer that waits for repairs, gives up in time, and goes on at a keyframe.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -7,6 +7,7 @@ use crate::buffer::cache::Packet;
 use crate::buffer::reorder::{Reorder, Step};
 use crate::limit;
 use crate::message::{Codec, CodecConfig};
+use crate::room::layer::Layer;
 use crate::room::track::Track;
 use crate::rtp::codec::{Malformed, opus};
 use crate::stats::{Counters, DropReason};
@@ -16,6 +17,12 @@ use super::assemble::{Unit, Units};
 /// A source is read so long after its first packet: by then some packet came with little delay, which is what the timeline goes by. First
 /// keyframes are late by their encoding and their size.
 const SETTLE: Duration = Duration::from_millis(500);
+
+/// Layers begin one after the other while the streamer's encoder learns what the network carries: the first picture is waited for so long,
+/// from the first packet of any of them, lest every recording begin small.
+const LAYERS_PATIENCE: Duration = Duration::from_millis(1500);
+/// The last picture of a layer that is left is waited for so long, from the keyframe that replaces it.
+const LEAVE: Duration = Duration::from_millis(100);
 
 /// What the ring had.
 pub enum Found {
@@ -33,9 +40,23 @@ pub struct Before {
     pub config: Option<CodecConfig>,
 }
 
+/// A keyframe of a better layer.
+#[derive(Clone, Copy)]
+struct Change {
+    layer: usize,
+    index: u64,
+    arrival: Instant,
+}
+
 /// See the head of this module.
 pub struct TapTrack {
     video: bool,
+    /// The layer that is read.
+    layer: usize,
+    /// A layer to go over to, and the index from which on its keyframes count.
+    better: Option<(usize, u64)>,
+    /// The cursor stands at a keyframe within a source, not at its beginning.
+    entered: bool,
     reorder: Reorder,
     source: u32,
     units: Option<Units>,
@@ -53,6 +74,9 @@ impl TapTrack {
     pub fn new(video: bool) -> Self {
         Self {
             video,
+            layer: 0,
+            better: None,
+            entered: false,
             reorder: Reorder::new(limit::TAP_REORDER),
             source: 0,
             units: None,
@@ -82,43 +106,118 @@ impl TapTrack {
         self.end_ns().filter(|_| self.lost)
     }
 
+    /// The layer that is read.
+    pub fn layer(&self) -> usize {
+        self.layer
+    }
+
     /// The next unit. `last_chance`: what is missing will not come.
     pub fn next(&mut self, now: Instant, track: &mut Track, counters: &mut Counters, last_chance: bool) -> Found {
         loop {
             if let Some(unit) = self.ready.pop_front() {
                 return Found::Unit(unit);
             }
-            let another_began = self.source != track.source();
-            if self.reorder.next_index().is_none() && another_began {
-                self.reorder.jump(track.source_start());
+            if let Some(again) = self.layers_may_come(now, track).filter(|_| !last_chance) {
+                return Found::Nothing { again: Some(again) };
             }
-            match self.reorder.step(&track.cache, now, last_chance) {
-                Step::Packet(Packet { meta, .. })
-                    if meta.source != self.source && now < meta.arrival + SETTLE && !last_chance =>
+            let change = self.change(now, track);
+            if let Some(change) = change.filter(|_| self.newest.is_none()) {
+                self.enter(change, track);
+            }
+            let change = change.filter(|change| change.layer != self.layer);
+            let layer = &mut track.layers[self.layer];
+            layer.recorded = true;
+            let another_began = self.source != layer.source();
+            if self.reorder.next_index().is_none() && another_began {
+                self.reorder.jump(layer.source_start());
+            }
+            let building = self.units.as_ref().and_then(Units::building_timestamp);
+            match (self.reorder.step(&layer.cache, now, last_chance), change) {
+                (Step::Packet(Packet { meta, .. }), Some(change))
+                    if meta.arrival >= change.arrival && building != Some(meta.timestamp) =>
                 {
-                    self.reorder.jump(track.source_start().min(meta.index));
-                    return Found::Nothing { again: Some(meta.arrival + SETTLE) };
+                    self.enter(change, track);
                 }
-                Step::Packet(packet) => {
-                    let codec = track.format.map(|format| format.codec);
+                (Step::Packet(Packet { meta, .. }), _)
+                    if meta.source != self.source
+                        && now < layer.began().unwrap_or(meta.arrival) + SETTLE
+                        && !last_chance =>
+                {
+                    let again = layer.began().unwrap_or(meta.arrival) + SETTLE;
+                    let start = if self.entered { meta.index } else { layer.source_start().min(meta.index) };
+                    self.reorder.jump(start);
+                    return Found::Nothing { again: Some(again) };
+                }
+                (Step::Packet(packet), _) => {
+                    let codec = layer.format.map(|format| format.codec);
                     if self.take(packet, codec, counters).is_err() {
                         counters.drop(DropReason::TapMalformed);
-                        self.lose(track);
+                        self.lose(layer);
                     }
                 }
                 // What is missing of the source before will not come; the new one begins elsewhere.
-                Step::Wait { .. } | Step::Lost { .. }
-                    if another_began && self.reorder.next_index() < Some(track.source_start()) =>
+                (Step::Wait { .. } | Step::Lost { .. }, _)
+                    if another_began && self.reorder.next_index() < Some(layer.source_start()) =>
                 {
-                    self.reorder.jump(track.source_start());
+                    self.reorder.jump(layer.source_start());
                 }
-                Step::Lost { .. } => {
+                (Step::Lost { .. }, Some(change)) => self.enter(change, track),
+                (Step::Lost { .. }, None) => {
                     counters.drop(DropReason::TapLoss);
-                    self.lose(track);
+                    self.lose(layer);
                 }
-                Step::Wait { deadline } => return Found::Nothing { again: Some(deadline) },
-                Step::Empty => return Found::Nothing { again: None },
+                (Step::Wait { deadline }, _) => return Found::Nothing { again: Some(deadline) },
+                (Step::Empty, Some(change)) => {
+                    let until = change.arrival + LEAVE;
+                    if building.is_some() && now < until && !last_chance {
+                        return Found::Nothing { again: Some(until) };
+                    }
+                    self.enter(change, track);
+                }
+                (Step::Empty, None) => return Found::Nothing { again: None },
             }
+        }
+    }
+
+    /// Until when to wait for better layers before the first picture.
+    fn layers_may_come(&self, now: Instant, track: &Track) -> Option<Instant> {
+        if self.newest.is_some() || track.layers.len() < 2 || track.layers.iter().all(|layer| layer.is_steady(now)) {
+            return None;
+        }
+        let until = track.layers.iter().filter_map(Layer::began).min()? + LAYERS_PATIENCE;
+        (now < until).then_some(until)
+    }
+
+    /// A keyframe at which to go over to a better layer; asks for one where there is none.
+    fn change(&mut self, now: Instant, track: &mut Track) -> Option<Change> {
+        let best = track.best(now).filter(|best| *best != self.layer);
+        let Some(best) = best else {
+            self.better = None;
+            return None;
+        };
+        let layer = &mut track.layers[best];
+        let from = if self.newest.is_none() { 0 } else { layer.cache.newest().map_or(0, |newest| newest + 1) };
+        let (_, from) = *self.better.get_or_insert((best, from));
+        if self.better != Some((best, from)) {
+            self.better = None;
+            return None;
+        }
+        let key = layer.newest_key().filter(|key| key.index >= from);
+        let change = key.map(|key| Change { layer: best, index: key.index, arrival: key.arrival });
+        if change.is_none() {
+            layer.requester.want();
+        }
+        change
+    }
+
+    fn enter(&mut self, change: Change, track: &mut Track) {
+        track.layers[self.layer].recorded = false;
+        self.layer = change.layer;
+        self.better = None;
+        self.entered = true;
+        self.reorder.jump(change.index);
+        if let Some(units) = &mut self.units {
+            units.discard();
         }
     }
 
@@ -142,6 +241,7 @@ impl TapTrack {
     fn take(&mut self, packet: Packet<'_>, codec: Option<Codec>, counters: &mut Counters) -> Result<(), Malformed> {
         if packet.meta.source != self.source {
             self.source = packet.meta.source;
+            self.entered = false;
             self.units = None;
             self.needs_key = self.video;
         }
@@ -176,14 +276,14 @@ impl TapTrack {
         Ok(())
     }
 
-    fn lose(&mut self, track: &mut Track) {
+    fn lose(&mut self, layer: &mut Layer) {
         if let Some(units) = &mut self.units {
             units.discard();
         }
         self.lost = true;
         if self.video {
             self.needs_key = true;
-            track.requester.want();
+            layer.requester.want();
         }
     }
 }

@@ -5,6 +5,7 @@
 #[allow(dead_code, reason = "shared with other test targets")]
 mod peer;
 mod publisher;
+mod rungs;
 mod viewer;
 mod world;
 
@@ -12,4 +13,5 @@ mod hostile;
 mod keyframes;
 mod lives;
 mod recording;
+mod simulcast;
 mod start;

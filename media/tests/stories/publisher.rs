@@ -7,6 +7,7 @@ use media::message::{Codec, Now};
 use media::session::feedback::{Compound, Feedback, SenderInfo, ntp_of_utc, parse};
 
 use crate::peer::Peer;
+use crate::rungs::Rungs;
 
 pub const AUDIO_SSRC: u32 = 1001;
 pub const VIDEO_SSRC: u32 = 2001;
@@ -19,6 +20,8 @@ const PPS: [u8; 4] = [0x68, 0xce, 0x3c, 0x80];
 
 pub struct Publisher {
     pub codec: Codec,
+    /// Sends simulcast layers instead of one picture.
+    pub rungs: Option<Rungs>,
     /// In the offer, and sent.
     pub with_video: bool,
     pub with_audio: bool,
@@ -68,6 +71,7 @@ impl Default for Publisher {
     fn default() -> Self {
         Self {
             codec: Codec::Vp8,
+            rungs: None,
             with_video: true,
             with_audio: true,
             video_muted: false,
@@ -107,6 +111,9 @@ impl Default for Publisher {
 impl Publisher {
     pub fn offer(&self, peer: &Peer) -> String {
         let offer = peer.offer("sendonly");
+        if let Some(rungs) = &self.rungs {
+            return rungs.offer(&offer);
+        }
         if self.with_video {
             return offer;
         }
@@ -121,6 +128,9 @@ impl Publisher {
             self.audio_sequence = self.first_sequence;
             now
         });
+        if let Some(rungs) = &mut self.rungs {
+            rungs.repairs(|packet| send(packet, false));
+        }
         for sequence in std::mem::take(&mut self.owed) {
             let original = self.history.iter().find(|packet| packet[2..4] == sequence.to_be_bytes()).cloned();
             if let Some(packet) = original {
@@ -131,7 +141,9 @@ impl Publisher {
         while self.video_slot * 1_000_000 / FPS + self.picture_delay_us <= us {
             let timestamp = self.first_timestamp.wrapping_add((self.video_slot * 90_000 / FPS) as u32);
             self.video_slot += 1;
-            if self.with_video && !self.video_muted {
+            if let Some(rungs) = &mut self.rungs {
+                rungs.picture(self.video_slot - 1, |packet| send(packet, false));
+            } else if self.with_video && !self.video_muted {
                 for packet in self.picture(timestamp) {
                     send(&packet, false);
                 }
@@ -155,6 +167,9 @@ impl Publisher {
         let due = *self.next_report.get_or_insert(now.mono + self.report_after);
         if now.mono >= due {
             self.next_report = Some(now.mono + Duration::from_secs(1));
+            if let Some(rungs) = &mut self.rungs {
+                rungs.reports(us, ntp_of_utc(now.utc_us + self.clock_ahead_us), |report| send(report, true));
+            }
             for (ssrc, rate, (packets, octets)) in
                 [(VIDEO_SSRC, 90_000, self.sent[0]), (AUDIO_SSRC, 48_000, self.sent[1])]
             {
@@ -171,6 +186,11 @@ impl Publisher {
 
     pub fn rtcp(&mut self, now: Now, compound: &[u8]) {
         for feedback in parse(compound) {
+            if let Some(rungs) = &mut self.rungs
+                && rungs.feedback(now, &feedback)
+            {
+                continue;
+            }
             match feedback {
                 Feedback::Nack { ssrc, lost } if ssrc == VIDEO_SSRC => {
                     let lost: Vec<u16> = lost.collect();
@@ -288,13 +308,17 @@ pub fn h264_key_unit(number: u32, packets: (usize, usize)) -> Vec<u8> {
     [&code[..], &SPS, &code, &PPS, &code, &h264_slice(number, true, packets)].concat()
 }
 
-fn rtp(pt: u8, marker: bool, sequence: u16, timestamp: u32, ssrc: u32, payload: &[u8]) -> Vec<u8> {
-    // With a transport-wide number, as browsers send it; all packets share one counter.
+/// All packets share one counter, as in browsers.
+pub fn transport_wide() -> u16 {
     thread_local!(static WIDE: std::cell::Cell<u16> = const { std::cell::Cell::new(0) });
-    let wide = WIDE.with(|cell| {
+    WIDE.with(|cell| {
         cell.set(cell.get().wrapping_add(1));
         cell.get()
-    });
+    })
+}
+
+fn rtp(pt: u8, marker: bool, sequence: u16, timestamp: u32, ssrc: u32, payload: &[u8]) -> Vec<u8> {
+    let wide = transport_wide();
     let mut packet = vec![0x90, pt | u8::from(marker) << 7];
     packet.extend(sequence.to_be_bytes());
     packet.extend(timestamp.to_be_bytes());

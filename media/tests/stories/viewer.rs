@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use media::message::Now;
+use media::rtp::codec::vp8::Descriptor;
 use media::rtp::packet::{Header, split_retransmission};
 use media::rtp::seq::SequenceUnwrapper;
 use media::session::feedback::{Compound, Feedback, parse, utc_of_ntp};
@@ -19,6 +20,19 @@ pub struct Got {
     pub payload_type: u8,
     pub repaired: bool,
     pub payload: Vec<u8>,
+}
+
+/// A picture that came whole.
+#[derive(Clone, Copy, Debug)]
+pub struct Picture {
+    pub number: u32,
+    pub key: bool,
+    pub timestamp: u32,
+    pub id: Option<u16>,
+    /// Of a simulcast streamer: which layer it is of.
+    pub rung: usize,
+    /// When its last packet came.
+    pub at: Instant,
 }
 
 #[derive(Default)]
@@ -165,6 +179,11 @@ impl Stream {
 
     /// Whole VP8 pictures: number, key, timestamp.
     pub fn pictures(&self) -> Vec<(u32, bool, u32)> {
+        self.whole().into_iter().map(|picture| (picture.number, picture.key, picture.timestamp)).collect()
+    }
+
+    /// Whole VP8 pictures with all that is known of them.
+    pub fn whole(&self) -> Vec<Picture> {
         let mut pictures = Vec::new();
         let mut frame: Vec<u8> = Vec::new();
         let mut previous = None;
@@ -173,17 +192,24 @@ impl Stream {
                 frame.clear();
             }
             previous = Some(*number);
-            if got.payload.first() == Some(&0x10) {
+            let Some(descriptor) = Descriptor::parse(&got.payload) else { continue };
+            if descriptor.partition_start {
                 frame.clear();
             } else if frame.is_empty() {
                 continue;
             }
-            frame.extend(&got.payload[1..]);
+            frame.extend(&got.payload[descriptor.len..]);
             if got.marker {
                 let key = frame[0] & 1 == 0;
                 let at = if key { 10 } else { 3 };
-                let number = u32::from_be_bytes(frame[at..at + 4].try_into().unwrap());
-                pictures.push((number, key, got.timestamp));
+                pictures.push(Picture {
+                    number: u32::from_be_bytes(frame[at..at + 4].try_into().unwrap()),
+                    key,
+                    timestamp: got.timestamp,
+                    id: descriptor.picture_id,
+                    rung: usize::from(frame[at + 4]),
+                    at: got.at,
+                });
                 frame.clear();
             }
         }

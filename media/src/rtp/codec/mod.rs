@@ -7,6 +7,7 @@ mod bits;
 pub mod h264;
 pub mod opus;
 pub mod vp8;
+pub mod vp8_numbers;
 pub mod vp9;
 
 use crate::message::Codec;

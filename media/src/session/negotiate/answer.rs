@@ -25,6 +25,8 @@ pub(in crate::session) struct Terms<'a> {
 
 const MID: &str = "urn:ietf:params:rtp-hdrext:sdes:mid";
 const TRANSPORT_CC: &str = "http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01";
+const RID: &str = "urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id";
+const REPAIRED_RID: &str = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-id";
 const ABS_SEND_TIME: &str = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time";
 const ABS_CAPTURE_TIME: &str = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time";
 const AUDIO_LEVEL: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
@@ -121,7 +123,10 @@ fn accept(section: &OfferedSection, terms: &mut Terms<'_>) -> Option<Section> {
         codecs.sort_by_key(|map| map.codec != preferred);
     }
     let repairs = codecs.iter().any(|map| map.rtx_pt.is_some());
+    let extensions = extensions(section, terms.role);
+    let layers = layers(section, terms.role, extensions);
     let stream = match terms.role {
+        Role::Publisher if !layers.is_empty() => None,
         Role::Publisher => declared_stream(section),
         Role::Viewer => Some(Stream { ssrc: (terms.ssrc)(), rtx_ssrc: repairs.then(|| (terms.ssrc)()) }),
     };
@@ -129,9 +134,10 @@ fn accept(section: &OfferedSection, terms: &mut Terms<'_>) -> Option<Section> {
         mid: section.mid.as_deref().unwrap_or("").into(),
         kind,
         feedback: feedback(section, codecs[0].pt, terms.role),
-        extensions: extensions(section, terms.role),
+        extensions: if layers.is_empty() { extensions.without_layers() } else { extensions },
         codecs,
         stream,
+        layers,
     })
 }
 
@@ -185,6 +191,13 @@ fn declared_stream(section: &OfferedSection) -> Option<Stream> {
     Some(Stream { ssrc, rtx_ssrc })
 }
 
+/// Simulcast layers that are taken: without the extension that names them packets could not be told apart.
+fn layers(section: &OfferedSection, role: Role, extensions: ExtensionIds) -> Vec<Box<str>> {
+    let takes = role == Role::Publisher && section.kind == Some(Kind::Video) && extensions.rid.is_some();
+    let offered = section.layers.iter().filter(|_| takes && section.layers.len() > 1);
+    offered.take(limit::LAYERS).map(|rid| rid.as_str().into()).collect()
+}
+
 /// Feedback of the first codec in common speaks for the section: browsers offer the same for all.
 fn feedback(section: &OfferedSection, pt: u8, role: Role) -> FeedbackTypes {
     let Some(codec) = section.codecs.iter().find(|c| c.pt == pt) else { return FeedbackTypes::default() };
@@ -210,6 +223,8 @@ fn extensions(section: &OfferedSection, role: Role) -> ExtensionIds {
         abs_send_time: id(ABS_SEND_TIME),
         abs_capture_time: id(ABS_CAPTURE_TIME),
         audio_level: id(AUDIO_LEVEL).filter(|_| section.kind == Some(Kind::Audio)),
+        rid: id(RID),
+        repaired_rid: id(REPAIRED_RID),
         playout_delay: id(PLAYOUT_DELAY).filter(|_| role == Role::Viewer),
     }
 }
@@ -266,6 +281,10 @@ fn write_section(out: &mut String, offered: &OfferedSection, section: &Section, 
     for map in &section.codecs {
         write_codec(out, map, section.feedback);
     }
+    if !section.layers.is_empty() {
+        section.layers.iter().for_each(|rid| line(out, format_args!("a=rid:{rid} recv")));
+        line(out, format_args!("a=simulcast:recv {}", section.layers.join(";")));
+    }
     if let (Role::Viewer, Some(stream)) = (terms.role, section.stream) {
         write_stream(out, offered, stream);
     }
@@ -292,6 +311,8 @@ fn write_extensions(out: &mut String, offered: &OfferedSection, accepted: &Exten
         (accepted.abs_send_time, ABS_SEND_TIME),
         (accepted.abs_capture_time, ABS_CAPTURE_TIME),
         (accepted.audio_level, AUDIO_LEVEL),
+        (accepted.rid, RID),
+        (accepted.repaired_rid, REPAIRED_RID),
         (accepted.playout_delay, PLAYOUT_DELAY),
     ];
     for (id, uri) in ids.into_iter().filter_map(|(id, uri)| Some((id?, uri))) {

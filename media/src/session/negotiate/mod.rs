@@ -48,6 +48,9 @@ pub struct Section {
     /// Publisher: as declared by the offer, `None` if it declares none (then [`Negotiated::section_of`] finds the section by mid or payload type).
     /// Viewer: ours, always there.
     pub stream: Option<Stream>,
+    /// Publisher: names (`a=rid`, RFC 8851) of the simulcast layers (RFC 8853) in the order of the offer; empty without simulcast. Their
+    /// packets name them in a header extension, so `stream` is `None`.
+    pub layers: Vec<Box<str>>,
     pub feedback: FeedbackTypes,
     pub extensions: ExtensionIds,
 }
@@ -84,8 +87,7 @@ pub struct FeedbackTypes {
 
 /// Ids of header extensions in common (RFC 8285), 1 to 14, as the offer numbered them.
 ///
-/// Neither rid (simulcast is answered with one layer) nor video-orientation is accepted: without it a browser turns the picture
-/// before it encodes, so that viewers and recordings show it upright.
+/// Video-orientation is not accepted: without it a browser turns the picture before it encodes, so that viewers and recordings show it upright.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ExtensionIds {
     pub mid: Option<u8>,
@@ -93,8 +95,17 @@ pub struct ExtensionIds {
     pub abs_send_time: Option<u8>,
     pub abs_capture_time: Option<u8>,
     pub audio_level: Option<u8>,
+    /// With simulcast only: the layer of a packet, and the layer that a repair packet is for (RFC 8852).
+    pub rid: Option<u8>,
+    pub repaired_rid: Option<u8>,
     /// Viewers only.
     pub playout_delay: Option<u8>,
+}
+
+impl ExtensionIds {
+    fn without_layers(self) -> Self {
+        Self { rid: None, repaired_rid: None, ..self }
+    }
 }
 
 impl Negotiated {

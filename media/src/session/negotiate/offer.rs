@@ -38,6 +38,8 @@ pub(super) struct OfferedSection {
     pub sources: Vec<u32>,
     /// `a=ssrc-group`: semantics and members.
     pub groups: Vec<(String, Vec<u32>)>,
+    /// Names of the simulcast layers that it sends, in order.
+    pub layers: Vec<String>,
 }
 
 pub(super) struct OfferedCodec {
@@ -213,6 +215,7 @@ fn section(media: &MediaDescription, session_direction: Option<Direction>) -> Re
         extensions: values(attributes, "extmap").filter_map(extension).collect(),
         sources: sources(attributes),
         groups: values(attributes, "ssrc-group").filter_map(group).collect(),
+        layers: layers(attributes),
     })
 }
 
@@ -283,6 +286,30 @@ fn group(text: &str) -> Option<(String, Vec<u32>)> {
     let mut words = text.split_whitespace();
     let semantics = words.next()?.to_owned();
     Some((semantics, words.map_while(|w| w.parse().ok()).collect()))
+}
+
+/// Layers of `a=simulcast:send q;h,x;~f` (RFC 8853 §5.1) that an `a=rid` declares: of alternatives the first, whether paused or not.
+fn layers(attributes: &[Attribute]) -> Vec<String> {
+    let Some(simulcast) = value(attributes, "simulcast") else { return Vec::new() };
+    let mut words = simulcast.split_whitespace().skip_while(|word| *word != "send").skip(1);
+    let sends = |rid: &str| {
+        values(attributes, "rid").any(|v| {
+            let mut words = v.split_whitespace();
+            words.next() == Some(rid) && words.next() == Some("send")
+        })
+    };
+    // RFC 8851 §10; the length fits the header extension (RFC 8852 §3.1).
+    let is_name = |rid: &str| {
+        (1..=16).contains(&rid.len()) && rid.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+    };
+    let mut found: Vec<String> = Vec::new();
+    for alternatives in words.next().unwrap_or("").split(';') {
+        let rid = alternatives.split(',').next().unwrap_or("").trim_start_matches('~');
+        if is_name(rid) && sends(rid) && !found.iter().any(|known| known == rid) {
+            found.push(rid.to_owned());
+        }
+    }
+    found
 }
 
 fn direction_of(attributes: &[Attribute]) -> Option<Direction> {

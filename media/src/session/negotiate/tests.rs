@@ -71,9 +71,9 @@ fn well_formed(offer: &str, answer: &str) {
         }
         assert_eq!(ours.attribute("setup"), Some(Some("passive")));
         assert_eq!(ours.attributes.iter().filter(|a| a.key == "candidate").count(), 2);
-        for name in ["simulcast", "rid", "rtcp"] {
-            assert!(!ours.has_attribute(name), "{name}");
-        }
+        assert!(!ours.has_attribute("rtcp"));
+        assert_eq!(ours.has_attribute("simulcast"), ours.has_attribute("rid"));
+        assert!(theirs.has_attribute("simulcast") || !ours.has_attribute("simulcast"));
     }
 }
 
@@ -148,16 +148,53 @@ fn chromium_watches() {
 }
 
 #[test]
-fn simulcast_is_answered_with_one_layer_and_data_channels_are_refused() {
+fn simulcast_is_taken_whole_and_data_channels_are_refused() {
     let (media, text) = publish(CHROMIUM_SIMULCAST);
     let [video] = &media.sections[..] else { panic!("{media:?}") };
     assert_eq!(video.stream, None, "such an offer declares no SSRCs");
+    assert_eq!(video.layers, ["q".into(), "h".into(), "f".into()]);
+    assert_eq!((video.extensions.rid, video.extensions.repaired_rid), (Some(10), Some(11)));
+    assert!(text.contains("a=extmap:10 urn:ietf:params:rtp-hdrext:sdes:rtp-stream-id\r\n"));
+    assert!(text.ends_with(
+        "m=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\nc=IN IP4 0.0.0.0\r\na=inactive\r\na=mid:1\r\n"
+    ));
+    assert!(text.contains("a=rid:q recv\r\na=rid:h recv\r\na=rid:f recv\r\na=simulcast:recv q;h;f\r\n"));
     assert!(text.contains("m=application 0 UDP/DTLS/SCTP webrtc-datachannel\r\n"));
     assert!(text.contains("a=group:BUNDLE 0\r\n"));
     assert_eq!(media.section_of(77, Some(b"0"), 96), Some(0));
     assert_eq!(media.section_of(77, None, 97), Some(0));
     assert_eq!(media.section_of(77, Some(b"1"), 96), None);
     assert_eq!(media.section_of(77, None, 111), None);
+}
+
+#[test]
+fn simulcast_is_read_with_care() {
+    let layers = |rids: &str, simulcast: &str| {
+        let lines = format!("{rids}a=simulcast:{simulcast}\r\n");
+        let offer = CHROMIUM_SIMULCAST
+            .replace('\r', "")
+            .replace('\n', "\r\n")
+            .replace("a=rid:q send\r\na=rid:h send\r\na=rid:f send\r\na=simulcast:send q;h;f\r\n", &lines);
+        publish(&offer).0.sections[0].layers.join(" ")
+    };
+    let three = "a=rid:1 send\r\na=rid:2 send pt=96;max-width=640\r\na=rid:3 send\r\n";
+    for (rids, simulcast, expected) in [
+        (three, "send 1;2;3", "1 2 3"),
+        (three, "recv 9 send 3;~2,1", "3 2"),
+        (three, "send 1;1;2;", "1 2"),
+        (three, "recv 1;2;3", ""),
+        (three, "send 1", ""),
+        (three, "", ""),
+        ("a=rid:1 send\r\na=rid:2 recv\r\n", "send 1;2", ""),
+        ("a=rid:a!b send\r\na=rid:2 send\r\na=rid:3 send\r\n", "send a!b;2;3", "2 3"),
+        ("", "send 1;2;3", ""),
+    ] {
+        assert_eq!(layers(rids, simulcast), expected, "{simulcast}");
+    }
+    let many: String = (0..9).map(|rid| format!("a=rid:{rid} send\r\n")).collect();
+    assert_eq!(layers(&many, "send 0;1;2;3;4;5;6;7;8"), "0 1 2 3", "bounded");
+    let nameless = CHROMIUM_SIMULCAST.replace("sdes:rtp-stream-id", "sdes:rtp-stream-ix");
+    assert!(publish(&nameless).0.sections[0].layers.is_empty(), "packets could not be told apart");
 }
 
 #[test]
