@@ -7,6 +7,9 @@ export class FakeTrack {
   onunmute: (() => void) | null = null;
   onmute: (() => void) | null = null;
   constructor(readonly kind: "audio" | "video") {}
+  getSettings(): { width?: number; height?: number } {
+    return this.kind === "video" ? { width: 640, height: 360 } : {};
+  }
   flow(): void {
     this.muted = false;
     this.onunmute?.();

@@ -47,19 +47,27 @@ export class Meter {
     const number = (value: unknown) => (typeof value === "number" ? value : 0);
     const of = (type: string, kind?: string) =>
       reports.filter((report) => report.type === type && (kind === undefined || report.kind === kind));
-    const video = of("outbound-rtp", "video")[0];
+    // One per size that is sent; the largest speaks for the picture.
+    const pictures = of("outbound-rtp", "video");
+    const height = (report: Record<string, unknown>) => number(report.frameHeight);
+    const video = pictures.reduce<Record<string, unknown> | undefined>(
+      (best, one) => (best === undefined || height(one) > height(best) ? one : best),
+      undefined,
+    );
+    const sum = (name: string) => pictures.reduce((total, one) => total + number(one[name]), 0);
     const audio = of("outbound-rtp", "audio")[0];
-    const remote = of("remote-inbound-rtp", video ? "video" : "audio")[0];
+    const remotes = of("remote-inbound-rtp", video ? "video" : "audio");
+    const remote = remotes.find((one) => one.localId === video?.id) ?? remotes[0];
     const source = of("media-source", "video")[0];
     const pair = of("candidate-pair").find(
       (report) => report.nominated === true && report.state === "succeeded",
     );
     const totals: Totals = {
       at,
-      bytes: number(video?.bytesSent),
+      bytes: sum("bytesSent"),
       frames: number(video?.framesSent ?? video?.framesEncoded),
       source: typeof source?.frames === "number" ? source.frames : null,
-      packets: number(video?.packetsSent),
+      packets: sum("packetsSent"),
       audioPackets: number(audio?.packetsSent),
     };
     const last = this.#last;

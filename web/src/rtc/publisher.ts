@@ -2,6 +2,7 @@
 // holds the broadcast. Which devices and what is shown does not belong here.
 import type { Link, Off, VideoCodec } from "./link";
 import { codecOf, withStartBitrate, withStereo } from "./sdp";
+import { encodings } from "./simulcast";
 import { Store } from "./store";
 
 export type PublisherState =
@@ -16,7 +17,7 @@ export type PublisherState =
 
 export type PublisherOptions = {
   codec: VideoCodec;
-  /** Bits per second that the picture may take. */
+  /** Bits per second that the picture may take, smaller copies for viewers with less bandwidth not counted. */
   videoBitrate: number;
   framerate: number;
 };
@@ -227,7 +228,7 @@ export class Publisher {
     if (video) {
       const transceiver = pc.addTransceiver(video, {
         direction: "sendonly",
-        sendEncodings: [{ maxBitrate: this.#options.videoBitrate, maxFramerate: this.#options.framerate }],
+        sendEncodings: encodings(video.getSettings(), this.#options),
       });
       prefer(transceiver, this.#options.codec);
     }

@@ -7,6 +7,7 @@ import { HISTORY, Meter, type Sample } from "@/rtc/health";
 import type { VideoCodec } from "@/rtc/link";
 import { onAir } from "@/rtc/on-air";
 import { Publisher, type PublisherState } from "@/rtc/publisher";
+import { less } from "@/rtc/simulcast";
 import { Store } from "@/rtc/store";
 import { type SourceEvent, Sources } from "./sources";
 
@@ -123,10 +124,7 @@ export class StudioSession {
     const sender = this.#publisher?.connection?.getSenders().find((s) => s.track?.kind === "video");
     if (!sender) return;
     const parameters = sender.getParameters();
-    for (const encoding of parameters.encodings) {
-      if (how === "rate") encoding.maxBitrate = LOW_BITRATE;
-      else encoding.scaleResolutionDownBy = 2;
-    }
+    parameters.encodings = less(parameters.encodings, how, LOW_BITRATE);
     await sender.setParameters(parameters).catch(() => {});
   }
 

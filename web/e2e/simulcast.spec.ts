@@ -1,0 +1,118 @@
+// Simulcast through the real server: three sizes of one picture leave the streamer's browser and reach the server.
+import type { BrowserContext, Page } from "@playwright/test";
+import { endBroadcast, expect, goLive, KEY, test } from "./support/test";
+
+// The browser's own test picture comes in any size; the numbered one is small.
+test.use({
+  launchOptions: {
+    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
+    args: [
+      "--no-sandbox",
+      "--allow-loopback-in-peer-connection",
+      "--use-fake-ui-for-media-stream",
+      "--use-fake-device-for-media-stream",
+      "--disable-background-timer-throttling",
+      "--disable-renderer-backgrounding",
+      "--disable-backgrounding-occluded-windows",
+    ],
+  },
+});
+
+type Connections = { connections: RTCPeerConnection[] };
+
+/** Lets a test read the statistics of the page's connections. */
+async function keepConnections(page: Page): Promise<void> {
+  await page.addInitScript(() => {
+    const kept: RTCPeerConnection[] = [];
+    Object.assign(window, { connections: kept });
+    window.RTCPeerConnection = class extends RTCPeerConnection {
+      constructor(configuration?: RTCConfiguration) {
+        super(configuration);
+        kept.push(this);
+      }
+    };
+  });
+}
+
+type Sent = { rid: string; height: number; frames: number; bytes: number; limited: string };
+
+/** What is sent by rid, the smallest first. */
+function sent(page: Page): Promise<Sent[]> {
+  return page.evaluate(async () => {
+    const connection = (window as unknown as Connections).connections.at(-1);
+    const stats = [...((await connection?.getStats())?.values() ?? [])];
+    return stats
+      .filter((report) => report.type === "outbound-rtp" && report.kind === "video")
+      .map((report) => ({
+        rid: String(report.rid),
+        height: Number(report.frameHeight ?? 0),
+        frames: Number(report.framesSent ?? 0),
+        bytes: Number(report.bytesSent ?? 0),
+        limited: String(report.qualityLimitationReason),
+      }))
+      .sort((a, b) => a.height - b.height);
+  });
+}
+
+test.describe.configure({ mode: "serial" });
+
+let streamerContext: BrowserContext;
+let streamer: Page;
+
+test.beforeAll(async ({ browser, oxbow }) => {
+  streamerContext = await browser.newContext({ baseURL: oxbow.url, permissions: ["camera", "microphone"] });
+  streamer = await streamerContext.newPage();
+  await keepConnections(streamer);
+});
+
+test.afterAll(async () => {
+  await streamerContext.close();
+});
+
+const heights = async (page: Page) => (await sent(page)).map((one) => one.height);
+
+test("three sizes flow, and a viewer gets the largest", async ({ browser, oxbow }) => {
+  await goLive(streamer, "main", { vp8: true });
+  await expect.poll(() => heights(streamer), { timeout: 30_000 }).toEqual([180, 360, 720]);
+  const before = await sent(streamer);
+  await streamer.waitForTimeout(3_000);
+  for (const [at, now] of (await sent(streamer)).entries()) {
+    expect(now.frames - (before[at]?.frames ?? 0), now.rid).toBeGreaterThan(20);
+  }
+  const context = await browser.newContext({ baseURL: oxbow.url });
+  const viewer = await context.newPage();
+  await viewer.goto("/@main");
+  const picture = viewer.locator("video");
+  await expect
+    .poll(() => picture.evaluate((video: HTMLVideoElement) => video.videoHeight), { timeout: 20_000 })
+    .toBe(720);
+  await context.close();
+  await endBroadcast(streamer);
+});
+
+test("they flow from a WHIP client that asks for no start", async ({ browser, oxbow }) => {
+  const context = await browser.newContext({ baseURL: oxbow.url, permissions: ["camera", "microphone"] });
+  const client = await context.newPage();
+  await keepConnections(client);
+  await client.goto("/");
+  await client.evaluate(async (key) => {
+    const media = await navigator.mediaDevices.getUserMedia({ video: { width: 1280, height: 720 } });
+    const connection = new RTCPeerConnection();
+    connection.addTransceiver(media.getVideoTracks()[0] ?? "video", {
+      direction: "sendonly",
+      sendEncodings: [
+        { rid: "low", scaleResolutionDownBy: 4 },
+        { rid: "mid", scaleResolutionDownBy: 2 },
+        { rid: "high" },
+      ],
+    });
+    await connection.setLocalDescription();
+    const headers = { "content-type": "application/sdp", authorization: `Bearer ${key}` };
+    const body = connection.localDescription?.sdp ?? "";
+    const answer = await fetch("/whip/plain", { method: "POST", headers, body });
+    await connection.setRemoteDescription({ type: "answer", sdp: await answer.text() });
+  }, KEY);
+  await expect.poll(() => heights(client), { timeout: 40_000 }).toEqual([180, 360, 720]);
+  await expect.poll(async () => (await sent(client))[2]?.frames, { timeout: 20_000 }).toBeGreaterThan(100);
+  await context.close();
+});
