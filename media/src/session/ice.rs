@@ -26,6 +26,8 @@ pub(super) struct Ice {
     password: Box<str>,
     paths: Vec<Path>,
     selected: Option<SocketAddr>,
+    /// Where the handshake came to its end: good to send to until an address is nominated.
+    proven: Option<SocketAddr>,
     last_check: Option<Instant>,
 }
 
@@ -58,6 +60,7 @@ impl Ice {
             password: random_text(rng, PASSWORD_CHARS),
             paths: Vec::new(),
             selected: None,
+            proven: None,
             last_check: None,
         }
     }
@@ -70,9 +73,15 @@ impl Ice {
         &self.password
     }
 
-    /// The address of the latest authenticated check that carried USE-CANDIDATE (RFC 8445 §7.3.1.5).
+    /// The address of the latest authenticated check that carried USE-CANDIDATE (RFC 8445 §7.3.1.5). Before any did, the one where the handshake
+    /// ended: Chromium nominates about 50 ms after that, and whoever completes a handshake at a checked address receives there.
     pub fn selected(&self) -> Option<SocketAddr> {
-        self.selected
+        self.selected.or(self.proven)
+    }
+
+    /// The handshake came to its end at this validated address.
+    pub fn prove(&mut self, address: SocketAddr) {
+        self.proven = Some(address);
     }
 
     pub fn is_validated(&self, address: SocketAddr) -> bool {
@@ -130,7 +139,7 @@ impl Ice {
         }
         let mut forgotten = None;
         if self.paths.len() >= limit::VALIDATED_ADDRESSES {
-            let idle = self.paths.iter().enumerate().filter(|(_, path)| Some(path.address) != self.selected);
+            let idle = self.paths.iter().enumerate().filter(|(_, path)| Some(path.address) != self.selected());
             if let Some((at, _)) = idle.min_by_key(|(_, path)| path.last_check) {
                 forgotten = Some(self.paths.swap_remove(at).address);
             }

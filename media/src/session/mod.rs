@@ -10,7 +10,7 @@
 //! - `seal_rtp(RtpToken, OpenPacket) -> Result<usize, DropReason>`: encrypts in place; SSRC and sequence number of the token are written into the header.
 //! - `seal_rtcp(compound, arena) -> Result<(), DropReason>`; `compound` is clear text as [`feedback`] builds it.
 //! - `tick(now, arena) -> Option<CloseReason>` no later than `next_deadline()`; `close(now, arena)` sends close_notify.
-//! - `address()` is where media goes: `None` until a check was nominated. `is_connected()`: handshake done.
+//! - `address()` is where media goes: `None` until a check was nominated or the handshake done. `is_connected()`: handshake done.
 //! - `media()` is what was negotiated; `local_ufrag()` is what the first STUN request names: USERNAME `<local_ufrag>:<remote>`.
 //! - `last_heard()` is the latest authenticated STUN request or SRTP packet.
 
@@ -155,7 +155,7 @@ impl Session {
         self.transport.ice().ufrag()
     }
 
-    /// Where media goes: the address of the latest authenticated check that carried USE-CANDIDATE.
+    /// Where media goes: the address of the latest authenticated check that carried USE-CANDIDATE, before that the one where the handshake ended.
     pub fn address(&self) -> Option<SocketAddr> {
         self.transport.ice().selected()
     }

@@ -318,6 +318,23 @@ fn media_follows_the_latest_nomination() {
 }
 
 #[test]
+fn before_a_nomination_media_goes_where_the_handshake_ended() {
+    let mut story = Story::new(Role::Viewer, &BROWSER_PROFILES);
+    story.check(false);
+    let check = story.peer.check(false);
+    story.send_from(address(2), check);
+    story.peer.start_dtls(story.now.mono);
+    assert_eq!(story.session.address(), None);
+    story.exchange();
+    assert!(story.told_connected().is_some());
+    assert_eq!(story.session.address(), Some(address(1)));
+    assert!(matches!(story.forward(7, 1, b"picture"), Ok(Heard::Rtp(_))));
+    let check = story.peer.check(true);
+    story.send_from(address(2), check);
+    assert_eq!(story.session.address(), Some(address(2)));
+}
+
+#[test]
 fn dtls_and_srtp_are_taken_from_checked_addresses_only() {
     let mut story = Story::new(Role::Publisher, &BROWSER_PROFILES);
     story.peer.start_dtls(story.now.mono);

@@ -156,6 +156,7 @@ impl Transport {
             Outcome::Established(keys) => match Srtp::new(self.role, &keys, self.certificate.provider().crypto()) {
                 Ok(srtp) => {
                     self.state = State::Connected(Box::new(srtp));
+                    self.ice.prove(from);
                     Received::Connected { profile: keys.profile }
                 }
                 Err(_) => self.closed(CloseReason::HandshakeFailed),
