@@ -30,4 +30,5 @@ cargo test --locked --workspace --no-fail-fast
 
 step "Browsers"
 cargo build --locked --bin oxbow
-OXBOW_BIN="$CARGO_TARGET_DIR/debug/oxbow" npm --prefix web run --silent e2e
+cargo build --locked -p bench --bin bench
+OXBOW_BIN="$CARGO_TARGET_DIR/debug/oxbow" BENCH_BIN="$CARGO_TARGET_DIR/debug/bench" npm --prefix web run --silent e2e

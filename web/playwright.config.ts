@@ -4,6 +4,8 @@ import { CAPTURE } from "./e2e/support/capture";
 // The real server binary (OXBOW_BIN) and Debian's Chromium, with numbered pictures for a camera and a tone for a microphone.
 export default defineConfig({
   testDir: "e2e",
+  // Stories with Firefox: playwright.network.config.ts.
+  testIgnore: "network/**",
   globalSetup: "./e2e/support/capture-setup.ts",
   outputDir: "test-results",
   reporter: process.env.CI ? [["list"]] : [["list"], ["html", { open: "never" }]],

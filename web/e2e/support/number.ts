@@ -44,47 +44,46 @@ export function frameNumber(video: Locator): Promise<number | null> {
 
 /** Numbers as they are shown, one for each presented frame, for a while. Unreadable frames are null. */
 export function frameNumbers(video: Locator, forMs: number): Promise<(number | null)[]> {
-  return video.evaluate(
-    (element, milliseconds) =>
-      new Promise<(number | null)[]>((resolve) => {
-        const source = element as HTMLVideoElement;
-        const canvas = document.createElement("canvas");
-        const context = canvas.getContext("2d", { willReadFrequently: true });
-        const seen: (number | null)[] = [];
-        const until = performance.now() + milliseconds;
-        const read = (): number | null => {
-          const width = source.videoWidth;
-          const height = source.videoHeight;
-          if (!context || width < 48) return null;
-          const strip = height / 12;
-          canvas.width = width;
-          canvas.height = Math.ceil(strip);
-          context.drawImage(source, 0, 0);
-          let bits = 0;
-          for (let block = 0; block < 24; block += 1) {
-            const x = Math.floor(((block + 0.5) * width) / 24);
-            const [r = 0, g = 0, b = 0] = context.getImageData(x, Math.floor(strip / 2), 1, 1).data;
-            const luma = 0.299 * r + 0.587 * g + 0.114 * b;
-            if (luma >= 100 && luma <= 150) return null;
-            bits = bits * 2 + (luma > 150 ? 1 : 0);
-          }
-          const number = bits >>> 4;
-          const factors = [3, 5, 7, 11, 13];
-          const checksum =
-            [16, 12, 8, 4, 0].reduce(
-              (sum, shift, i) => sum + ((number >>> shift) & 15) * (factors[i] ?? 0),
-              9,
-            ) % 16;
-          return checksum === (bits & 15) ? number : null;
-        };
-        const next = () => {
-          seen.push(read());
-          if (performance.now() < until) source.requestVideoFrameCallback(next);
-          else resolve(seen);
-        };
-        source.requestVideoFrameCallback(next);
-        setTimeout(() => resolve(seen), milliseconds + 2_000);
-      }),
-    forMs,
-  );
+  return video.evaluate(shownNumbers, forMs);
+}
+
+/** Runs in the page of whatever browser, so it names nothing outside itself. */
+export function shownNumbers(element: Element, milliseconds: number): Promise<(number | null)[]> {
+  return new Promise<(number | null)[]>((resolve) => {
+    const source = element as HTMLVideoElement;
+    const canvas = document.createElement("canvas");
+    const context = canvas.getContext("2d", { willReadFrequently: true });
+    const seen: (number | null)[] = [];
+    const until = performance.now() + milliseconds;
+    const read = (): number | null => {
+      const width = source.videoWidth;
+      const height = source.videoHeight;
+      if (!context || width < 48) return null;
+      const strip = height / 12;
+      canvas.width = width;
+      canvas.height = Math.ceil(strip);
+      context.drawImage(source, 0, 0);
+      let bits = 0;
+      for (let block = 0; block < 24; block += 1) {
+        const x = Math.floor(((block + 0.5) * width) / 24);
+        const [r = 0, g = 0, b = 0] = context.getImageData(x, Math.floor(strip / 2), 1, 1).data;
+        const luma = 0.299 * r + 0.587 * g + 0.114 * b;
+        if (luma >= 100 && luma <= 150) return null;
+        bits = bits * 2 + (luma > 150 ? 1 : 0);
+      }
+      const number = bits >>> 4;
+      const factors = [3, 5, 7, 11, 13];
+      const checksum =
+        [16, 12, 8, 4, 0].reduce((sum, shift, i) => sum + ((number >>> shift) & 15) * (factors[i] ?? 0), 9) %
+        16;
+      return checksum === (bits & 15) ? number : null;
+    };
+    const next = () => {
+      seen.push(read());
+      if (performance.now() < until) source.requestVideoFrameCallback(next);
+      else resolve(seen);
+    };
+    source.requestVideoFrameCallback(next);
+    setTimeout(() => resolve(seen), milliseconds + 2_000);
+  });
 }
