@@ -54,6 +54,7 @@ enum VideoCodec {
     Vp8,
     Vp9,
     H264,
+    Av1,
 }
 
 fn size(text: &str) -> Result<(u16, u16), String> {
@@ -98,6 +99,7 @@ async fn run(asked: Publish) -> Result<publisher::Report, Box<dyn std::error::Er
         VideoCodec::Vp8 => Codec::Vp8,
         VideoCodec::Vp9 => Codec::Vp9,
         VideoCodec::H264 => Codec::H264,
+        VideoCodec::Av1 => Codec::Av1,
     };
     let pattern =
         TestPattern { codec, width, height, fps: asked.fps, bitrate: asked.bitrate * 1000, sound: !asked.silent };

@@ -52,6 +52,11 @@ async fn vp9_clips_show_every_number_once() {
 }
 
 #[tokio::test]
+async fn av1_clips_show_every_number_once() {
+    story("av1").await;
+}
+
+#[tokio::test]
 async fn h264_clips_show_every_number_once() {
     story("h264").await;
 }

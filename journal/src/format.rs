@@ -13,7 +13,7 @@
 //!
 //! ```text
 //! 1 access unit    all fields; data: the unit as `media::message::AccessUnit` describes it
-//! 2 codec config   data: codec u8 (1 VP8, 2 H.264, 3 VP9, 16 Opus) · channels u8 · width u16 · height u16 · parameter sets
+//! 2 codec config   data: codec u8 (1 VP8, 2 H.264, 3 VP9, 4 AV1, 16 Opus) · channels u8 · width u16 · height u16 · parameter sets
 //! 3 gap            pts: from · dts: to · flags: reason (1 disconnected, 2 loss, 3 overrun)
 //! 4 clock          UTC, first seq: extended RTP timestamp of a sender report
 //! 5 cut            pts: everything at or after it belongs to the next part · flags: cause
@@ -388,6 +388,7 @@ fn codec_number(codec: Codec) -> u8 {
         Codec::Vp8 => 1,
         Codec::H264 => 2,
         Codec::Vp9 => 3,
+        Codec::Av1 => 4,
         Codec::Opus => 16,
     }
 }
@@ -397,6 +398,7 @@ fn codec_of(number: u8) -> Option<Codec> {
         1 => Codec::Vp8,
         2 => Codec::H264,
         3 => Codec::Vp9,
+        4 => Codec::Av1,
         16 => Codec::Opus,
         _ => return None,
     })

@@ -217,12 +217,13 @@ pub enum Codec {
     Vp8,
     Vp9,
     H264,
+    Av1,
     Opus,
 }
 
 impl Codec {
     pub fn is_video(self) -> bool {
-        matches!(self, Codec::Vp8 | Codec::Vp9 | Codec::H264)
+        self != Codec::Opus
     }
 
     /// RTP clock in Hz.
@@ -240,14 +241,15 @@ pub struct CodecConfig {
     pub height: u16,
     /// 0 for pictures.
     pub channels: u8,
-    /// H.264: SPS and PPS as Annex B (RFC 6184, ITU-T H.264 Annex B). Others: empty.
+    /// H.264: SPS and PPS as Annex B (RFC 6184, ITU-T H.264 Annex B). AV1: the sequence header OBU with its size field (AV1 §5.5). Others:
+    /// empty.
     pub parameter_sets: Bytes,
 }
 
 /// One picture or one sound packet, complete and in order.
 ///
 /// VP8: one frame without its RTP payload descriptor. VP9: one frame, or those of all spatial layers as a superframe. H.264: Annex B with four-byte start codes, keyframes preceded by
-/// SPS and PPS. Opus: one packet.
+/// SPS and PPS. AV1: one temporal unit as OBUs with size fields, without temporal delimiter. Opus: one packet.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AccessUnit {
     pub track: TrackId,

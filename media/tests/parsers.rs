@@ -1,7 +1,7 @@
 //! Whatever bytes come, parsers answer and do not panic.
 
 use media::message::Codec;
-use media::rtp::codec::{self, h264, opus, vp8, vp9};
+use media::rtp::codec::{self, av1, h264, opus, vp8, vp9};
 use media::rtp::packet::{Header, split_retransmission};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -20,13 +20,14 @@ fn read_rtp(packet: &[u8]) {
 }
 
 fn read_payload(payload: &[u8]) {
-    for codec in [Codec::Vp8, Codec::Vp9, Codec::H264, Codec::Opus] {
+    for codec in [Codec::Vp8, Codec::Vp9, Codec::H264, Codec::Av1, Codec::Opus] {
         codec::inspect(codec, payload);
     }
     h264::find_sps(payload);
     opus::samples(payload);
     vp8::key_size(payload);
     vp9::key_header(payload);
+    av1::find_sequence(payload);
     let mut frame = Vec::new();
     if vp8::append(&mut frame, payload).is_ok() {
         assert!(frame.len() < payload.len());
@@ -40,6 +41,7 @@ proptest! {
         read_payload(&bytes);
         h264::Sps::parse(&bytes);
         vp9::KeyHeader::parse(&bytes);
+        av1::SequenceHeader::parse(&bytes);
     }
 
     #[test]
@@ -90,6 +92,29 @@ proptest! {
         }
         if let Ok(Some(picture)) = assembler.finish() {
             prop_assert_eq!(picture.data.len(), bytes + if frames > 1 { 2 + 4 * frames } else { 0 });
+        }
+        prop_assert_eq!(assembler.finish(), Ok(None));
+    }
+
+    /// Units come out as OBUs with sizes that add up, or not at all, however elements are laid out and cut.
+    #[test]
+    fn any_payloads_of_an_av1_unit(payloads in vec((any::<u8>(), vec(prop_oneof![Just(0x08u8), Just(0x30), Just(0x32), Just(2), Just(0x10), any::<u8>()], 0..24)), 0..12)) {
+        let mut assembler = av1::Assembler::default();
+        for (head, rest) in payloads {
+            if assembler.append(&[&[head], &rest[..]].concat()).is_err() {
+                assembler.discard();
+            }
+        }
+        if let Ok(Some(unit)) = assembler.finish() {
+            let mut at = 0;
+            while at < unit.data.len() {
+                prop_assert!(unit.data[at] & 2 != 0);
+                // Payloads of fewer than 300 bytes: sizes of one or two bytes.
+                let size = at + 1 + usize::from(unit.data[at] >> 2 & 1);
+                let low = usize::from(unit.data[size]);
+                at = if low < 128 { size + 1 + low } else { size + 2 + (low & 127) + (usize::from(unit.data[size + 1]) << 7) };
+            }
+            prop_assert_eq!(at, unit.data.len());
         }
         prop_assert_eq!(assembler.finish(), Ok(None));
     }

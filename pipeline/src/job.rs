@@ -109,7 +109,7 @@ pub struct ExportedTrack {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Container {
-    /// Progressive, index first. H.264 and VP9 with or without Opus, and Opus alone.
+    /// Progressive, index first. H.264, VP9 and AV1 with or without Opus, and Opus alone.
     Mp4,
     /// VP8 with or without Opus: MP4 with VP8 does not play in Firefox.
     Webm,

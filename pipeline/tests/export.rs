@@ -19,6 +19,7 @@ async fn a_whole_part_becomes_a_clip_with_every_picture_once() {
         (Codec::Vp8, Container::Webm, "video/webm", "clip.webm"),
         (Codec::Vp9, Container::Mp4, "video/mp4", "clip.mp4"),
         (Codec::H264, Container::Mp4, "video/mp4", "clip.mp4"),
+        (Codec::Av1, Container::Mp4, "video/mp4", "clip.mp4"),
     ] {
         let folder = tempfile::tempdir().unwrap();
         let records = media(&pattern(codec), 4);
@@ -77,7 +78,7 @@ async fn a_webm_calls_keyframes_what_is_one() {
 
 #[tokio::test]
 async fn ranges_that_share_a_border_share_no_picture_and_lose_none() {
-    for codec in [Codec::Vp8, Codec::Vp9, Codec::H264] {
+    for codec in [Codec::Vp8, Codec::Vp9, Codec::H264, Codec::Av1] {
         let folder = tempfile::tempdir().unwrap();
         let records = media(&pattern(codec), 6);
         let part = support::write_part(folder.path(), 0, &records, Cause::End);
@@ -140,7 +141,7 @@ async fn a_part_may_have_only_pictures_or_only_sound() {
 
 #[tokio::test]
 async fn a_single_picture_is_a_clip_that_lasts() {
-    for codec in [Codec::Vp8, Codec::Vp9, Codec::H264] {
+    for codec in [Codec::Vp8, Codec::Vp9, Codec::H264, Codec::Av1] {
         let folder = tempfile::tempdir().unwrap();
         let records = only(media(&pattern(codec), 1), |unit| unit.track == VIDEO && unit.first_seq == 0);
         let exported = export(folder.path(), &records).await.unwrap();
@@ -152,7 +153,7 @@ async fn a_single_picture_is_a_clip_that_lasts() {
 
 #[tokio::test]
 async fn a_track_may_come_late_or_go_early() {
-    for codec in [Codec::Vp8, Codec::Vp9, Codec::H264] {
+    for codec in [Codec::Vp8, Codec::Vp9, Codec::H264, Codec::Av1] {
         for (track, after) in [(VIDEO, true), (SOUND, true), (VIDEO, false), (SOUND, false)] {
             let folder = tempfile::tempdir().unwrap();
             let border = 3 * SECOND;
@@ -181,7 +182,7 @@ async fn a_track_may_come_late_or_go_early() {
 
 #[tokio::test]
 async fn a_gap_keeps_its_length() {
-    for codec in [Codec::Vp8, Codec::Vp9, Codec::H264] {
+    for codec in [Codec::Vp8, Codec::Vp9, Codec::H264, Codec::Av1] {
         let folder = tempfile::tempdir().unwrap();
         let records = media(&pattern(codec), 4);
         let before = only(records.clone(), |unit| unit.pts_ns < 2 * SECOND);
@@ -198,7 +199,7 @@ async fn a_gap_keeps_its_length() {
 
 #[tokio::test]
 async fn the_picture_may_change_its_size() {
-    for codec in [Codec::Vp8, Codec::Vp9, Codec::H264] {
+    for codec in [Codec::Vp8, Codec::Vp9, Codec::H264, Codec::Av1] {
         let folder = tempfile::tempdir().unwrap();
         let small = TestPattern { sound: false, ..pattern(codec) };
         let large = TestPattern { width: 640, height: 360, ..small.clone() };

@@ -11,7 +11,7 @@ use rtc::interceptor::NackResponderBuilder;
 use rtc::media_stream::MediaStreamTrack;
 use rtc::peer_connection::configuration::interceptor_registry::Slot;
 use rtc::peer_connection::configuration::media_engine::{
-    MIME_TYPE_H264, MIME_TYPE_OPUS, MIME_TYPE_RTX, MIME_TYPE_VP8, MIME_TYPE_VP9,
+    MIME_TYPE_AV1, MIME_TYPE_H264, MIME_TYPE_OPUS, MIME_TYPE_RTX, MIME_TYPE_VP8, MIME_TYPE_VP9,
 };
 use rtc::peer_connection::transport::RTCDtlsTransportState;
 use rtc::rtp_transceiver::rtp_sender::{
@@ -277,6 +277,10 @@ fn parameters(codec: Codec) -> Vec<RTCRtpCodecParameters> {
         Codec::H264 => {
             let fmtp = "level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f";
             vec![make(102, MIME_TYPE_H264, fmtp, FEEDBACK), make(103, MIME_TYPE_RTX, "apt=102", &[])]
+        }
+        Codec::Av1 => {
+            let fmtp = "level-idx=5;profile=0;tier=0";
+            vec![make(45, MIME_TYPE_AV1, fmtp, FEEDBACK), make(46, MIME_TYPE_RTX, "apt=45", &[])]
         }
         Codec::Opus => vec![make(111, MIME_TYPE_OPUS, "minptime=10;useinbandfec=1;stereo=1;sprop-stereo=1", &[])],
     }

@@ -11,7 +11,7 @@ use media::message::Codec;
 use pipeline::source::Encoded;
 use rtc::rtcp::sender_report::SenderReport;
 use rtc::rtcp::source_description::{SdesType, SourceDescription, SourceDescriptionChunk, SourceDescriptionItem};
-use rtc::rtp::codec::{h264::H264Payloader, opus::OpusPayloader, vp8::Vp8Payloader};
+use rtc::rtp::codec::{av1::Av1Payloader, h264::H264Payloader, opus::OpusPayloader, vp8::Vp8Payloader};
 use rtc::rtp::packetizer::Payloader;
 use rtc::rtp::{Header, Packet};
 use webrtc::media_stream::track_local::TrackLocal;
@@ -53,6 +53,7 @@ impl Stream {
             }
             Codec::Vp9 => Box::new(Vp9Payloader::new(random as u16)),
             Codec::H264 => Box::new(H264Payloader::default()),
+            Codec::Av1 => Box::new(Av1Payloader::default()),
             Codec::Opus => Box::new(OpusPayloader),
         };
         Self {

@@ -53,13 +53,14 @@ fn is_key(codec: Codec, payload: &[u8]) -> bool {
         }
         // The picture needs no other, and begins here (RFC 9628 §4.2).
         Codec::Vp9 => payload[0] & 0x48 == 0x08,
-        _ => payload[0] & 0x1f == 24, // SPS and PPS in a STAP-A
+        Codec::Av1 => payload[0] & 0x08 != 0, // N: a coded video sequence begins
+        _ => payload[0] & 0x1f == 24,         // SPS and PPS in a STAP-A
     }
 }
 
 #[tokio::test]
 async fn every_picture_and_sound_is_sent_once_with_its_time() {
-    for codec in [Codec::Vp8, Codec::Vp9, Codec::H264] {
+    for codec in [Codec::Vp8, Codec::Vp9, Codec::H264, Codec::Av1] {
         let server = Server::start(Received::default()).await;
         let report = publish(config(&server, codec, Some(2))).await.unwrap();
         assert_eq!(report, Report { pictures: 60, sounds: 100, connections: 1 });
@@ -106,7 +107,7 @@ async fn sender_reports_put_both_tracks_on_one_clock() {
 
 #[tokio::test]
 async fn a_keyframe_is_sent_when_it_is_asked_for() {
-    for codec in [Codec::Vp8, Codec::Vp9, Codec::H264] {
+    for codec in [Codec::Vp8, Codec::Vp9, Codec::H264, Codec::Av1] {
         let server = Server::start(Received::default()).await;
         let stop = CancellationToken::new();
         let publishing = tokio::spawn(run(config(&server, codec, None), stop.clone()));

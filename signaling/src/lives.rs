@@ -98,6 +98,7 @@ pub fn codec_name(codec: Codec) -> &'static str {
         Codec::Vp8 => "vp8",
         Codec::Vp9 => "vp9",
         Codec::H264 => "h264",
+        Codec::Av1 => "av1",
         Codec::Opus => "opus",
     }
 }

@@ -34,7 +34,7 @@ pub struct Live {
     pub started_at: i64,
     pub viewers: u32,
     pub recording: bool,
-    /// "vp8", "vp9" or "h264"; null while no picture has come.
+    /// "vp8", "vp9", "h264" or "av1"; null while no picture has come.
     pub video: Option<String>,
     /// "opus"; null while no sound has come.
     pub audio: Option<String>,
@@ -201,7 +201,7 @@ pub struct ChannelStats {
 pub struct TrackFigures {
     pub track: u8,
     pub kind: TrackKind,
-    /// "vp8", "vp9", "h264" or "opus".
+    /// "vp8", "vp9", "h264", "av1" or "opus".
     pub codec: String,
     pub width: u16,
     pub height: u16,

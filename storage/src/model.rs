@@ -148,7 +148,7 @@ pub struct Clip {
     pub to_ns: u64,
     /// Of the file, for instance `video/mp4`.
     pub mime: String,
-    /// `"vp8"`, `"vp9"` or `"h264"`; none in a clip of sound alone.
+    /// `"vp8"`, `"vp9"`, `"h264"` or `"av1"`; none in a clip of sound alone.
     pub video: Option<String>,
     pub audio: Option<String>,
     /// Pixels; 0 without video.

@@ -9,7 +9,7 @@ use crate::buffer::cache::{Insert, Meta, PacketCache};
 use crate::forward::keyframe::Requester;
 use crate::limit;
 use crate::message::{Codec, CodecConfig, LayerStats, Now};
-use crate::rtp::codec::{Inspected, h264, inspect, vp8, vp9};
+use crate::rtp::codec::{Inspected, av1, h264, inspect, vp8, vp9};
 use crate::rtp::seq::{SequenceUnwrapper, TimestampUnwrapper};
 use crate::stats::DropReason;
 
@@ -263,6 +263,12 @@ impl Layer {
                 if let Some(header) = vp9::key_header(packet.payload) {
                     (format.width, format.height) = (header.width, header.height);
                     format.profile = Some(header.profile);
+                }
+            }
+            Codec::Av1 => {
+                if let Some(sequence) = av1::find_sequence(packet.payload) {
+                    (format.width, format.height) = (sequence.width, sequence.height);
+                    format.profile = Some(sequence.profile);
                 }
             }
             Codec::Opus => {}

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::buffer::cache::Packet;
 use crate::message::{Codec, CodecConfig};
-use crate::rtp::codec::{Malformed, h264, vp8, vp9};
+use crate::rtp::codec::{Malformed, av1, h264, vp8, vp9};
 
 /// A complete picture or sound packet, not yet on the timeline.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +44,7 @@ enum Joint {
     Vp8(Vec<u8>),
     Vp9(vp9::Assembler),
     H264(h264::Assembler),
+    Av1(av1::Assembler),
     Opus(Vec<u8>),
 }
 
@@ -53,6 +54,7 @@ impl Units {
             Codec::Vp8 => Joint::Vp8(Vec::new()),
             Codec::Vp9 => Joint::Vp9(vp9::Assembler::default()),
             Codec::H264 => Joint::H264(h264::Assembler::default()),
+            Codec::Av1 => Joint::Av1(av1::Assembler::default()),
             Codec::Opus => Joint::Opus(Vec::new()),
         };
         Self { codec, building: None, joint, config: None }
@@ -70,6 +72,7 @@ impl Units {
             Joint::Vp8(frame) | Joint::Opus(frame) => frame.clear(),
             Joint::Vp9(picture) => picture.discard(),
             Joint::H264(picture) => picture.discard(),
+            Joint::Av1(picture) => picture.discard(),
         }
     }
 
@@ -86,6 +89,7 @@ impl Units {
             Joint::Vp8(frame) => vp8::append(frame, packet.payload),
             Joint::Vp9(picture) => picture.append(packet.payload),
             Joint::H264(picture) => picture.append(packet.payload),
+            Joint::Av1(picture) => picture.append(packet.payload),
             Joint::Opus(sound) => {
                 sound.extend_from_slice(packet.payload);
                 Ok(())
@@ -117,6 +121,14 @@ impl Units {
                 if assembled.key {
                     let Some(size) = picture.size().filter(|_| picture.has_parameter_sets()) else { return Ok(None) };
                     found = Some(Found { size, parameter_sets: picture.parameter_sets(), ..Found::default() });
+                }
+                assembled.data
+            }
+            Joint::Av1(picture) => {
+                let Some(assembled) = picture.finish()? else { return Ok(None) };
+                if let Some((header, obu)) = picture.sequence().filter(|_| assembled.key) {
+                    let parameter_sets = obu.to_vec();
+                    found = Some(Found { size: (header.width, header.height), parameter_sets, ..Found::default() });
                 }
                 assembled.data
             }

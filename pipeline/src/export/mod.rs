@@ -3,6 +3,7 @@
 //! Runs in a worker process. Everything lies under temporary names until the last step, so that a file under its final name is
 //! whole.
 
+mod av1;
 mod h264;
 mod mux;
 mod opus;
@@ -75,6 +76,7 @@ fn describe(track: &Track) -> ExportedTrack {
             Codec::Vp8 => "vp8",
             Codec::Vp9 => "vp9",
             Codec::H264 => "h264",
+            Codec::Av1 => "av1",
             Codec::Opus => "opus",
         }
         .into(),

@@ -13,8 +13,8 @@ use journal::{Reader, Record};
 use media::message::Codec;
 use media::rtp::codec::vp9;
 
-use super::h264;
 use super::plan::{Plan, Track};
+use super::{av1, h264};
 use crate::gst::Running;
 use crate::job::{Container, ExportError, ExportJob};
 
@@ -112,6 +112,17 @@ fn caps(track: &Track) -> Result<gst::Caps, ExportError> {
             .field("height", height)
             .field("codec_data", gst::Buffer::from_slice(track.parameter_sets.decoder_configuration()))
             .build(),
+        Codec::Av1 => {
+            let configuration = av1::configuration(&track.av1_sequence)
+                .ok_or_else(|| ExportError::Refused("AV1 without a sequence header".into()))?;
+            gst::Caps::builder("video/x-av1")
+                .field("stream-format", "obu-stream")
+                .field("alignment", "tu")
+                .field("width", width)
+                .field("height", height)
+                .field("codec_data", gst::Buffer::from_slice(configuration))
+                .build()
+        }
         Codec::Opus => {
             let channels = track.channels.clamp(1, 2);
             let head = gst::Buffer::from_slice(opus_head(channels));

@@ -41,6 +41,8 @@ pub(super) struct Track {
     pub parameter_sets: ParameterSets,
     /// VP9 only: of the first keyframe.
     pub vp9: Option<vp9::KeyHeader>,
+    /// AV1 only: the sequence header of the first epoch, an OBU with its size field.
+    pub av1_sequence: bytes::Bytes,
     /// In order of time; never empty.
     pub samples: Vec<Sample>,
     pub undecodable: u64,
@@ -149,7 +151,7 @@ fn track(id: TrackId, indexes: &[Index], range: Range, job: &ExportJob) -> Resul
                 Codec::Opus => true,
                 Codec::H264 => entry.key,
                 Codec::Vp9 => entry.key && track.vp9.is_none(),
-                Codec::Vp8 => false,
+                Codec::Vp8 | Codec::Av1 => false,
             };
             if speaks {
                 let unit = read(&mut reader, &job.journals[journal], entry.offset)?;
@@ -197,6 +199,7 @@ impl Track {
             channels: 0,
             parameter_sets: ParameterSets::default(),
             vp9: None,
+            av1_sequence: bytes::Bytes::new(),
             samples: Vec::new(),
             undecodable: 0,
             configured: false,
@@ -210,6 +213,9 @@ impl Track {
         }
         self.configured = true;
         self.codec = config.codec;
+        if config.codec == Codec::Av1 && self.av1_sequence.is_empty() {
+            self.av1_sequence = config.parameter_sets.clone();
+        }
         self.width = self.width.max(config.width);
         self.height = self.height.max(config.height);
         self.channels = self.channels.max(config.channels);

@@ -80,6 +80,10 @@ fn decode(codec: Codec, unit: &[u8]) -> Result<Still, String> {
             gst::Caps::builder("video/x-h264").field("stream-format", "byte-stream").field("alignment", "au").build(),
             crate::gst::h264_decoder()?,
         ),
+        Codec::Av1 => (
+            gst::Caps::builder("video/x-av1").field("stream-format", "obu-stream").field("alignment", "tu").build(),
+            "av1dec",
+        ),
         Codec::Opus => return Err("sound has no picture".into()),
     };
     let sample = push_one(

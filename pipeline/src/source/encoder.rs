@@ -18,7 +18,13 @@ const ENCODE: Duration = Duration::from_secs(10);
 const KEYFRAME_SECONDS: u32 = 10;
 const SOUND_BITRATE: u32 = 96_000;
 
+/// The OBU that begins each unit of an AV1 encoder (AV1 §5.6); neither packets nor files have it.
+const TEMPORAL_DELIMITER: [u8; 2] = [0x12, 0];
+
 pub(super) struct Encoder {
+    av1: bool,
+    description: String,
+    caps: gst::Caps,
     running: Running,
     input: AppSrc,
     output: AppSink,
@@ -48,6 +54,11 @@ impl Encoder {
                 "{} ! video/x-h264,profile=constrained-baseline,stream-format=byte-stream,alignment=au",
                 h264(bitrate, keyframes)?
             ),
+            Codec::Av1 => format!(
+                "av1enc usage-profile=realtime cpu-used=10 threads=1 row-mt=false lag-in-frames=0 drop-frame=0 end-usage=cbr \
+                 target-bitrate={} min-quantizer=10 max-quantizer=56 keyframe-max-dist={keyframes}",
+                bitrate.div_ceil(1000)
+            ),
             Codec::Opus => return Err(SourceError::Pattern("a picture needs a picture codec".into())),
         };
         let caps = gst::Caps::builder("video/x-raw")
@@ -58,7 +69,7 @@ impl Encoder {
             .field("pixel-aspect-ratio", gst::Fraction::new(1, 1))
             .field("colorimetry", "bt601")
             .build();
-        Self::start(&encoder, &caps)
+        Self::start(pattern.codec == Codec::Av1, encoder, caps)
     }
 
     pub(super) fn sound() -> Result<Self, SourceError> {
@@ -68,23 +79,29 @@ impl Encoder {
             .field("rate", sound::RATE as i32)
             .field("channels", sound::CHANNELS as i32)
             .build();
-        Self::start(&format!("opusenc bitrate={SOUND_BITRATE} frame-size=20"), &caps)
+        Self::start(false, format!("opusenc bitrate={SOUND_BITRATE} frame-size=20"), caps)
     }
 
-    fn start(encoder: &str, caps: &gst::Caps) -> Result<Self, SourceError> {
-        let description = format!("appsrc name=in format=time ! {encoder} ! appsink name=out sync=false");
-        let running = Running::parse(&description).map_err(SourceError::Encoder)?;
+    fn start(av1: bool, description: String, caps: gst::Caps) -> Result<Self, SourceError> {
+        let whole = format!("appsrc name=in format=time ! {description} ! appsink name=out sync=false");
+        let running = Running::parse(&whole).map_err(SourceError::Encoder)?;
         let missing = |_| SourceError::Encoder("the pipeline has no ends".into());
         let input = running.element("in").map_err(SourceError::Encoder)?.downcast::<AppSrc>().map_err(missing)?;
         let output = running.element("out").map_err(SourceError::Encoder)?.downcast::<AppSink>().map_err(missing)?;
-        input.set_caps(Some(caps));
+        input.set_caps(Some(&caps));
         running.play().map_err(SourceError::Encoder)?;
-        Ok(Self { running, input, output })
+        Ok(Self { av1, description, caps, running, input, output })
     }
 
     /// The next picture becomes a keyframe.
-    pub(super) fn force_key(&self) {
-        self.output.send_event(UpstreamForceKeyUnitEvent::builder().all_headers(true).build());
+    pub(super) fn force_key(&mut self) -> Result<(), SourceError> {
+        if self.av1 {
+            // av1enc of GStreamer 1.22 does not hear the event; a new one begins with a keyframe.
+            *self = Self::start(true, std::mem::take(&mut self.description), self.caps.clone())?;
+        } else {
+            self.output.send_event(UpstreamForceKeyUnitEvent::builder().all_headers(true).build());
+        }
+        Ok(())
     }
 
     /// One raw buffer in, one encoded unit out.
@@ -100,7 +117,8 @@ impl Encoder {
         let encoded = sample.buffer_owned().ok_or_else(failed)?;
         let key = !encoded.flags().contains(gst::BufferFlags::DELTA_UNIT);
         let map = encoded.into_mapped_buffer_readable().map_err(|_| failed())?;
-        Ok(Unit { data: Bytes::copy_from_slice(&map), key })
+        let data = map.strip_prefix(&TEMPORAL_DELIMITER).filter(|_| self.av1).unwrap_or(&map);
+        Ok(Unit { data: Bytes::copy_from_slice(data), key })
     }
 }
 

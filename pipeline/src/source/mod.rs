@@ -60,7 +60,7 @@ pub struct Encoded {
     /// Nanoseconds since picture 0.
     pub pts_ns: u64,
     pub duration_ns: u64,
-    /// VP8 and VP9: one frame. H.264: Annex B, keyframes with SPS and PPS. Opus: one packet.
+    /// VP8 and VP9: one frame. H.264: Annex B, keyframes with SPS and PPS. AV1: one temporal unit without its delimiter. Opus: one packet.
     pub data: Bytes,
 }
 
@@ -179,7 +179,7 @@ impl Source {
         let number = self.next_picture;
         self.next_picture += 1;
         if self.key_wanted.swap(false, Ordering::Relaxed) {
-            self.pictures.force_key();
+            self.pictures.force_key()?;
         }
         let raw = self.painter.draw((number % u64::from(number::NUMBERS)) as u32).to_vec();
         let duration_ns = self.picture_ns(number + 1) - pts_ns;

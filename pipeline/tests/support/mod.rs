@@ -42,6 +42,9 @@ pub fn media(pattern: &TestPattern, seconds: u64) -> Vec<Record> {
                 keyframes.request();
             }
         }
+        if pattern.codec == Codec::Av1 && unit.number == 0 && track == VIDEO {
+            records[0] = config_with(pattern, unit.data.slice(..2 + usize::from(unit.data[1])));
+        }
         records.push(Record::Unit(AccessUnit {
             track,
             key: unit.key,
@@ -57,11 +60,12 @@ pub fn media(pattern: &TestPattern, seconds: u64) -> Vec<Record> {
 }
 
 pub fn config(pattern: &TestPattern) -> Record {
+    config_with(pattern, Bytes::new())
+}
+
+fn config_with(pattern: &TestPattern, parameter_sets: Bytes) -> Record {
     let (codec, width, height) = (pattern.codec, pattern.width, pattern.height);
-    Record::Config {
-        track: VIDEO,
-        config: CodecConfig { codec, width, height, channels: 0, parameter_sets: Bytes::new() },
-    }
+    Record::Config { track: VIDEO, config: CodecConfig { codec, width, height, channels: 0, parameter_sets } }
 }
 
 pub fn sound_config() -> Record {

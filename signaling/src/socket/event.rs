@@ -40,6 +40,7 @@ pub enum VideoCodec {
     H264,
     Vp8,
     Vp9,
+    Av1,
 }
 
 #[derive(Clone, Debug, Serialize, TS)]

@@ -24,6 +24,7 @@ pub fn preferred(asked: Option<VideoCodec>, record: bool) -> Option<Codec> {
         Some(VideoCodec::H264) => Some(Codec::H264),
         Some(VideoCodec::Vp8) => Some(Codec::Vp8),
         Some(VideoCodec::Vp9) => Some(Codec::Vp9),
+        Some(VideoCodec::Av1) => Some(Codec::Av1),
         None => record.then_some(Codec::H264),
     }
 }

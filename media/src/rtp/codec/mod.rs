@@ -3,6 +3,7 @@
 //! Our own instead of `rtc-rtp`'s depacketisers: those refuse NAL units of two bytes, read beyond a cut aggregation packet, and accept
 //! a fragment whose start never came.
 
+pub mod av1;
 mod bits;
 pub mod h264;
 pub mod opus;
@@ -30,6 +31,7 @@ pub fn inspect(codec: Codec, payload: &[u8]) -> Option<Inspected> {
         Codec::Vp8 => vp8::inspect(payload),
         Codec::Vp9 => vp9::inspect(payload),
         Codec::H264 => h264::inspect(payload),
+        Codec::Av1 => av1::inspect(payload),
         Codec::Opus => opus::inspect(payload),
     }
 }

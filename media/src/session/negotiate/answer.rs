@@ -95,7 +95,7 @@ fn refuse_unserved(offer: &Offer, wanted: &[bool], served: &[Option<Section>], r
     }
     let names: Vec<String> =
         unserved().filter(|(_, s)| payloads(s).is_empty()).map(|(_, s)| offered_names(s)).collect();
-    Err(Refusal::NoCommonCodec(format!("offered {}; accepted are VP8, VP9, H264 and opus", names.join("; "))))
+    Err(Refusal::NoCommonCodec(format!("offered {}; accepted are VP8, VP9, H264, AV1 and opus", names.join("; "))))
 }
 
 fn offered_names(section: &OfferedSection) -> String {
@@ -151,6 +151,7 @@ fn payloads(section: &OfferedSection) -> Vec<PayloadMap> {
         (Kind::Video, "vp8", 90_000) => Some(Codec::Vp8),
         (Kind::Video, "vp9", 90_000) => Some(Codec::Vp9),
         (Kind::Video, "h264", 90_000) => Some(Codec::H264),
+        (Kind::Video, "av1", 90_000) => Some(Codec::Av1),
         _ => None,
     };
     let rtx_of = |pt: u8| {
@@ -166,7 +167,11 @@ fn payloads(section: &OfferedSection) -> Vec<PayloadMap> {
         })
         .collect();
     // 4:2:0 of 8 or of 10 and 12 bits; browsers send no other.
-    found.retain(|map| map.codec != Codec::Vp9 || matches!(map.profile(), Some(0 | 2)));
+    found.retain(|map| match map.codec {
+        Codec::Vp9 => matches!(map.profile(), Some(0 | 2)),
+        Codec::Av1 => map.profile() == Some(0),
+        _ => true,
+    });
     // Mode 1 can carry what mode 0 can, and more (RFC 6184 §6): mode 0 only where nothing else is offered.
     let interleaves = |map: &PayloadMap| map.codec == Codec::H264 && map.parameter("packetization-mode") == Some("1");
     let has_mode_1 = found.iter().any(interleaves);
@@ -332,6 +337,7 @@ fn write_codec(out: &mut String, map: &PayloadMap, feedback: FeedbackTypes) {
         Codec::Vp8 => "VP8/90000",
         Codec::Vp9 => "VP9/90000",
         Codec::H264 => "H264/90000",
+        Codec::Av1 => "AV1/90000",
         Codec::Opus => "opus/48000/2",
     };
     line(out, format_args!("a=rtpmap:{pt} {name}"));
@@ -347,7 +353,7 @@ fn write_codec(out: &mut String, map: &PayloadMap, feedback: FeedbackTypes) {
     }
     match map.codec {
         Codec::Opus => line(out, format_args!("a=fmtp:{pt} {}", opus_parameters(map))),
-        Codec::H264 if !map.fmtp.is_empty() => line(out, format_args!("a=fmtp:{pt} {}", map.fmtp)),
+        Codec::H264 | Codec::Av1 if !map.fmtp.is_empty() => line(out, format_args!("a=fmtp:{pt} {}", map.fmtp)),
         Codec::Vp9 => {
             if let Some(id) = map.parameter("profile-id") {
                 line(out, format_args!("a=fmtp:{pt} profile-id={id}"));

@@ -141,7 +141,7 @@ impl Section {
     }
 
     /// The payload type under which a stream goes out: the one that was offered with the stream's profile. H.264 of another profile goes out under the
-    /// first of the codec, since decoders of browsers follow the stream and not the label; VP9 does not, since another profile has another
+    /// first of the codec, since decoders of browsers follow the stream and not the label; VP9 and AV1 do not, since another profile has another
     /// sample format.
     pub fn payload_for(&self, codec: Codec, profile: Option<u8>) -> Option<&PayloadMap> {
         let of_codec = self.codecs.iter().filter(|map| map.codec == codec);
@@ -168,12 +168,14 @@ impl PayloadMap {
         })
     }
 
-    /// H.264: profile_idc, the first byte of profile-level-id (RFC 6184 §8.1). VP9: profile-id, 0 where none is named (RFC 9628 §6.1). `None` for codecs
+    /// H.264: profile_idc, the first byte of profile-level-id (RFC 6184 §8.1). VP9: profile-id, 0 where none is named (RFC 9628 §6.1). AV1: profile, 0 where none
+    /// is named (AV1 RTP §7.2.1). `None` for codecs
     /// without, and where it is malformed.
     pub fn profile(&self) -> Option<u8> {
         match self.codec {
             Codec::H264 => u8::from_str_radix(self.parameter("profile-level-id")?.get(..2)?, 16).ok(),
             Codec::Vp9 => self.parameter("profile-id").map_or(Some(0), |id| id.parse().ok()),
+            Codec::Av1 => self.parameter("profile").map_or(Some(0), |id| id.parse().ok()),
             Codec::Vp8 | Codec::Opus => None,
         }
     }

@@ -99,7 +99,7 @@ fn chromium_publishes() {
     let vp9 = [(98, 99), (100, 101)].map(|(pt, rtx)| (Codec::Vp9, pt, Some(rtx)));
     assert_eq!(
         types(video),
-        [&[(Codec::Vp8, 96, Some(97))][..], &h264, &vp9].concat(),
+        [&[(Codec::Vp8, 96, Some(97))][..], &h264, &[(Codec::Av1, 45, Some(46))], &vp9].concat(),
         "mode 0 is left out where mode 1 is offered"
     );
     assert_eq!(video.stream, Some(Stream { ssrc: 516_133_919, rtx_ssrc: Some(4_145_645_369) }));
@@ -107,10 +107,11 @@ fn chromium_publishes() {
     let ids = ExtensionIds { mid: Some(4), transport_cc: Some(3), abs_send_time: Some(2), ..ExtensionIds::default() };
     assert_eq!(video.extensions, ids, "no orientation, no playout delay from a publisher");
     assert!(text.contains("a=group:BUNDLE 0 1\r\n"));
-    assert!(text.contains("m=video 9 UDP/TLS/RTP/SAVPF 96 97 102 103 108 109 116 117 98 99 100 101\r\n"));
+    assert!(text.contains("m=video 9 UDP/TLS/RTP/SAVPF 96 97 102 103 108 109 116 117 45 46 98 99 100 101\r\n"));
     assert!(text.contains("a=recvonly\r\n") && !text.contains("a=ssrc"));
     assert!(text.contains("a=fmtp:111 minptime=10;stereo=1;sprop-stereo=1;useinbandfec=1\r\n"));
     assert!(text.contains("a=fmtp:116 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=4d001f\r\n"));
+    assert!(text.contains("a=fmtp:45 level-idx=5;profile=0;tier=0\r\n"));
     assert!(text.contains("a=fmtp:98 profile-id=0\r\n") && text.contains("a=fmtp:100 profile-id=2\r\n"));
     assert!(text.contains("a=candidate:1 1 udp 2130706431 192.0.2.1 8189 typ host\r\na=candidate:2 1 udp 2130706175 2001:db8::1 8189 typ host\r\n"));
 }
@@ -119,7 +120,7 @@ fn chromium_publishes() {
 fn the_preferred_codec_comes_first() {
     let (media, text) = answer_with(CHROMIUM_PUBLISH, Role::Publisher, Some(Codec::H264)).unwrap();
     assert_eq!(media.sections[1].codecs[0].codec, Codec::H264);
-    assert!(text.contains("m=video 9 UDP/TLS/RTP/SAVPF 102 103 108 109 116 117 96 97 98 99 100 101\r\n"));
+    assert!(text.contains("m=video 9 UDP/TLS/RTP/SAVPF 102 103 108 109 116 117 96 97 45 46 98 99 100 101\r\n"));
     let (media, _) = answer_with(OBS_PUBLISH, Role::Publisher, Some(Codec::Vp8)).unwrap();
     assert_eq!(types(&media.sections[1]), [(Codec::H264, 96, Some(97))], "preferred but not offered");
 }
@@ -145,6 +146,8 @@ fn chromium_watches() {
     // VP9 of another profile cannot be decoded: 4:4:4 is not taken, so that its types are not there.
     let vp9 = |profile| video.payload_for(Codec::Vp9, profile).map(|map| map.pt);
     assert_eq!((vp9(None), vp9(Some(0)), vp9(Some(2)), vp9(Some(1))), (Some(98), Some(98), Some(100), None));
+    let av1 = |profile| video.payload_for(Codec::Av1, profile).map(|map| map.pt);
+    assert_eq!((av1(Some(0)), av1(Some(1))), (Some(45), None));
 }
 
 #[test]
@@ -248,15 +251,19 @@ fn encoders_and_servers_publish() {
 #[test]
 fn a_viewer_without_a_codec_gets_the_rest_a_publisher_is_refused() {
     let only = |offer: &str| {
-        offer.replace("VP8/90000", "H265/90000").replace("VP9/90000", "H266/90000").replace("H264/90000", "AV1/90000")
+        offer
+            .replace("VP8/90000", "H265/90000")
+            .replace("VP9/90000", "H266/90000")
+            .replace("H264/90000", "MP4V-ES/90000")
+            .replace("AV1/90000", "theora/90000")
     };
     let (media, text) = watch(&only(CHROMIUM_WATCH));
     assert_eq!(media.sections.iter().map(|s| s.kind).collect::<Vec<_>>(), [Kind::Audio]);
     assert!(text.contains("m=video 0 ") && text.contains("a=group:BUNDLE 0\r\n"));
     let error = refusal(&only(OBS_PUBLISH), Role::Publisher);
-    assert_eq!(error, "no codec in common: offered video AV1; accepted are VP8, VP9, H264 and opus");
+    assert_eq!(error, "no codec in common: offered video MP4V-ES; accepted are VP8, VP9, H264, AV1 and opus");
     let error = refusal(&only(CHROMIUM_WATCH).replace("opus/48000/2", "opus/48000"), Role::Viewer);
-    assert!(error.contains("offered audio opus, G722, PCMU, PCMA; video H265, H266, AV1"), "{error}");
+    assert!(error.contains("offered audio opus, G722, PCMU, PCMA; video H265, H266, MP4V-ES, theora"), "{error}");
 }
 
 #[test]

@@ -30,7 +30,7 @@ export type Problem = { type: string, title: string, status: number, detail: str
  */
 export type Live = { channel: string, broadcast: string, state: LiveState, startedAt: number, viewers: number, recording: boolean, 
 /**
- * "vp8", "vp9" or "h264"; null while no picture has come.
+ * "vp8", "vp9", "h264" or "av1"; null while no picture has come.
  */
 video: string | null, 
 /**
@@ -148,7 +148,7 @@ currentClipMs: number | null, };
 
 export type TrackFigures = { track: number, kind: TrackKind, 
 /**
- * "vp8", "vp9", "h264" or "opus".
+ * "vp8", "vp9", "h264", "av1" or "opus".
  */
 codec: string, width: number, height: number, 
 /**
@@ -212,7 +212,7 @@ offer: string,
  */
 codec?: VideoCodec, };
 
-export type VideoCodec = "h264" | "vp8" | "vp9";
+export type VideoCodec = "h264" | "vp8" | "vp9" | "av1";
 
 export type StreamAnswered = { 
 /**
