@@ -34,6 +34,7 @@ const fn binary(name: &'static str, run: fn(&[u8]), mutations: u32) -> Target {
 pub const TARGETS: &[Target] = &[
     binary("rtp", target::rtp::packet, 20_000),
     binary("vp8", target::rtp::vp8, 20_000),
+    binary("vp9", target::rtp::vp9, 20_000),
     binary("h264", target::rtp::h264, 20_000),
     binary("sps", target::rtp::sps, 20_000),
     binary("rtcp", target::rtcp::compound, 20_000),

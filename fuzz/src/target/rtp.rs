@@ -2,10 +2,18 @@
 
 use media::limit;
 use media::message::Codec;
-use media::rtp::codec::{self, h264, opus, vp8};
+use media::rtp::codec::vp8_numbers::{Numbers, Shift};
+use media::rtp::codec::{self, h264, opus, vp8, vp9};
 use media::rtp::packet::{Header, MAX_HEADER_LEN, Outgoing, split_retransmission};
 
 use crate::bytes::Bytes;
+
+/// All of them; the compiler is asked below whether one is missing.
+pub const CODECS: [Codec; 4] = [Codec::Vp8, Codec::Vp9, Codec::H264, Codec::Opus];
+
+const _: () = match Codec::Opus {
+    Codec::Vp8 | Codec::Vp9 | Codec::H264 | Codec::Opus => {}
+};
 
 /// A packet as it comes out of decryption.
 pub fn packet(data: &[u8]) {
@@ -26,7 +34,7 @@ pub fn packet(data: &[u8]) {
 }
 
 fn inspect(payload: &[u8]) {
-    for codec in [Codec::Vp8, Codec::H264, Codec::Opus] {
+    for codec in CODECS {
         codec::inspect(codec, payload);
     }
     opus::samples(payload);
@@ -58,6 +66,7 @@ pub fn vp8(data: &[u8]) {
     while !bytes.is_empty() {
         let payload = bytes.short();
         codec::inspect(Codec::Vp8, payload);
+        renumbered(payload);
         let before = frame.len();
         match vp8::append(&mut frame, payload) {
             Ok(()) => assert!(frame.len() > before && frame.len() < before + payload.len()),
@@ -65,6 +74,39 @@ pub fn vp8(data: &[u8]) {
         }
     }
     vp8::key_size(&frame);
+}
+
+/// New picture numbers change nothing else.
+fn renumbered(payload: &[u8]) {
+    let sent = Numbers::read(&[0x90, 0xe0, 0x92, 0x34, 0x56, 0x20]).expect("a descriptor with all numbers");
+    let by = Shift::after(sent, Numbers::read(payload).unwrap_or_default());
+    let mut sent = payload.to_vec();
+    by.apply(&mut sent);
+    assert_eq!(Numbers::read(&sent), Numbers::read(payload).map(|numbers| numbers.shifted(by)));
+    let (old, new) = (vp8::Descriptor::parse(payload), vp8::Descriptor::parse(&sent));
+    assert_eq!(old.map(|descriptor| descriptor.len), new.map(|descriptor| descriptor.len));
+    let body = old.map_or(0, |descriptor| descriptor.len);
+    assert_eq!(payload[body..], sent[body..]);
+}
+
+/// The packets of VP9 pictures; an empty piece ends a picture.
+pub fn vp9(data: &[u8]) {
+    let (mut bytes, mut assembler) = (Bytes(data), vp9::Assembler::default());
+    while !bytes.is_empty() {
+        let payload = bytes.short();
+        codec::inspect(Codec::Vp9, payload);
+        if let Some(descriptor) = vp9::Descriptor::parse(payload) {
+            assert!(descriptor.len <= payload.len());
+        }
+        if payload.is_empty() {
+            let picture = assembler.finish();
+            assert!(!matches!(picture, Ok(Some(picture)) if picture.data.is_empty()));
+        } else if assembler.append(payload).is_err() {
+            assembler.discard();
+        }
+    }
+    let _ = assembler.finish();
+    assert_eq!(assembler.finish(), Ok(None), "a picture comes once");
 }
 
 /// The packets of H.264 access units; an empty piece ends a unit.

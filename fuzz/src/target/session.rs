@@ -118,9 +118,9 @@ fn check_answer(offer: &str, session: &Session, answer: &str) {
         assert!(!section.codecs.is_empty());
         for map in &section.codecs {
             assert!(section.payload(map.pt).is_some() && map.pt < 128);
-            map.h264_profile();
+            map.profile();
         }
-        for codec in [Codec::Vp8, Codec::H264, Codec::Opus] {
+        for codec in super::rtp::CODECS {
             section.payload_for(codec, Some(0x42));
         }
         media.section_of(1, Some(section.mid.as_bytes()), section.codecs[0].pt);

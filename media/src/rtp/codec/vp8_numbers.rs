@@ -32,6 +32,7 @@ fn places(payload: &[u8]) -> Option<(Option<usize>, Option<usize>)> {
         base = Some(at);
         at += 1;
     }
+    at += usize::from(extended & 0x30 != 0);
     (payload.len() >= at).then_some((picture, base))
 }
 
