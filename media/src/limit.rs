@@ -39,6 +39,12 @@ pub const NACK_MISSING: usize = 256;
 pub const NACK_DEADLINE: Duration = Duration::from_millis(500);
 /// Transport-wide feedback goes to a streamer this often while packets come.
 pub const TWCC_INTERVAL: Duration = Duration::from_millis(50);
+/// From the first packet of a frame to its fan-out, when its last one does not come: what a streamer's pacer sends within this time goes out in the
+/// same runs. A whole frame does not wait.
+pub const COALESCE: Duration = Duration::from_millis(2);
+/// Packets of a frame are padded to one size if they differ by no more bytes than this, see [`crate::buffer::cache::PacketCache::equalise`]. Chromium's
+/// differ by one.
+pub const EQUALISE_BYTES: usize = 16;
 /// Packets kept per layer for retransmission. Oldest overwritten.
 pub const CACHE_PACKETS: usize = 2048;
 /// How long a tap waits for a missing packet before it gives the access unit up and asks for a keyframe.

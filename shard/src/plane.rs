@@ -123,10 +123,11 @@ impl MediaPlane {
         if config.announce.is_empty() {
             return Err(StartError::NothingToAnnounce);
         }
-        let socket = Socket::bind(config.bind).map_err(|source| match source.kind() {
+        let mut socket = Socket::bind(config.bind).map_err(|source| match source.kind() {
             io::ErrorKind::AddrInUse => StartError::PortTaken(config.bind),
             _ => StartError::Bind { address: config.bind, source },
         })?;
+        socket.take_runs();
         let certificate = Certificate::generate().map_err(|error| StartError::Certificate(error.to_string()))?;
         let local = socket.local_addr();
         let announced = |mut address: SocketAddr| {

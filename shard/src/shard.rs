@@ -23,11 +23,9 @@ use crate::socket::{Arrival, BATCH, Receiver, Sender, Socket};
 use crate::sources::is_check;
 use crate::taps::{Offered, TapSender};
 
-/// Between the first packet of a burst and its fan-out. GSO decides the cost of egress, so what the streamer's pacer sends
-/// within this time goes out in the same runs; it is also the price in latency.
-const COALESCE: Duration = Duration::from_millis(2);
-/// Datagrams that make the fan-out due at once, whatever the time.
-const COALESCE_DATAGRAMS: usize = 128;
+/// After datagrams came, the next are left to gather for so long: one wake-up for all of them instead of one for each. It is what a packet may
+/// wait that comes just after another one, and bounds the turns to two thousand a second.
+const GATHER: Duration = Duration::from_micros(500);
 /// Batches read in one turn. More datagrams wait for the next turn, after what is due was sent.
 const BATCHES_PER_TURN: usize = 8;
 /// Requests taken in one turn. A join costs about 0.3 ms, for which everybody's media waits.
@@ -88,11 +86,16 @@ impl Lines {
 }
 
 /// The buffers of the thread: too large to allocate per turn, and not to be moved between threads.
-#[derive(Default)]
 pub struct Gear {
     receiver: Receiver,
     sender: Sender,
     arena: SendArena,
+}
+
+impl Default for Gear {
+    fn default() -> Self {
+        Self { receiver: Receiver::of_runs(), sender: Sender::new(), arena: SendArena::new() }
+    }
 }
 
 impl Gear {
@@ -120,7 +123,7 @@ pub fn run(lines: &mut Lines, gear: &mut Gear) -> io::Result<()> {
     let config = RouterConfig { shard: lines.shard, announce: lines.announce.clone(), seed: rand::random() };
     let router = Router::new(config, lines.certificate.clone());
     let waiting = HashMap::new();
-    let mut shard = Shard { lines, gear, router, waiting, requests: 0, gathered: 0, fan_out_at: None, backlog: false };
+    let mut shard = Shard { lines, gear, router, waiting, requests: 0, gather_until: None, backlog: false };
     while !shard.lines.stopping {
         shard.wait()?;
         let start = Instant::now();
@@ -137,9 +140,8 @@ struct Shard<'a> {
     router: Router,
     waiting: HashMap<RequestId, Waiting>,
     requests: u64,
-    /// Datagrams since the last fan-out.
-    gathered: usize,
-    fan_out_at: Option<Instant>,
+    /// See [`GATHER`].
+    gather_until: Option<Instant>,
     /// The last turn left requests or datagrams behind.
     backlog: bool,
 }
@@ -151,14 +153,22 @@ struct Waiting {
 }
 
 impl Shard<'_> {
-    fn wait(&self) -> io::Result<()> {
+    fn wait(&mut self) -> io::Result<()> {
+        let Lines { socket, inbox, taps, .. } = &mut *self.lines;
+        if self.backlog {
+            return socket.wait(inbox, true, Some(Duration::ZERO)).map(drop);
+        }
         let now = Instant::now();
-        let settle = self.lines.taps.owes().then(|| now + SETTLE_EVERY);
-        let due = [self.router.next_deadline(), self.fan_out_at, settle].into_iter().flatten().min();
-        let timeout = if self.backlog { Some(Duration::ZERO) } else { due.map(|at| at.saturating_duration_since(now)) };
-        // While a burst gathers nothing is read: one wake-up for all of it instead of one per datagram.
-        let listen = self.fan_out_at.is_none();
-        self.lines.socket.wait(&self.lines.inbox, listen, timeout)
+        let settle = taps.owes().then(|| now + SETTLE_EVERY);
+        let due = self.router.next_deadline().into_iter().chain(settle).min();
+        let until = |at: Option<Instant>| at.map(|at| at.saturating_duration_since(Instant::now()));
+        if let Some(gathered) = self.gather_until.take().filter(|gathered| *gathered > now)
+            && (socket.wait(inbox, false, until(Some(due.map_or(gathered, |due| due.min(gathered)))))?
+                || due.is_some_and(|due| due <= gathered))
+        {
+            return Ok(());
+        }
+        socket.wait(inbox, true, until(due)).map(drop)
     }
 
     fn turn(&mut self) -> io::Result<()> {
@@ -170,9 +180,7 @@ impl Shard<'_> {
         if self.router.next_deadline().is_some_and(|at| at <= now.mono) {
             self.handle(now, Input::Tick);
         }
-        if self.gathered >= COALESCE_DATAGRAMS || self.fan_out_at.is_some_and(|at| at <= now.mono) {
-            self.fan_out(now);
-        }
+        self.fan_out(now);
         self.gear.send(&mut self.lines.socket);
         self.deliver(now);
         self.lines.taps.settle();
@@ -229,8 +237,7 @@ impl Shard<'_> {
                     self.gear.arena.clear();
                 }
             }
-            self.gathered += count;
-            self.fan_out_at.get_or_insert(now.mono + COALESCE);
+            self.gather_until = Some(now.mono + GATHER);
             self.deliver(now);
             if count < BATCH {
                 return Ok(());
@@ -249,8 +256,6 @@ impl Shard<'_> {
 
     /// The router stops when the arena is full and goes on where it stopped.
     fn fan_out(&mut self, now: Now) {
-        self.gathered = 0;
-        self.fan_out_at = None;
         while self.router.flush(now, &mut self.gear.arena) == Flushed::More {
             self.gear.send(&mut self.lines.socket);
         }

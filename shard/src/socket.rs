@@ -22,6 +22,8 @@ pub const BATCH: usize = 64;
 const BUFFER_BYTES: libc::c_int = 4 * 1024 * 1024;
 /// Bytes of one receive slot: larger than any datagram we take, so that a longer one shows as truncated.
 const SLOT: usize = DATAGRAM_BYTES + 36;
+/// Bytes of a slot that takes a run of datagrams as one message. Not a power of two, or the beginnings of all slots would share a few lines of the cache.
+const RUN_SLOT: usize = 64 * 1024 + 320;
 
 /// A bound, non-blocking UDP socket.
 pub struct Socket {
@@ -30,6 +32,8 @@ pub struct Socket {
     gso: bool,
     /// Bound to the wildcard address: the kernel tells where a datagram came in, and is told where one goes out.
     any: bool,
+    /// See [`Socket::take_runs`].
+    runs: bool,
 }
 
 impl Socket {
@@ -59,7 +63,13 @@ impl Socket {
         }
         // 0 is the default and means "no segmentation unless a message asks": only a kernel without GSO refuses it.
         let gso = set_option(&udp, libc::SOL_UDP, libc::UDP_SEGMENT, 0).is_ok();
-        Ok(Socket { udp, local, gso, any })
+        Ok(Socket { udp, local, gso, any, runs: false })
+    }
+
+    /// From now on equal datagrams of one peer that came together may be read as one message (UDP GRO), by a [`Receiver::of_runs`]. A kernel without
+    /// it goes on as before.
+    pub fn take_runs(&mut self) {
+        self.runs = set_option(&self.udp, libc::SOL_UDP, libc::UDP_GRO, 1).is_ok();
     }
 
     pub fn local_addr(&self) -> SocketAddr {
@@ -71,9 +81,9 @@ impl Socket {
         self.gso
     }
 
-    /// Sleeps until a datagram is there (unless `datagrams` is false), until `waker` is readable or until `timeout` has passed.
-    /// A signal may end the sleep early.
-    pub fn wait(&self, waker: &impl AsFd, datagrams: bool, timeout: Option<Duration>) -> io::Result<()> {
+    /// Sleeps until a datagram is there (unless `datagrams` is false), until `waker` is readable or until `timeout` has passed; true if it was one of
+    /// the first two. A signal may end the sleep early.
+    pub fn wait(&self, waker: &impl AsFd, datagrams: bool, timeout: Option<Duration>) -> io::Result<bool> {
         let interest = if datagrams { libc::POLLIN } else { 0 };
         let mut fds = [
             libc::pollfd { fd: waker.as_fd().as_raw_fd(), events: libc::POLLIN, revents: 0 },
@@ -95,7 +105,7 @@ impl Socket {
                 return Err(error);
             }
         }
-        Ok(())
+        Ok(ready > 0)
     }
 }
 
@@ -201,6 +211,11 @@ pub struct Receiver {
     iovecs: Box<[libc::iovec; BATCH]>,
     controls: Box<[Control; BATCH]>,
     headers: Box<[libc::mmsghdr; BATCH]>,
+    slot: usize,
+    /// Headers from the first on that the kernel may have changed.
+    used: usize,
+    /// The headers ask for ancillary data.
+    controlled: bool,
     filled: usize,
 }
 
@@ -224,21 +239,37 @@ impl Default for Receiver {
 
 impl Receiver {
     pub fn new() -> Self {
+        Self::with_slots(SLOT)
+    }
+
+    /// For sockets that take runs, see [`Socket::take_runs`].
+    pub fn of_runs() -> Self {
+        Self::with_slots(RUN_SLOT)
+    }
+
+    fn with_slots(slot: usize) -> Self {
         Receiver {
-            bytes: vec![0; SLOT * BATCH].into_boxed_slice(),
+            bytes: vec![0; slot * BATCH].into_boxed_slice(),
             names: Box::new([Name::empty(); BATCH]),
             iovecs: Box::new([NO_IOVEC; BATCH]),
             controls: Box::new([Control::empty(); BATCH]),
             headers: Box::new([no_header(); BATCH]),
+            slot,
+            used: BATCH,
+            controlled: false,
             filled: 0,
         }
     }
 
-    /// Reads what is there, at most [`BATCH`] datagrams; returns how many. 0 when the socket is empty.
+    /// Reads what is there, at most [`BATCH`] messages; returns how many. 0 when the socket is empty.
     pub fn receive(&mut self, socket: &Socket) -> io::Result<usize> {
+        let controlled = socket.any || socket.runs;
+        if controlled != self.controlled {
+            (self.controlled, self.used) = (controlled, BATCH);
+        }
         self.filled = 0;
-        for (at, slot) in self.bytes.chunks_exact_mut(SLOT).enumerate() {
-            self.iovecs[at] = libc::iovec { iov_base: slot.as_mut_ptr().cast(), iov_len: SLOT };
+        for (at, slot) in self.bytes.chunks_exact_mut(self.slot).enumerate().take(self.used) {
+            self.iovecs[at] = libc::iovec { iov_base: slot.as_mut_ptr().cast(), iov_len: self.slot };
             let header = &mut self.headers[at];
             header.msg_len = 0;
             header.msg_hdr.msg_name = (&raw mut self.names[at]).cast();
@@ -246,13 +277,14 @@ impl Receiver {
             header.msg_hdr.msg_iov = &raw mut self.iovecs[at];
             header.msg_hdr.msg_iovlen = 1;
             header.msg_hdr.msg_control = (&raw mut self.controls[at]).cast();
-            header.msg_hdr.msg_controllen = if socket.any { size_of::<Control>() } else { 0 };
+            header.msg_hdr.msg_controllen = if controlled { size_of::<Control>() } else { 0 };
             header.msg_hdr.msg_flags = 0;
         }
         loop {
-            // SAFETY: the descriptor is open while `socket` is borrowed. All BATCH headers were just pointed at name, iovec, control and
-            // byte slot of their own, each with its true size; those live in boxes of `self`, which is borrowed mutably, so
-            // nothing else reads or moves them during the call. The timeout may be null.
+            // SAFETY: the descriptor is open while `socket` is borrowed. All BATCH headers point at name, iovec, control and byte slot of their own, each
+            // with its true size: those that an earlier call may have changed were written just now, and all were before the first
+            // call (`used` starts at BATCH). They live in boxes of `self`, which never move and are borrowed mutably here, so
+            // nothing else reads them during the call. The timeout may be null.
             let got = unsafe {
                 libc::recvmmsg(
                     socket.udp.as_raw_fd(),
@@ -264,6 +296,7 @@ impl Receiver {
             };
             if got >= 0 {
                 self.filled = (got as usize).min(BATCH);
+                self.used = (self.filled + 1).min(BATCH);
                 return Ok(self.filled);
             }
             let error = io::Error::last_os_error();
@@ -277,20 +310,21 @@ impl Receiver {
 
     /// The datagrams of the last [`Receiver::receive`], in the order of arrival.
     pub fn arrivals(&mut self) -> impl Iterator<Item = Arrival<'_>> {
-        let slots =
-            self.bytes.chunks_exact_mut(SLOT).zip(self.headers.iter()).zip(self.names.iter()).zip(self.controls.iter());
-        slots.take(self.filled).map(|(((slot, header), name), control)| {
-            let len = header.msg_len as usize;
-            let truncated = header.msg_hdr.msg_flags & libc::MSG_TRUNC != 0;
-            match name.get() {
+        let slots = self.bytes.chunks_exact_mut(self.slot).zip(self.headers.iter());
+        slots.zip(self.names.iter()).zip(self.controls.iter()).take(self.filled).flat_map(
+            |(((slot, header), name), control)| {
+                let (len, told) = ((header.msg_len as usize).min(slot.len()), header.msg_hdr.msg_controllen);
+                let whole = header.msg_hdr.msg_flags & libc::MSG_TRUNC == 0 && len > 0;
                 // An answer to port 0 is an error of the kernel's.
-                Some(from) if from.port() != 0 && !truncated && (1..=DATAGRAM_BYTES).contains(&len) => {
-                    let local = control.local(header.msg_hdr.msg_controllen);
-                    Arrival::Datagram { from, local, data: &mut slot[..len] }
-                }
-                _ => Arrival::Unusable,
-            }
-        })
+                let from = name.get().filter(|from| from.port() != 0 && whole);
+                let (local, segment) = (control.local(told), control.segment(told).unwrap_or(len));
+                // What is empty or cut off is one arrival, too.
+                slot[..len.max(1)].chunks_mut(segment.max(1)).map(move |data| match from {
+                    Some(from) if data.len() <= DATAGRAM_BYTES => Arrival::Datagram { from, local, data },
+                    _ => Arrival::Unusable,
+                })
+            },
+        )
     }
 }
 

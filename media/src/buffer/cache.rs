@@ -27,6 +27,8 @@ pub struct Packet<'a> {
     pub meta: &'a Meta,
     /// Empty for padding, which only carries a sequence number.
     pub payload: &'a [u8],
+    /// Bytes of RTP padding (RFC 3550 §5.1) that go behind the payload, see [`PacketCache::equalise`].
+    pub padding: u8,
 }
 
 /// What became of a packet.
@@ -41,6 +43,7 @@ pub enum Insert {
 struct Slot {
     meta: Meta,
     payload: Vec<u8>,
+    padding: u8,
 }
 
 /// [`limit::CACHE_PACKETS`] packets; the oldest is overwritten. Buffers are reused, so a steady stream allocates nothing.
@@ -75,8 +78,9 @@ impl PacketCache {
                 slot.meta = meta;
                 slot.payload.clear();
                 slot.payload.extend_from_slice(payload);
+                slot.padding = 0;
             }
-            empty => *empty = Some(Slot { meta, payload: payload.to_vec() }),
+            empty => *empty = Some(Slot { meta, payload: payload.to_vec(), padding: 0 }),
         }
         self.newest = Some(self.newest.map_or(meta.index, |newest| newest.max(meta.index)));
         if meta.inspected.key {
@@ -111,7 +115,38 @@ impl PacketCache {
 
     pub fn get(&self, index: u64) -> Option<Packet<'_>> {
         let slot = self.slots.get(Self::place(index))?.as_ref()?;
-        (slot.meta.index == index).then_some(Packet { meta: &slot.meta, payload: &slot.payload })
+        (slot.meta.index == index).then_some(Packet { meta: &slot.meta, payload: &slot.payload, padding: slot.padding })
+    }
+
+    /// Pads packets that leave together to equal sizes where a few bytes do it: encoders split a frame into nearly equal parts, but the kernel sends only
+    /// equal datagrams as one (GSO), of which the last may be shorter.
+    pub fn equalise(&mut self, together: &[u64]) {
+        let mut rest = together;
+        while let Some((run, target)) = self.nearly_equal(rest) {
+            let (equal, behind) = rest.split_at(run);
+            for index in equal {
+                if let Some(slot) = self.slots[Self::place(*index)].as_mut().filter(|slot| slot.meta.index == *index) {
+                    slot.padding = target.saturating_sub(slot.payload.len()) as u8;
+                }
+            }
+            rest = behind;
+        }
+    }
+
+    /// How many packets from the first on differ by no more than [`limit::EQUALISE_BYTES`], and the length of the longest. `None` of none.
+    fn nearly_equal(&self, together: &[u64]) -> Option<(usize, usize)> {
+        // What is not there, or is padding only, ends a run.
+        let len_of = |index: &u64| self.get(*index).map(|packet| packet.payload.len()).filter(|len| *len > 0);
+        let first = len_of(together.first()?).unwrap_or(0);
+        let (mut count, mut shortest, mut longest) = (1, first, first);
+        for len in together[1..].iter().map_while(len_of).take_while(|_| first > 0) {
+            let (low, high) = (shortest.min(len), longest.max(len));
+            if high - low > limit::EQUALISE_BYTES {
+                break;
+            }
+            (count, shortest, longest) = (count + 1, low, high);
+        }
+        Some((count, longest))
     }
 
     /// Highest index so far.
@@ -183,6 +218,33 @@ pub(crate) mod tests {
         assert_eq!(first(&cache), Some(201));
         cache.insert(meta(202 + limit::CACHE_PACKETS as u64), b"");
         assert!(cache.newest_key().is_none(), "overwritten");
+    }
+
+    #[test]
+    fn nearly_equal_packets_are_padded_to_equal_ones() {
+        let table: &[(&[usize], &[u8])] = &[
+            (&[1120, 1120, 1121, 1121], &[1, 1, 0, 0]),
+            (&[1106, 1105, 1105], &[0, 1, 1]),
+            (&[1200, 1200, 400], &[0, 0, 0]),
+            (&[400, 1200, 1190, 1216], &[0, 0, 10, 0]),
+            (&[500, 0, 501, 500], &[0, 0, 0, 1]),
+            (&[700], &[0]),
+            (&[], &[]),
+        ];
+        for (lengths, expected) in table {
+            let mut cache = PacketCache::default();
+            for (at, len) in lengths.iter().enumerate() {
+                cache.insert(meta(70_000 + at as u64), &vec![7; *len]);
+            }
+            let together: Vec<u64> = (0..lengths.len() as u64).map(|at| 70_000 + at).collect();
+            cache.equalise(&together);
+            let padding: Vec<u8> = together.iter().map(|index| cache.get(*index).unwrap().padding).collect();
+            assert_eq!(padding, *expected, "{lengths:?}");
+        }
+        let mut cache = PacketCache::default();
+        cache.insert(meta(70_000), &[7; 500]);
+        cache.equalise(&[69_999, 70_000, 70_001]);
+        assert_eq!(cache.get(70_000).unwrap().padding, 0, "its neighbours were overwritten");
     }
 
     #[test]

@@ -50,6 +50,8 @@ pub struct Layer {
     pub pending: Vec<u64>,
     /// Packets of the fan-out under way.
     pub sending: Vec<u64>,
+    /// See [`Layer::is_open`].
+    open: bool,
     /// A tap reads this layer, so it needs keyframes from time to time.
     pub recorded: bool,
     /// See [`Meta::source`].
@@ -90,6 +92,7 @@ impl Layer {
             clock: SourceClock::default(),
             pending: Vec::new(),
             sending: Vec::new(),
+            open: false,
             recorded: false,
             source: u32::from(at),
             source_start: 0,
@@ -135,6 +138,11 @@ impl Layer {
     /// It has come for [`limit::LAYER_STEADY`] without a pause.
     pub fn is_steady(&self, now: Instant) -> bool {
         !self.restart && self.flows_since.is_some_and(|since| now >= since + limit::LAYER_STEADY)
+    }
+
+    /// The newest packet does not end its frame: more of it is on its way.
+    pub fn is_open(&self) -> bool {
+        self.open
     }
 
     /// Pixels of the picture; 0 while unknown.
@@ -199,6 +207,9 @@ impl Layer {
             Insert::TooOld => return Err(DropReason::TooOld),
         }
         self.source_start = self.source_start.min(index);
+        if self.cache.newest() == Some(index) {
+            self.open = self.video && !packet.marker;
+        }
         if self.heard.is_none_or(|heard| now.mono > heard + limit::LAYER_SILENCE) {
             self.flows_since = Some(now.mono);
         }
@@ -211,6 +222,14 @@ impl Layer {
         self.count(now.mono, packet, meta);
         self.pending.push(index);
         Ok(index)
+    }
+
+    /// What came goes to the viewers now.
+    pub fn begin_sending(&mut self) {
+        std::mem::swap(&mut self.pending, &mut self.sending);
+        if self.video {
+            self.cache.equalise(&self.sending);
+        }
     }
 
     fn index_of(&mut self, sequence: u16) -> u64 {

@@ -43,6 +43,8 @@ pub struct Room {
     pub watching: u32,
     /// The number that was told last.
     pub told_watching: u32,
+    /// Waits to be served, see [`crate::router::Router::flush`].
+    pub marked: bool,
     /// The moment the room asked to be called at.
     pub scheduled: Option<Instant>,
 }
@@ -62,6 +64,7 @@ impl Room {
             viewers: Vec::new(),
             watching: 0,
             told_watching: 0,
+            marked: false,
             scheduled: None,
         }
     }
@@ -102,6 +105,11 @@ impl Room {
     pub fn find_track(&self, video: bool, ordinal: usize) -> Option<usize> {
         let of_kind = self.tracks.iter().enumerate().filter(|(_, track)| track.is_video() == video);
         of_kind.map(|(at, _)| at).nth(ordinal)
+    }
+
+    /// Nothing that waits to be sent is the beginning of a frame whose end did not come yet.
+    pub fn is_whole(&self) -> bool {
+        self.tracks.iter().flat_map(|track| &track.layers).all(|layer| layer.pending.is_empty() || !layer.is_open())
     }
 }
 

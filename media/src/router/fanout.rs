@@ -1,10 +1,14 @@
 //! The end of a turn: what came in for a room goes to its viewers, one viewer after the other, so that a viewer's datagrams lie
 //! back to back in the arena.
 
+use std::time::Instant;
+
 use crate::arena::SendArena;
 use crate::buffer::cache::Packet;
 use crate::forward::Verdict;
+use crate::limit;
 use crate::message::{Event, Now};
+use crate::room::layer::Layer;
 use crate::room::subscription::Subscription;
 use crate::room::track::Track;
 use crate::rtp::packet::MAX_HEADER_LEN;
@@ -20,33 +24,40 @@ use super::{Flushed, Router};
 /// Rooms with something to send, and how far a full arena let us come.
 #[derive(Default)]
 pub struct Fanout {
-    marked: Vec<Key>,
+    marked: Vec<Marked>,
     active: Vec<Key>,
     position: usize,
 }
 
+/// Something changed in this room at this moment.
+struct Marked {
+    room: Key,
+    since: Instant,
+}
+
 impl Fanout {
-    /// Something changed in this room.
-    pub fn mark(&mut self, room: Key) {
-        if !self.marked.contains(&room) {
-            self.marked.push(room);
-        }
+    /// When a room is served at the latest, whole or not.
+    pub fn deadline(&self) -> Option<Instant> {
+        self.marked.iter().map(|marked| marked.since + limit::COALESCE).min()
     }
 }
 
 impl Router {
-    /// Ends a turn. After [`Flushed::More`] send the arena, clear it and call again.
+    /// Something changed in this room: it is served in the turn in which its frame is whole.
+    pub(super) fn mark(&mut self, now: Now, key: Key) {
+        if let Some(room) = self.rooms.get_mut(key)
+            && !room.marked
+        {
+            room.marked = true;
+            self.fanout.marked.push(Marked { room: key, since: now.mono });
+        }
+    }
+
+    /// Ends a turn: rooms whose newest frame is whole, or that waited for the rest of it for [`limit::COALESCE`], are served. After
+    /// [`Flushed::More`] send the arena, clear it and call again.
     pub fn flush(&mut self, now: Now, arena: &mut SendArena) -> Flushed {
         if self.fanout.active.is_empty() {
-            std::mem::swap(&mut self.fanout.marked, &mut self.fanout.active);
-            for key in &self.fanout.active {
-                for track in self.rooms.get_mut(*key).into_iter().flat_map(|room| &mut room.tracks) {
-                    track.survey(now.mono);
-                    for layer in &mut track.layers {
-                        std::mem::swap(&mut layer.pending, &mut layer.sending);
-                    }
-                }
-            }
+            self.activate(now);
         }
         while let Some(&room) = self.fanout.active.last() {
             if self.serve_room(now, room, arena) == Flushed::More {
@@ -59,6 +70,23 @@ impl Router {
         Flushed::Done
     }
 
+    fn activate(&mut self, now: Now) {
+        let Self { fanout, rooms, .. } = self;
+        fanout.marked.retain(|marked| {
+            let Some(room) = rooms.get_mut(marked.room) else { return false };
+            if !room.is_whole() && now.mono < marked.since + limit::COALESCE {
+                return true;
+            }
+            room.marked = false;
+            for track in &mut room.tracks {
+                track.survey(now.mono);
+                track.layers.iter_mut().for_each(Layer::begin_sending);
+            }
+            fanout.active.push(marked.room);
+            false
+        });
+    }
+
     fn serve_room(&mut self, now: Now, key: Key, arena: &mut SendArena) -> Flushed {
         let Some(room) = self.rooms.get(key) else { return Flushed::Done };
         if !room.tracks.iter().any(Track::is_sending) {
@@ -66,7 +94,8 @@ impl Router {
         }
         let layers = room.tracks.iter().flat_map(|track| &track.layers);
         let sizes = layers.flat_map(|layer| layer.sending.iter().filter_map(|at| layer.cache.get(*at)));
-        let most: usize = sizes.map(|packet| packet.payload.len() + MAX_HEADER_LEN + RTP_OVERHEAD).sum();
+        let around = limit::EQUALISE_BYTES + MAX_HEADER_LEN + RTP_OVERHEAD;
+        let most: usize = sizes.map(|packet| packet.payload.len() + around).sum();
         while let Some(viewer) = self.rooms.get(key).and_then(|room| room.viewers.get(self.fanout.position)).copied() {
             if !arena.is_empty() && arena.room() < most {
                 return Flushed::More;
@@ -196,6 +225,7 @@ impl Out<'_> {
             shift: mapped.shift,
             prefix: &[],
             payload: packet.payload,
+            padding: packet.padding,
         };
         match write(self.session, self.to, writing, self.arena) {
             Ok(len) => {

@@ -114,9 +114,9 @@ impl Router {
         self.outputs.pop_front()
     }
 
-    /// When to come back with [`Input::Tick`] at the latest.
+    /// When to come back at the latest, with [`Input::Tick`] and then [`Router::flush`].
     pub fn next_deadline(&self) -> Option<Instant> {
-        self.timers.next()
+        self.timers.next().into_iter().chain(self.fanout.deadline()).min()
     }
 
     /// Counters since the start.

@@ -16,9 +16,9 @@ impl Router {
         let peer = self.sessions.get_mut(key).filter(|peer| !peer.closing).ok_or(DropReason::NotConnected)?;
         let PeerRole::Publisher(ingest) = &mut peer.role else { return Err(DropReason::UnexpectedRtp) };
         let room = self.rooms.get_mut(peer.room).ok_or(DropReason::NotConnected)?;
-        let taken = ingest.rtp(now, packet, peer.session.media(), room);
+        let (taken, room) = (ingest.rtp(now, packet, peer.session.media(), room), peer.room);
         if taken.is_ok() {
-            self.fanout.mark(peer.room);
+            self.mark(now, room);
         }
         taken
     }

@@ -39,7 +39,7 @@ impl Router {
             if let Some(room) = self.rooms.get_mut(room) {
                 room.watching += 1;
             }
-            self.fanout.mark(room);
+            self.mark(now, room);
             self.start_viewer(now, key, arena);
         }
     }
@@ -113,7 +113,7 @@ impl Router {
         if !publishes {
             room.viewers.retain(|viewer| *viewer != key);
             room.watching -= u32::from(was_connected);
-            self.fanout.mark(room_key);
+            self.mark(now, room_key);
         } else if room.publisher.is_some_and(|publisher| publisher.session == key) {
             room.publisher = None;
             self.off_air(now, room_key, was_connected, arena);

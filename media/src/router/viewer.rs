@@ -7,10 +7,11 @@ use rand::Rng;
 use crate::arena::SendArena;
 use crate::limit;
 use crate::message::Now;
+use crate::room::Room;
 use crate::room::subscription::Subscription;
 use crate::rtp::codec::vp8_numbers::Shift;
 use crate::rtp::packet::Outgoing;
-use crate::session::feedback::{Feedback, SenderInfo, ntp_of_utc, parse};
+use crate::session::feedback::{Feedback, Lost, SenderInfo, ntp_of_utc, parse};
 use crate::session::negotiate::{CNAME, Negotiated};
 use crate::session::{OpenPacket, RTP_OVERHEAD, Session};
 use crate::slab::Key;
@@ -49,6 +50,8 @@ pub(super) struct Writing<'a> {
     /// Goes before the payload: the original sequence number of a repair (RFC 4588 §4).
     pub prefix: &'a [u8],
     pub payload: &'a [u8],
+    /// Bytes of RTP padding (RFC 3550 §5.1).
+    pub padding: u8,
 }
 
 /// Writes header and payload in place and seals them.
@@ -67,20 +70,71 @@ pub(super) fn write(
         mid: packet.mid,
     };
     let body = header.written_len() + packet.prefix.len();
-    let len = body + packet.payload.len();
+    let end = body + packet.payload.len();
+    let len = end + usize::from(packet.padding);
     if len + RTP_OVERHEAD > limit::DATAGRAM_BYTES {
         return Err(DropReason::TooLarge);
     }
     let slot = arena.open(to, len + RTP_OVERHEAD).ok_or(DropReason::ArenaFull)?;
     let header_len = header.write(slot).ok_or(DropReason::SealFailed)?;
     slot[header_len..body].copy_from_slice(packet.prefix);
-    slot[body..len].copy_from_slice(packet.payload);
+    slot[body..end].copy_from_slice(packet.payload);
     if !packet.shift.is_none() {
-        packet.shift.apply(&mut slot[body..len]);
+        packet.shift.apply(&mut slot[body..end]);
+    }
+    if packet.padding > 0 {
+        slot[0] |= 0x20;
+        slot[end..len - 1].fill(0);
+        slot[len - 1] = packet.padding;
     }
     let sealed = session.seal_rtp(packet.token, OpenPacket { slot, header_len, len })?;
     arena.commit(sealed);
     Ok(sealed)
+}
+
+/// What a repair needs of its viewer and room.
+struct Repairing<'a> {
+    viewer: &'a mut Viewer,
+    session: &'a mut Session,
+    room: &'a Room,
+    arena: &'a mut SendArena,
+    counters: &'a mut Counters,
+}
+
+/// Sends again what a viewer misses of one stream.
+fn repair(now: Now, at: &mut Repairing<'_>, ssrc: u32, lost: Lost<'_>) {
+    let to = at.session.address();
+    let mut subscription = at.viewer.subscriptions.iter_mut().find(|subscription| subscription.ssrc() == ssrc);
+    for sequence in lost {
+        at.counters.nacks_in += 1;
+        let Some((subscription, to)) = subscription.as_deref_mut().zip(to) else {
+            at.counters.drop(DropReason::RepairNotFound);
+            continue;
+        };
+        let Some(track) = subscription.track.and_then(|of| at.room.tracks.get(of)) else { continue };
+        let written = subscription.repair(now.mono, sequence, track).and_then(|(repair, packet)| {
+            let writing = Writing {
+                token: repair.token,
+                payload_type: repair.payload_type,
+                marker: packet.meta.marker,
+                timestamp: repair.timestamp,
+                mid: subscription.mid.as_ref().map(|(id, mid)| (*id, &mid[..])),
+                shift: repair.shift,
+                prefix: &repair.original.to_be_bytes(),
+                payload: packet.payload,
+                padding: 0,
+            };
+            write(at.session, to, writing, at.arena)
+        });
+        match written {
+            Ok(len) => {
+                at.counters.retransmitted += 1;
+                at.counters.packets_out += 1;
+                at.counters.bytes_out += len as u64;
+            }
+            Err(reason) => at.counters.drop(reason),
+        }
+    }
 }
 
 impl Router {
@@ -102,48 +156,18 @@ impl Router {
                 wanted = true;
             }
         };
-        let mut nacks = Vec::new();
         for feedback in parse(compound) {
             match feedback {
-                Feedback::Nack { ssrc, lost } => nacks.push((ssrc, lost)),
                 Feedback::Pli { ssrc } => want(ssrc, viewer, counters),
                 Feedback::Fir(entries) => entries.for_each(|(ssrc, _)| want(ssrc, viewer, counters)),
                 Feedback::Malformed => counters.drop(DropReason::BadRtcp),
                 _ => {}
             }
         }
-        let to = peer.session.address();
-        for (ssrc, lost) in nacks {
-            let mut subscription = viewer.subscriptions.iter_mut().find(|subscription| subscription.ssrc() == ssrc);
-            for sequence in lost {
-                counters.nacks_in += 1;
-                let Some((subscription, to)) = subscription.as_deref_mut().zip(to) else {
-                    counters.drop(DropReason::RepairNotFound);
-                    continue;
-                };
-                let Some(track) = subscription.track.and_then(|at| room.tracks.get(at)) else { continue };
-                let mid = subscription.mid.clone();
-                let written = subscription.repair(now.mono, sequence, track).and_then(|(repair, packet)| {
-                    let writing = Writing {
-                        token: repair.token,
-                        payload_type: repair.payload_type,
-                        marker: packet.meta.marker,
-                        timestamp: repair.timestamp,
-                        mid: mid.as_ref().map(|(id, mid)| (*id, &mid[..])),
-                        shift: repair.shift,
-                        prefix: &repair.original.to_be_bytes(),
-                        payload: packet.payload,
-                    };
-                    write(&mut peer.session, to, writing, arena)
-                });
-                match written {
-                    Ok(len) => {
-                        counters.retransmitted += 1;
-                        counters.packets_out += 1;
-                        counters.bytes_out += len as u64;
-                    }
-                    Err(reason) => counters.drop(reason),
-                }
+        // A second pass instead of a list: nothing is allocated, and most compounds hold no NACK.
+        for feedback in parse(compound) {
+            if let Feedback::Nack { ssrc, lost } = feedback {
+                repair(now, &mut Repairing { viewer, session: &mut peer.session, room, arena, counters }, ssrc, lost);
             }
         }
         if wanted && let Some(publisher) = room.publisher {

@@ -82,6 +82,8 @@ pub struct World {
     pub items: Vec<TapItem>,
     replies: HashMap<u64, Result<Reply, Refusal>>,
     next_session: u64,
+    /// Broadcasts from now on are recorded.
+    pub records: bool,
     /// Per destination and SSRC: what was sealed.
     sealed: HashMap<(SocketAddr, u32), (SequenceUnwrapper, HashSet<u64>)>,
 }
@@ -113,6 +115,7 @@ impl World {
             items: Vec::new(),
             replies: HashMap::new(),
             next_session: 0,
+            records: true,
             sealed: HashMap::new(),
         }
     }
@@ -125,7 +128,7 @@ impl World {
         self.replies.remove(&request.0).expect("each command is answered")
     }
 
-    /// A streamer that records; its client number.
+    /// A streamer; its client number.
     pub fn publish(&mut self, publisher: Publisher, link: Link) -> Result<usize, Refusal> {
         let mut peer = Peer::new(self.identity.clone());
         let offer = publisher.offer(&peer);
@@ -135,7 +138,7 @@ impl World {
             channel: channel(),
             broadcast: BroadcastId::new(self.now.utc_us / 1000, u128::from(self.next_session)),
             offer,
-            record: true,
+            record: self.records,
             prefer_video: None,
         };
         let Reply::Published { answer, .. } = self.command(Command::Publish(publish))? else { panic!("published") };
@@ -344,7 +347,10 @@ impl World {
         if !(128..192).contains(&data[0]) || (192..=223).contains(&data[1]) {
             return;
         }
-        let header = Header::parse(data).expect("what we send is RTP");
+        // The size of the padding is encrypted.
+        let mut clear = data.to_vec();
+        clear[0] &= !0x20;
+        let header = Header::parse(&clear).expect("what we send is RTP");
         let (unwrapper, seen) = self.sealed.entry((to, header.ssrc)).or_default();
         if seen.is_empty() {
             assert!(header.sequence < 1 << 15, "a stream starts below 2^15");

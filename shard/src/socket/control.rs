@@ -58,25 +58,42 @@ impl Control {
 
     /// The local address that the kernel wrote with a datagram; `len` is what it says it wrote.
     pub fn local(&self, len: usize) -> Option<IpAddr> {
-        let mut rest = self.0.get(..len)?;
-        while rest.len() >= HEADER {
-            let size = u64::from_ne_bytes(rest[..8].try_into().ok()?) as usize;
-            let level = libc::c_int::from_ne_bytes(rest[8..12].try_into().ok()?);
-            let kind = libc::c_int::from_ne_bytes(rest[12..16].try_into().ok()?);
-            let data = rest.get(HEADER..size)?;
-            match (level, kind) {
-                // The second field is the local address: for a broadcast it differs from the destination.
-                (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
-                    return Some(Ipv4Addr::from(<[u8; 4]>::try_from(data.get(4..8)?).ok()?).into());
-                }
-                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
-                    let ip = Ipv6Addr::from(<[u8; 16]>::try_from(data.get(..16)?).ok()?);
-                    return Some(IpAddr::V6(ip).to_canonical());
-                }
-                _ => rest = rest.get(size.next_multiple_of(8)..)?,
+        self.parts(len).find_map(|(level, kind, data)| match (level, kind) {
+            // The second field is the local address: for a broadcast it differs from the destination.
+            (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                Some(Ipv4Addr::from(<[u8; 4]>::try_from(data.get(4..8)?).ok()?).into())
             }
-        }
-        None
+            (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                let ip = Ipv6Addr::from(<[u8; 16]>::try_from(data.get(..16)?).ok()?);
+                Some(IpAddr::V6(ip).to_canonical())
+            }
+            _ => None,
+        })
+    }
+
+    /// Bytes of each datagram of a message that holds several (the last may be shorter).
+    pub fn segment(&self, len: usize) -> Option<usize> {
+        self.parts(len).find_map(|(level, kind, data)| match (level, kind) {
+            (libc::SOL_UDP, libc::UDP_GRO) => {
+                let size = libc::c_int::from_ne_bytes(data.get(..4)?.try_into().ok()?);
+                usize::try_from(size).ok().filter(|size| *size > 0)
+            }
+            _ => None,
+        })
+    }
+
+    /// Level, type and data of each part.
+    fn parts(&self, len: usize) -> impl Iterator<Item = (libc::c_int, libc::c_int, &[u8])> {
+        let mut rest = self.0.get(..len).unwrap_or_default();
+        std::iter::from_fn(move || {
+            let head = rest.get(..HEADER)?;
+            let size = u64::from_ne_bytes(head[..8].try_into().ok()?) as usize;
+            let level = libc::c_int::from_ne_bytes(head[8..12].try_into().ok()?);
+            let kind = libc::c_int::from_ne_bytes(head[12..16].try_into().ok()?);
+            let data = rest.get(HEADER..size)?;
+            rest = rest.get(size.next_multiple_of(8)..).unwrap_or_default();
+            Some((level, kind, data))
+        })
     }
 }
 
@@ -109,6 +126,9 @@ mod tests {
         let len = control.write(SocketAddr::from(([0, 0, 0, 0], 1)), Some([127, 0, 0, 1].into()), None);
         for cut in 0..len {
             let _ = control.local(cut);
+        }
+        for control in [Control([0xff; 64]), Control([0; 64])] {
+            assert_eq!((control.segment(64), control.segment(65)), (None, None));
         }
         assert_eq!(Control([0xff; 64]).local(64), None);
         assert_eq!(control.local(65), None);

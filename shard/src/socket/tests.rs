@@ -56,6 +56,38 @@ fn runs_arrive_as_the_datagrams_they_were() {
 }
 
 #[test]
+fn a_run_is_read_as_one_message_of_many_datagrams() {
+    for wildcard in [false, true] {
+        let mut a = loopback();
+        let mut b = if wildcard { Socket::bind("0.0.0.0:0".parse().unwrap()).unwrap() } else { loopback() };
+        b.take_runs();
+        let to = SocketAddr::from(([127, 0, 0, 1], b.local_addr().port()));
+        let mut arena = SendArena::new();
+        for i in 0..9u8 {
+            assert!(arena.push(to, &vec![i; if i == 8 { 700 } else { 1200 }]));
+        }
+        assert!(arena.push(to, &vec![9; DATAGRAM_BYTES + 1]) && arena.push(to, b"last"));
+        let mut sender = Sender::new();
+        send(&mut sender, &mut a, &arena);
+        let mut receiver = Receiver::of_runs();
+        assert_eq!(receiver.receive(&b).unwrap(), 2, "the kernel has UDP GRO since 5.0");
+        let got: Vec<Option<(SocketAddr, usize, u8)>> = receiver
+            .arrivals()
+            .map(|arrival| match arrival {
+                Arrival::Datagram { from, local, data } => {
+                    assert_eq!(local.is_some(), wildcard);
+                    Some((from, data.len(), data[0]))
+                }
+                Arrival::Unusable => None,
+            })
+            .collect();
+        let mut expected: Vec<_> = (0..9).map(|i| Some((a.local_addr(), if i == 8 { 700 } else { 1200 }, i))).collect();
+        expected.extend([None, Some((a.local_addr(), 4, b'l'))]);
+        assert_eq!(got, expected);
+    }
+}
+
+#[test]
 fn a_refused_run_goes_out_plainly_and_ends_gso() {
     let (mut a, b) = (loopback(), loopback());
     // The kernel takes at most 128 segments (64 before 6.9): EINVAL.

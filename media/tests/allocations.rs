@@ -1,0 +1,127 @@
+//! Once it runs, the media path allocates nothing: not for a packet, not for a viewer, not for feedback, not for a repair. Every allocation of this
+//! process is counted, so that this is the only test of its target.
+
+#[path = "support/peer.rs"]
+#[allow(dead_code, reason = "shared with other test targets")]
+mod peer;
+#[path = "stories/publisher.rs"]
+#[allow(dead_code, reason = "shared with other test targets")]
+mod publisher;
+#[path = "stories/rungs.rs"]
+#[allow(dead_code, reason = "shared with other test targets")]
+mod rungs;
+#[path = "stories/viewer.rs"]
+#[allow(dead_code, reason = "shared with other test targets")]
+mod viewer;
+#[path = "stories/world.rs"]
+#[allow(dead_code, reason = "shared with other test targets")]
+mod world;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use media::arena::SendArena;
+use media::message::{Input, Now};
+use media::router::Flushed;
+use media::session::feedback::{Compound, ReportBlock, TwccRecorder};
+
+use publisher::Publisher;
+use viewer::Viewer;
+use world::{GOOD, Kind, World};
+
+#[global_allocator]
+static ALLOCATOR: dhat::Alloc = dhat::Alloc;
+
+const VIEWERS: usize = 40;
+/// The rings reuse their buffers once they are full; sound takes longest.
+const FULL: Duration = Duration::from_secs(45);
+const WARM_UP: Duration = Duration::from_secs(2);
+const STEP: Duration = Duration::from_millis(1);
+const STEPS: u32 = 300;
+
+type Datagram = (Now, SocketAddr, Vec<u8>);
+
+/// Allocations while `datagrams` are handled and answered. Timers run too, but their work is per session and second, not per packet.
+fn allocations(world: &mut World, datagrams: Vec<Datagram>) -> u64 {
+    let (mut arena, mut counted) = (SendArena::new(), 0);
+    for (now, from, mut data) in datagrams {
+        let before = dhat::HeapStats::get().total_blocks;
+        world.router.handle(now, Input::Datagram { from, data: &mut data }, &mut arena);
+        while world.router.flush(now, &mut arena) == Flushed::More {
+            arena.clear();
+        }
+        arena.clear();
+        counted += dhat::HeapStats::get().total_blocks - before;
+        if world.router.next_deadline().is_some_and(|due| due <= now.mono) {
+            world.router.handle(now, Input::Tick, &mut arena);
+        }
+        while world.router.poll().is_some() {}
+        world.now = now;
+    }
+    counted
+}
+
+/// What the streamer sends in the next moments, sealed.
+fn media(world: &mut World) -> Vec<Datagram> {
+    let (mut now, client) = (world.now, &mut world.clients[0]);
+    let (peer, address) = (&mut client.peer, client.address);
+    let Kind::Publisher(publisher) = &mut client.kind else { panic!("the first client publishes") };
+    let mut all = Vec::new();
+    for _ in 0..STEPS {
+        now = now.after(STEP);
+        publisher.act(now, |packet, rtcp| {
+            if !rtcp {
+                all.push((now, address, peer.seal_rtp(packet)));
+            }
+        });
+    }
+    all
+}
+
+/// What the viewers say next: a report, arrival times, and that the newest packet of the picture is missing.
+fn feedback(world: &mut World) -> Vec<Datagram> {
+    let now = world.now.after(STEP);
+    let clients = world.clients.iter_mut().skip(1);
+    let compounds = clients.map(|client| {
+        let stream = &client.viewer().video;
+        let (ssrc, newest) = (stream.ssrc, *stream.packets.keys().next_back().expect("media came"));
+        let mut compound = Compound::new();
+        compound.receiver_report(1, &[ReportBlock { ssrc, highest: newest as u32, ..ReportBlock::default() }]);
+        let mut arrivals = TwccRecorder::new();
+        (0..26).for_each(|at| arrivals.received(now.mono, at));
+        assert!(arrivals.poll(now.mono + Duration::from_secs(1), 1, ssrc, &mut compound));
+        compound.nack(1, ssrc, &[newest as u16]);
+        (now, client.address, client.peer.seal_rtcp(compound.as_bytes()))
+    });
+    compounds.collect()
+}
+
+#[test]
+fn packets_viewers_feedback_and_repairs_allocate_nothing() {
+    let _profiler = dhat::Profiler::builder().testing().build();
+    let mut world = World::new(1);
+    world.records = false;
+    world.publish(Publisher::default(), GOOD).expect("published");
+    world.run(FULL);
+    for _ in 0..VIEWERS {
+        world.watch(Viewer::new(), GOOD).expect("watching");
+    }
+    world.run(WARM_UP);
+
+    let before = world.stats();
+    let inputs = feedback(&mut world);
+    assert_eq!(inputs.len(), VIEWERS);
+    // The list of recent repairs is made with the first one.
+    allocations(&mut world, inputs);
+    world.run(Duration::from_secs(1));
+    let inputs = feedback(&mut world);
+    assert_eq!(allocations(&mut world, inputs), 0, "feedback of {VIEWERS} viewers");
+    let after = world.stats();
+    assert_eq!(after.retransmitted - before.retransmitted, 2 * VIEWERS as u64, "{after:?}");
+
+    let inputs = media(&mut world);
+    let packets = inputs.len() as u64;
+    assert_eq!(allocations(&mut world, inputs), 0, "{packets} packets to {VIEWERS} viewers");
+    let sent = world.stats().packets_out - after.packets_out;
+    assert!(packets > 30 && sent >= packets * VIEWERS as u64, "{packets} in, {sent} out");
+}
