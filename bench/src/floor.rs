@@ -10,26 +10,45 @@ use ring::aead::{AES_128_GCM, Aad, LessSafeKey, Nonce, UnboundKey};
 use shard::socket::{Receiver, Sender, Socket};
 
 use crate::process::thread_cpu;
+use crate::trace::Trace;
 
 /// Bytes of an RTP header: authenticated, not encrypted.
 const HEADER: usize = 12;
 const TAG: usize = 16;
 
 /// The shape of the traffic.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub struct Shape {
     pub viewers: usize,
     /// Packets that leave together for one viewer.
     pub burst: usize,
     pub packet_bytes: usize,
     pub packets_per_second: u32,
+    /// Sizes and spacing of a recording instead of equal packets in equal bursts.
+    pub trace: Option<Trace>,
+}
+
+impl Shape {
+    /// Bytes of the packets that leave together, and the pause until the next.
+    fn group(&self, at: usize) -> (Vec<usize>, Duration) {
+        match &self.trace {
+            Some(trace) => {
+                let group = trace.group(at);
+                (group.packets.iter().map(|packet| usize::from(packet.bytes)).collect(), group.pause)
+            }
+            None => {
+                let pause = Duration::from_secs(1) * self.burst as u32 / self.packets_per_second.max(1);
+                (vec![self.packet_bytes; self.burst], pause)
+            }
+        }
+    }
 }
 
 /// Microseconds of CPU per packet, over `span`. The receivers are read by another thread, whose time does not count.
 ///
 /// # Errors
 /// When sockets or the scheduler's statistics are not to be had.
-pub fn measure(shape: Shape, span: Duration) -> io::Result<f64> {
+pub fn measure(shape: &Shape, span: Duration) -> io::Result<f64> {
     let loopback = SocketAddr::from(([127, 0, 0, 1], 0));
     let sinks = (0..shape.viewers).map(|_| Socket::bind(loopback)).collect::<io::Result<Vec<_>>>()?;
     let addresses: Vec<SocketAddr> = sinks.iter().map(Socket::local_addr).collect();
@@ -52,25 +71,26 @@ pub fn measure(shape: Shape, span: Duration) -> io::Result<f64> {
     })
 }
 
-fn send(shape: Shape, addresses: &[SocketAddr], span: Duration) -> io::Result<f64> {
+fn send(shape: &Shape, addresses: &[SocketAddr], span: Duration) -> io::Result<f64> {
     let mut socket = Socket::bind(SocketAddr::from(([127, 0, 0, 1], 0)))?;
     let keys = addresses.iter().map(|_| key()).collect::<io::Result<Vec<_>>>()?;
     let (mut sender, mut arena) = (Sender::new(), SendArena::new());
-    let packet = vec![0x5a; shape.packet_bytes];
-    let interval = Duration::from_secs(1) * shape.burst as u32 / shape.packets_per_second.max(1);
+    let bytes = vec![0x5a; media::limit::DATAGRAM_BYTES];
 
-    let (mut counter, mut next) = (0u64, Instant::now());
+    let (mut counter, mut next, mut at) = (0u64, Instant::now(), 0);
     let (end, before) = (next + span, thread_cpu()?);
     while next < end {
         std::thread::sleep(next.saturating_duration_since(Instant::now()));
-        next += interval;
+        let (packets, pause) = shape.group(at);
+        at += 1;
+        next += pause;
         for (address, key) in addresses.iter().zip(&keys) {
-            for _ in 0..shape.burst {
+            for &len in &packets {
                 counter += 1;
-                let Some(slot) = arena.open(*address, packet.len() + TAG) else { continue };
-                slot[..packet.len()].copy_from_slice(&packet);
+                let Some(slot) = arena.open(*address, len + TAG) else { continue };
+                slot[..len].copy_from_slice(&bytes[..len]);
                 seal(key, counter, slot)?;
-                arena.commit(packet.len() + TAG);
+                arena.commit(len + TAG);
             }
             if arena.bytes().len() > media::arena::ARENA_BYTES / 2 {
                 sender.send(&mut socket, arena.runs(), arena.bytes());
@@ -105,8 +125,10 @@ mod tests {
 
     #[test]
     fn the_floor_is_a_cost_per_packet() {
-        let shape = Shape { viewers: 3, burst: 9, packet_bytes: 1200, packets_per_second: 260 };
-        let us = measure(shape, Duration::from_millis(100)).unwrap();
-        assert!(us > 0.0 && us < 1000.0, "{us}");
+        for trace in [None, Some(Trace::load(crate::trace::TraceName::Chromium))] {
+            let shape = Shape { viewers: 3, burst: 9, packet_bytes: 1200, packets_per_second: 260, trace };
+            let us = measure(&shape, Duration::from_millis(100)).unwrap();
+            assert!(us > 0.0 && us < 1000.0, "{us}");
+        }
     }
 }

@@ -1,11 +1,11 @@
-//! `bench <case>`: runs one case and prints its figures as one JSON line.
+//! `bench <case>`: runs one case and prints its figures, one JSON line each.
 
 use std::process::ExitCode;
 
-use bench::case::fanout;
+use anyhow::Result;
+use bench::case::{Line, fanout, join, latency, loss, memory, profile, publish};
 use bench::relay;
 use clap::{Parser, Subcommand};
-use serde::Serialize;
 
 #[derive(Parser)]
 #[command(about = "Load and figures, against Oxbow or any WHIP/WHEP server")]
@@ -18,19 +18,29 @@ struct Arguments {
 enum Case {
     /// One publisher, many viewers: CPU per forwarded packet.
     Fanout(fanout::Options),
+    /// A storm of joins: CPU and memory of one, time to the first packet and the first keyframe.
+    Join(join::Options),
+    /// How long packets stay in the server, at shares of its saturation.
+    Latency(latency::Options),
+    /// Viewers come and go, and nothing of them remains.
+    Memory(memory::Options),
+    /// Many small broadcasts.
+    Publish(publish::Options),
+    /// Lines that lose packets: how much is repaired.
+    Loss(loss::Options),
+    /// Where the time of `fanout` goes.
+    Profile(profile::Options),
     /// A bad network in front of a server: prints where it listens, relays until standard input ends.
     Relay(relay::run::Options),
 }
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
-    let figures = match Arguments::parse().case {
-        Case::Fanout(options) => fanout::run(options).await.and_then(line),
-        Case::Relay(options) => relay::run::run(options).await.and_then(line),
-    };
-    match figures {
-        Ok(line) => {
-            println!("{line}");
+    match run(Arguments::parse().case).await {
+        Ok(lines) => {
+            for line in lines {
+                println!("{line}");
+            }
             ExitCode::SUCCESS
         }
         Err(error) => {
@@ -40,6 +50,15 @@ async fn main() -> ExitCode {
     }
 }
 
-fn line(figures: impl Serialize) -> anyhow::Result<String> {
-    Ok(serde_json::to_string(&figures)?)
+async fn run(case: Case) -> Result<Vec<Line>> {
+    Ok(match case {
+        Case::Fanout(options) => vec![fanout::run(options).await?],
+        Case::Join(options) => vec![join::run(options).await?],
+        Case::Latency(options) => latency::run(options).await?,
+        Case::Memory(options) => vec![memory::run(options).await?],
+        Case::Publish(options) => vec![publish::run(options).await?],
+        Case::Loss(options) => vec![loss::run(options).await?],
+        Case::Profile(options) => vec![profile::run(options).await?],
+        Case::Relay(options) => vec![serde_json::to_value(relay::run::run(options).await?)?],
+    })
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// Ticks per second of /proc's times (USER_HZ), 100 on every Linux of today.
 const TICKS_PER_SECOND: u64 = 100;
@@ -49,6 +49,36 @@ pub fn rss_kb(pid: u32) -> io::Result<u64> {
     line.and_then(|rest| rest.split_ascii_whitespace().next()?.parse().ok()).ok_or_else(|| malformed("status"))
 }
 
+/// Open descriptors of a process.
+///
+/// # Errors
+/// When there is no such process, or it is another user's.
+pub fn descriptors(pid: u32) -> io::Result<usize> {
+    Ok(fs::read_dir(format!("/proc/{pid}/fd"))?.count())
+}
+
+/// Threads of a process.
+///
+/// # Errors
+/// When there is no such process.
+pub fn threads(pid: u32) -> io::Result<usize> {
+    Ok(fs::read_dir(format!("/proc/{pid}/task"))?.count())
+}
+
+/// The clock by which the kernel stamps arrivals, in nanoseconds.
+pub fn utc_ns() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos() as u64)
+}
+
+/// Processes that wanted to run in the last minute, on average: what else this machine does.
+///
+/// # Errors
+/// When the kernel does not tell.
+pub fn load() -> io::Result<f64> {
+    let text = fs::read_to_string("/proc/loadavg")?;
+    text.split(' ').next().and_then(|load| load.parse().ok()).ok_or_else(|| malformed("loadavg"))
+}
+
 /// Time that the calling thread has spent on a processor, in nanoseconds' resolution.
 ///
 /// # Errors
@@ -78,6 +108,8 @@ mod tests {
     #[test]
     fn this_process_has_figures() {
         assert!(rss_kb(std::process::id()).unwrap() > 0);
+        assert!(descriptors(std::process::id()).unwrap() >= 3 && threads(std::process::id()).unwrap() >= 1);
+        assert!(load().unwrap() >= 0.0 && utc_ns() > 0);
         // The kernel counts in ticks: a busy thread gets there.
         let began = thread_cpu().unwrap();
         while thread_cpu().unwrap() == began {

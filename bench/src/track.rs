@@ -1,9 +1,18 @@
 //! Synthetic RTP tracks: well-formed VP8 and Opus packets of a chosen size, each with a number that a viewer can check.
 
+use media::rtp::packet::Header;
+
+use crate::trace::Group;
+
 /// Bytes of the RTP header without extensions.
 const HEADER: usize = 12;
-/// Where the number lies, counted from the end of the packet.
-pub const NUMBER_BYTES: usize = 8;
+/// The end of each packet: when it was sent, then its number.
+const TAIL: usize = 16;
+
+/// Smallest packet: header, the longest beginning of a frame, tail.
+const SHORTEST: usize = HEADER + 14 + TAIL;
+/// Between two recorded frames, in ticks of 90 kHz.
+const RECORDED_STEP: u32 = 3000;
 
 /// One outgoing RTP stream.
 pub struct Track {
@@ -14,12 +23,32 @@ pub struct Track {
     /// Packets so far; the number in the packet.
     number: u64,
     frames: u64,
+    /// See [`Seen::sent_ns`].
+    sent_ns: u64,
+    /// The next packet begins a frame.
+    begins: bool,
+    key: bool,
 }
 
 impl Track {
     pub fn new(ssrc: u32, payload_type: u8) -> Self {
         // A sequence number near the wrap shows at once whether everybody follows it.
-        Track { ssrc, payload_type, sequence: 65_500, timestamp: rand::random(), number: 0, frames: 0 }
+        Track {
+            ssrc,
+            payload_type,
+            sequence: 65_500,
+            timestamp: rand::random(),
+            number: 0,
+            frames: 0,
+            sent_ns: 0,
+            begins: true,
+            key: false,
+        }
+    }
+
+    /// Packets from now on say that they were sent at this moment, in nanoseconds UTC.
+    pub fn stamp(&mut self, utc_ns: u64) {
+        self.sent_ns = utc_ns;
     }
 
     /// Packets made so far.
@@ -29,28 +58,43 @@ impl Track {
 
     /// One VP8 frame of `packets` packets of `bytes` bytes each, header included, then `step` ticks of 90 kHz pass.
     pub fn vp8_frame(&mut self, key: bool, packets: usize, bytes: usize, step: u32) -> Vec<Vec<u8>> {
+        (0..packets).map(|at| self.vp8_packet(key, bytes, (at + 1 == packets).then_some(step))).collect()
+    }
+
+    /// The packets of a group as they were recorded. The first frame that begins takes the wish for a keyframe.
+    pub fn vp8_group(&mut self, wants_key: &mut bool, group: &Group<'_>) -> Vec<Vec<u8>> {
+        let packets = group.packets.iter().map(|packet| {
+            let key = self.begins && std::mem::take(wants_key);
+            self.vp8_packet(key, usize::from(packet.bytes), packet.marker.then_some(RECORDED_STEP))
+        });
+        packets.collect()
+    }
+
+    /// `ends`: the last of its frame, then so many ticks pass. `key` counts on the first packet of a frame.
+    fn vp8_packet(&mut self, key: bool, bytes: usize, ends: Option<u32>) -> Vec<u8> {
+        let first = std::mem::replace(&mut self.begins, ends.is_some());
+        if first {
+            self.key = key;
+        }
         let picture = 0x8000 | (self.frames as u16 & 0x7fff);
-        let frame = (0..packets)
-            .map(|at| {
-                let first = at == 0;
-                let mut packet = self.header(bytes, at + 1 == packets);
-                // Payload descriptor (RFC 7741 §4.2): X, S on the first packet; I with a 15-bit picture id.
-                packet.extend([if first { 0x90 } else { 0x80 }, 0x80, (picture >> 8) as u8, picture as u8]);
-                if first {
-                    // Frame tag (RFC 6386 §9.1): not a keyframe in bit 0, show_frame in bit 4.
-                    packet.extend([if key { 0x10 } else { 0x11 }, 0, 0]);
-                    if key {
-                        packet.extend([0x9d, 0x01, 0x2a]);
-                        packet.extend(640u16.to_le_bytes());
-                        packet.extend(360u16.to_le_bytes());
-                    }
-                }
-                self.finish(packet, bytes)
-            })
-            .collect();
-        self.frames += 1;
-        self.timestamp = self.timestamp.wrapping_add(step);
-        frame
+        let mut packet = self.header(bytes, ends.is_some());
+        // Payload descriptor (RFC 7741 §4.2): X, S on the first packet; I with a 15-bit picture id.
+        packet.extend([if first { 0x90 } else { 0x80 }, 0x80, (picture >> 8) as u8, picture as u8]);
+        if first {
+            // Frame tag (RFC 6386 §9.1): not a keyframe in bit 0, show_frame in bit 4.
+            packet.extend([if self.key { 0x10 } else { 0x11 }, 0, 0]);
+            if self.key {
+                packet.extend([0x9d, 0x01, 0x2a]);
+                packet.extend(640u16.to_le_bytes());
+                packet.extend(360u16.to_le_bytes());
+            }
+        }
+        let packet = self.finish(packet, bytes);
+        if let Some(step) = ends {
+            self.frames += 1;
+            self.timestamp = self.timestamp.wrapping_add(step);
+        }
+        packet
     }
 
     /// One Opus packet of `bytes` bytes, header included, 20 ms of CELT in stereo.
@@ -72,8 +116,9 @@ impl Track {
     }
 
     fn finish(&mut self, mut packet: Vec<u8>, bytes: usize) -> Vec<u8> {
-        let filler = bytes.max(HEADER + 24).saturating_sub(packet.len() + NUMBER_BYTES);
+        let filler = bytes.max(SHORTEST).saturating_sub(packet.len() + TAIL);
         packet.resize(packet.len() + filler, 0x5a);
+        packet.extend(self.sent_ns.to_be_bytes());
         packet.extend(self.number.to_be_bytes());
         self.sequence = self.sequence.wrapping_add(1);
         self.number += 1;
@@ -90,21 +135,30 @@ pub struct Seen {
     pub ssrc: u32,
     /// What [`Track`] wrote at the end.
     pub number: u64,
+    /// When the packet was sent, in nanoseconds UTC; 0 where nobody stamps.
+    pub sent_ns: u64,
+    /// The last packet of its frame.
+    pub marker: bool,
+    /// The first packet of a VP8 keyframe.
+    pub starts_key: bool,
 }
 
 impl Seen {
     /// `None` when it is too short to be one of ours. RTP padding (RFC 3550 §5.1) is left out.
     pub fn of(packet: &[u8]) -> Option<Seen> {
-        let word = |at: usize| packet.get(at..at + 4)?.try_into().ok().map(u32::from_be_bytes);
-        let padding = if packet.first()? & 0x20 == 0 { 0 } else { usize::from(*packet.last()?) };
-        let packet = &packet[..packet.len().checked_sub(padding)?];
-        let tail = packet.len().checked_sub(NUMBER_BYTES)?;
+        let header = Header::parse(packet)?;
+        let payload = header.payload(packet);
+        let tail: &[u8; TAIL] = payload.last_chunk()?;
+        let (sent, number) = tail.split_at(8);
         Some(Seen {
-            payload_type: packet.get(1)? & 0x7f,
-            sequence: u16::from_be_bytes(packet.get(2..4)?.try_into().ok()?),
-            timestamp: word(4)?,
-            ssrc: word(8)?,
-            number: u64::from_be_bytes(packet[tail..].try_into().ok()?),
+            payload_type: header.payload_type,
+            sequence: header.sequence,
+            timestamp: header.timestamp,
+            ssrc: header.ssrc,
+            number: u64::from_be_bytes(number.try_into().ok()?),
+            sent_ns: u64::from_be_bytes(sent.try_into().ok()?),
+            marker: header.marker,
+            starts_key: payload[0] == 0x90 && payload.get(4).is_some_and(|tag| tag & 1 == 0),
         })
     }
 }
@@ -166,7 +220,16 @@ mod tests {
 
     #[test]
     fn holes_and_breaks_are_told_apart() {
-        let seen = |sequence, number| Seen { payload_type: 96, sequence, timestamp: 0, ssrc: 1, number };
+        let seen = |sequence, number| Seen {
+            payload_type: 96,
+            sequence,
+            timestamp: 0,
+            ssrc: 1,
+            number,
+            sent_ns: 0,
+            marker: false,
+            starts_key: false,
+        };
         let mut continuity = Continuity::default();
         for s in [seen(10, 1), seen(11, 2), seen(14, 5), seen(15, 9)] {
             continuity.note(s);

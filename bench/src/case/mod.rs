@@ -1,3 +1,38 @@
-//! One file per case.
+//! One file per case, and what they have in common.
+
+use std::sync::Arc;
+
+use anyhow::Result;
+
+use crate::peer::{Identity, Offered};
+use crate::target::{self, Target};
 
 pub mod fanout;
+pub mod join;
+pub mod latency;
+pub mod loss;
+pub mod memory;
+pub mod profile;
+pub mod publish;
+
+/// One line of output.
+pub type Line = serde_json::Value;
+
+/// Where a case takes place.
+pub struct Scene {
+    pub target: Target,
+    pub identity: Arc<Identity>,
+}
+
+impl Scene {
+    /// # Errors
+    /// As [`Target::open`].
+    pub async fn open(options: &target::Options) -> Result<Scene> {
+        Ok(Scene { target: Target::open(options).await?, identity: Identity::generate(Offered::LikeChromium) })
+    }
+}
+
+/// The channel of cases with one broadcast.
+fn one_channel(_: usize) -> String {
+    "main".to_owned()
+}

@@ -13,16 +13,20 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use media::arena::SendArena;
+use media::rtp::packet::Header;
 use rtc_dtls::endpoint::{Endpoint, EndpointEvent};
 use rtc_shared::TransportProtocol;
 
 pub use keys::{Identity, Keys, Offered};
-pub use sdp::{Answer, AnswerError, Codecs, Section, Wants};
+pub use sdp::{Answer, AnswerError, Codecs, Section, VP8_RTX_PT, Wants};
 use stun::Checks;
 
 /// Until the first answer a check goes out this often, later as a browser keeps its consent fresh.
 const FIRST_CHECKS: Duration = Duration::from_millis(50);
 const CONSENT_CHECKS: Duration = Duration::from_millis(2500);
+
+/// More than any header in clear.
+const HEADER_BYTES: usize = 128;
 
 /// What a datagram meant.
 #[derive(Debug)]
@@ -34,12 +38,35 @@ pub enum Heard {
     /// A decrypted RTCP compound packet.
     Rtcp(BytesMut),
     /// An RTP packet that was only counted, as asked for by [`Peer::only_count`].
-    Counted,
+    Counted(Counted),
     /// The other side closed the connection.
     Closed,
     Handled,
     /// Not understood, not authentic or not expected now; the text says which.
     Refused(&'static str),
+}
+
+/// What an RTP packet shows without decryption.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Counted {
+    pub ssrc: u32,
+    pub sequence: u16,
+    /// The transport-wide sequence number, where the server sends one.
+    pub transport: Option<u16>,
+}
+
+impl Counted {
+    /// `None` when it is no RTP packet. `transport_cc`: as [`Peer::transport_cc`].
+    pub fn of(packet: &[u8], transport_cc: Option<u8>) -> Option<Counted> {
+        let mut clear = [0; HEADER_BYTES];
+        let len = packet.len().min(HEADER_BYTES);
+        clear[..len].copy_from_slice(&packet[..len]);
+        // The size of the padding is encrypted.
+        clear[0] &= !0x20;
+        let header = Header::parse(&clear[..len])?;
+        let transport = transport_cc.and_then(|id| header.transport_sequence(&clear[..len], id));
+        Some(Counted { ssrc: header.ssrc, sequence: header.sequence, transport })
+    }
 }
 
 /// One peer. `offer()`, then `accept(answer)`, then datagrams.
@@ -50,6 +77,8 @@ pub struct Peer {
     remote: Option<Remote>,
     dtls: Endpoint,
     keys: Option<Keys>,
+    /// Extension of the transport-wide sequence number.
+    transport_cc: Option<u8>,
     only_count: bool,
     closed: bool,
     next_check: Option<Instant>,
@@ -71,6 +100,7 @@ impl Peer {
             remote: None,
             dtls: Endpoint::new(nowhere, TransportProtocol::UDP, None),
             keys: None,
+            transport_cc: None,
             only_count: false,
             closed: false,
             next_check: None,
@@ -95,12 +125,18 @@ impl Peer {
         self.checks.set_remote(&answer.ufrag, &answer.password);
         self.remote =
             Some(Remote { address: answer.candidate, fingerprint: answer.fingerprint.clone(), answered: false });
+        self.transport_cc = answer.transport_cc;
         self.next_check = Some(now);
         Ok(answer)
     }
 
     pub fn is_connected(&self) -> bool {
         self.keys.is_some() && !self.closed
+    }
+
+    /// Extension of the transport-wide sequence number, as the server accepted it.
+    pub fn transport_cc(&self) -> Option<u8> {
+        self.transport_cc
     }
 
     /// The SRTP profile that the server chose, once connected.
@@ -211,7 +247,7 @@ impl Peer {
             return keys.open_rtcp(data).map_or(Heard::Refused("an SRTCP packet"), Heard::Rtcp);
         }
         if self.only_count {
-            return Heard::Counted;
+            return Counted::of(data, self.transport_cc).map_or(Heard::Refused("an RTP header"), Heard::Counted);
         }
         keys.open_rtp(data).map_or(Heard::Refused("an SRTP packet"), Heard::Rtp)
     }

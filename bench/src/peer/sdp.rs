@@ -136,6 +136,8 @@ pub struct Answer {
     /// The first UDP host candidate.
     pub candidate: SocketAddr,
     pub sections: Vec<Section>,
+    /// Extension of the transport-wide sequence number, where the server accepts it.
+    pub transport_cc: Option<u8>,
 }
 
 /// One media section of an answer.
@@ -178,7 +180,14 @@ pub(super) fn parse(sdp: &str) -> Result<Answer, AnswerError> {
         fingerprint: attribute("a=fingerprint:").ok_or(AnswerError("fingerprint"))?,
         candidate: sdp.lines().find_map(candidate).ok_or(AnswerError("UDP host candidate"))?,
         sections,
+        transport_cc: sdp.lines().find_map(transport_cc),
     })
+}
+
+/// `a=extmap:<id> http://…transport-wide-cc…` (RFC 8285 §5).
+fn transport_cc(line: &str) -> Option<u8> {
+    let (id, uri) = line.strip_prefix("a=extmap:")?.split_once(' ')?;
+    uri.contains("transport-wide-cc").then(|| id.split('/').next()?.parse().ok())?
 }
 
 /// `a=candidate:<foundation> 1 udp <priority> <address> <port> typ host …` (RFC 8839 §5.1).
@@ -199,11 +208,13 @@ mod tests {
     #[test]
     fn an_answer_is_read() {
         let sdp = "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\na=ice-ufrag:uf\r\na=ice-pwd:pw\r\na=fingerprint:sha-256 AA:BB\r\n\
-                   a=candidate:1 1 udp 2130706431 10.0.0.1 8189 typ host\r\na=ssrc:5 cname:x\r\na=ssrc:5 msid:a b\r\n\
+                   a=candidate:1 1 udp 2130706431 10.0.0.1 8189 typ host\r\n\
+                   a=extmap:3 http://www.ietf.org/id/draft-holmer-rmcat-transport-wide-cc-extensions-01\r\na=ssrc:5 cname:x\r\na=ssrc:5 msid:a b\r\n\
                    m=video 0 UDP/TLS/RTP/SAVPF 96 97\r\n";
         let answer = parse(sdp).unwrap();
         assert_eq!((answer.ufrag.as_str(), answer.password.as_str()), ("uf", "pw"));
         assert_eq!(answer.candidate, SocketAddr::from(([10, 0, 0, 1], 8189)));
+        assert_eq!(answer.transport_cc, Some(3));
         assert_eq!(answer.sections[0].ssrcs, [5]);
         assert!(answer.sections[0].accepted && !answer.sections[1].accepted);
         assert_eq!(answer.sections[1].payload_types, [96, 97]);
