@@ -3,16 +3,16 @@
 use media::limit;
 use media::message::Codec;
 use media::rtp::codec::vp8_numbers::{Numbers, Shift};
-use media::rtp::codec::{self, h264, opus, vp8, vp9};
+use media::rtp::codec::{self, av1, h264, opus, vp8, vp9};
 use media::rtp::packet::{Header, MAX_HEADER_LEN, Outgoing, split_retransmission};
 
 use crate::bytes::Bytes;
 
 /// All of them; the compiler is asked below whether one is missing.
-pub const CODECS: [Codec; 4] = [Codec::Vp8, Codec::Vp9, Codec::H264, Codec::Opus];
+pub const CODECS: [Codec; 5] = [Codec::Vp8, Codec::Vp9, Codec::Av1, Codec::H264, Codec::Opus];
 
 const _: () = match Codec::Opus {
-    Codec::Vp8 | Codec::Vp9 | Codec::H264 | Codec::Opus => {}
+    Codec::Vp8 | Codec::Vp9 | Codec::Av1 | Codec::H264 | Codec::Opus => {}
 };
 
 /// A packet as it comes out of decryption.
@@ -107,6 +107,29 @@ pub fn vp9(data: &[u8]) {
     }
     let _ = assembler.finish();
     assert_eq!(assembler.finish(), Ok(None), "a picture comes once");
+}
+
+/// The packets of AV1 temporal units; an empty piece ends a unit.
+pub fn av1(data: &[u8]) {
+    let (mut bytes, mut assembler) = (Bytes(data), av1::Assembler::default());
+    av1::SequenceHeader::parse(data);
+    while !bytes.is_empty() {
+        let payload = bytes.short();
+        codec::inspect(Codec::Av1, payload);
+        if let Some(sequence) = av1::find_sequence(payload) {
+            assert!(sequence.width > 0 && sequence.height > 0 && sequence.profile <= 2);
+        }
+        if payload.is_empty() {
+            let unit = assembler.finish();
+            assert!(
+                !matches!(unit, Ok(Some(unit)) if unit.data.is_empty() || (unit.key && assembler.sequence().is_none()))
+            );
+        } else if assembler.append(payload).is_err() {
+            assembler.discard();
+        }
+    }
+    let _ = assembler.finish();
+    assert_eq!(assembler.finish(), Ok(None), "a unit comes once");
 }
 
 /// The packets of H.264 access units; an empty piece ends a unit.
