@@ -9,7 +9,8 @@ use crate::buffer::cache::{Insert, Meta, PacketCache};
 use crate::forward::keyframe::Requester;
 use crate::limit;
 use crate::message::{Codec, CodecConfig, LayerStats, Now};
-use crate::rtp::codec::{Inspected, av1, h264, inspect, vp8, vp9};
+use crate::rtp::codec::h264::{self, ParameterSets};
+use crate::rtp::codec::{Inspected, av1, inspect, vp8, vp9};
 use crate::rtp::seq::{SequenceUnwrapper, TimestampUnwrapper};
 use crate::stats::DropReason;
 
@@ -43,6 +44,8 @@ pub struct Layer {
     at: u8,
     video: bool,
     pub format: Option<Format>,
+    /// Of H.264.
+    pub sets: ParameterSets,
     pub cache: PacketCache,
     pub requester: Requester,
     pub clock: SourceClock,
@@ -87,6 +90,7 @@ impl Layer {
             at,
             video,
             format: None,
+            sets: ParameterSets::default(),
             cache: PacketCache::default(),
             requester: Requester::default(),
             clock: SourceClock::default(),
@@ -153,6 +157,17 @@ impl Layer {
     /// First packet of the newest keyframe of the source, if the ring still has it.
     pub fn newest_key(&self) -> Option<&Meta> {
         self.cache.newest_key().filter(|key| key.source == self.source && !self.restart)
+    }
+
+    /// The parameter sets that the picture beginning with this packet needs and does not carry, as a payload of its own.
+    pub fn missing_sets(&self, first: &Meta) -> Option<&[u8]> {
+        self.format.filter(|format| format.codec == Codec::H264)?;
+        let picture = (first.index..).map_while(|index| self.cache.get(index));
+        let mut picture = picture.take_while(|packet| packet.meta.timestamp == first.timestamp);
+        if picture.any(|packet| ParameterSets::begin(packet.payload)) {
+            return None;
+        }
+        self.sets.payload()
     }
 
     /// Where in the fan-out under way a keyframe begins: a place in `sending`.
@@ -248,6 +263,7 @@ impl Layer {
         self.heard = None;
         self.source_start = index;
         self.timestamps = TimestampUnwrapper::default();
+        self.sets = ParameterSets::default();
         self.clock = SourceClock::default();
         self.requester.restart();
         self.requester.on_packet(now);
@@ -273,6 +289,7 @@ impl Layer {
                 }
             }
             Codec::H264 => {
+                self.sets.learn(packet.payload);
                 if let Some(sps) = h264::find_sps(packet.payload) {
                     (format.width, format.height) = (sps.width, sps.height);
                     format.profile = Some(sps.profile);

@@ -4,23 +4,26 @@ use std::time::{Duration, Instant};
 
 use rand::Rng;
 
-use crate::buffer::cache::Packet;
+use crate::buffer::cache::{Meta, Packet};
 use crate::forward::keyframe::Gate;
 use crate::forward::layer::LayerSelector;
-use crate::forward::rewrite::{Repairs, Rewriter, Seam};
+use crate::forward::rewrite::{Mapped, Origin, Repairs, Rewriter, Seam};
 use crate::forward::{self, Verdict};
 use crate::message::Codec;
 use crate::rtp::codec::vp8_numbers::{Numbers, Shift};
 use crate::stats::DropReason;
 use crate::token::RtpToken;
 
+use super::layer::Layer;
 use super::start::{self, Replay};
 use super::track::Track;
 
 /// Repairs remembered so that one packet is not resent for every NACK that names it.
 const RECENT_REPAIRS: usize = 64;
-/// One packet is repaired at most once in this long: about a round trip of a distant viewer's repeated NACK.
+/// One packet is repaired at most once in a round trip: a NACK that was under way meanwhile says nothing new. This long before the round trip is known, and
+/// its bounds after.
 const REPAIR_SPACING: Duration = Duration::from_millis(40);
+const SPACING: std::ops::RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_millis(250);
 /// Repairs may take one byte of these media bytes, and this many on top.
 const REPAIR_SHARE: u64 = 2;
 const REPAIR_BURST: u64 = 256 * 1024;
@@ -40,6 +43,7 @@ pub struct Repair {
     /// The source's index.
     pub index: u64,
     pub original: u16,
+    pub marker: bool,
     pub timestamp: u32,
     /// To be applied to a VP8 payload.
     pub shift: Shift,
@@ -68,6 +72,10 @@ pub struct Subscription {
     rewriter: Rewriter,
     /// Where the replay of the ring stands; `None` once the viewer is live.
     cursor: Option<u64>,
+    /// The stream has begun, as to parameter sets; see [`Subscription::lead`].
+    begun: bool,
+    /// Stands for the parameter sets that were sent before the first packet.
+    lead: Option<Meta>,
     /// Timestamp of the picture whose end was not sent yet.
     unfinished: Option<u64>,
     repairs: Option<Repairs>,
@@ -75,6 +83,7 @@ pub struct Subscription {
     route_version: u32,
     budget: u64,
     recent: Vec<(u16, Instant)>,
+    round_trip: Option<Duration>,
     packets: u32,
     octets: u32,
 }
@@ -90,12 +99,15 @@ impl Subscription {
             gate: Gate::default(),
             rewriter: Rewriter::new(ssrc, rng),
             cursor: None,
+            begun: false,
+            lead: None,
             unfinished: None,
             repairs: rtx_ssrc.map(|ssrc| Repairs::new(ssrc, rng)),
             route: None,
             route_version: 0,
             budget: REPAIR_BURST,
             recent: Vec::new(),
+            round_trip: None,
             packets: 0,
             octets: 0,
         }
@@ -170,6 +182,19 @@ impl Subscription {
         self.unfinished
     }
 
+    /// Parameter sets that have to go before `packet`, since it begins the stream and its picture lacks them: their numbers and payload.
+    pub fn lead<'t>(&mut self, now: Instant, packet: &Meta, track: &'t Track) -> Option<(Mapped, &'t [u8])> {
+        if self.begun || self.route.is_none() || !(packet.inspected.key || self.gate.is_open(packet.source)) {
+            return None;
+        }
+        self.begun = true;
+        let payload = track.layers.get(usize::from(packet.layer))?.missing_sets(packet)?;
+        let lead = Meta { index: packet.index.checked_sub(1)?, marker: false, ..*packet };
+        let mapped = self.rewriter.map(now, &lead, track.clock_rate(), |_| Seam::default()).ok()?;
+        self.lead = Some(lead);
+        Some((mapped, payload))
+    }
+
     /// What happens to a packet of the layer that the viewer has.
     pub fn forward(&mut self, now: Instant, packet: Packet<'_>, track: &Track) -> Verdict {
         let Packet { meta, .. } = packet;
@@ -191,6 +216,16 @@ impl Subscription {
         self.budget = (self.budget + payload as u64 / REPAIR_SHARE).min(REPAIR_BURST);
     }
 
+    /// A report of the viewer told the round trip.
+    pub fn on_round_trip(&mut self, sample: Duration) {
+        self.round_trip = Some(self.round_trip.map_or(sample, |before| (before * 7 + sample) / 8));
+    }
+
+    /// To the viewer and back, once a report told.
+    pub fn round_trip(&self) -> Option<Duration> {
+        self.round_trip
+    }
+
     /// The viewer misses `sequence`.
     ///
     /// # Errors
@@ -203,25 +238,40 @@ impl Subscription {
         track: &'t Track,
     ) -> Result<(Repair, Packet<'t>), DropReason> {
         let payload_type = self.route.and_then(|route| route.rtx_payload_type).ok_or(DropReason::RepairRefused)?;
-        let repairs = self.repairs.as_mut().ok_or(DropReason::RepairRefused)?;
         let origin = self.rewriter.source_of(sequence).ok_or(DropReason::RepairNotFound)?;
         let layer = track.layers.get(usize::from(origin.layer)).ok_or(DropReason::RepairNotFound)?;
-        let packet = layer.cache.get(origin.index).ok_or(DropReason::RepairNotFound)?;
-        let just_repaired = |(known, at): &(u16, Instant)| *known == sequence && now < *at + REPAIR_SPACING;
+        let packet = self.original(&origin, layer).ok_or(DropReason::RepairNotFound)?;
+        let spacing = self.round_trip.map_or(REPAIR_SPACING, |rtt| rtt.clamp(*SPACING.start(), *SPACING.end()));
+        let just_repaired = |(known, at): &(u16, Instant)| *known == sequence && now < *at + spacing;
         if self.recent.iter().any(just_repaired) {
             return Err(DropReason::RepairNotFound);
         }
         self.budget = self.budget.checked_sub(packet.payload.len() as u64).ok_or(DropReason::RepairRefused)?;
         if self.recent.len() == RECENT_REPAIRS {
-            self.recent.retain(|(_, at)| now < *at + REPAIR_SPACING);
+            self.recent.retain(|(_, at)| now < *at + spacing);
             if self.recent.len() == RECENT_REPAIRS {
                 self.recent.remove(0);
             }
         }
         self.recent.push((sequence, now));
+        let repairs = self.repairs.as_mut().ok_or(DropReason::RepairRefused)?;
         let (token, timestamp) = (repairs.issue(), origin.stamps.map(packet.meta.timestamp));
+        let marker = packet.meta.marker && !self.is_lead(&origin);
         let (index, shift) = (origin.index, origin.shift);
-        Ok((Repair { token, payload_type, index, original: sequence, timestamp, shift }, packet))
+        Ok((Repair { token, payload_type, index, original: sequence, marker, timestamp, shift }, packet))
+    }
+
+    fn is_lead(&self, origin: &Origin) -> bool {
+        self.lead.is_some_and(|lead| (lead.source, lead.index) == (origin.source, origin.index))
+    }
+
+    /// What was sent under a number: a packet of the ring, or the parameter sets before the first one.
+    fn original<'t>(&self, origin: &Origin, layer: &'t Layer) -> Option<Packet<'t>> {
+        if !self.is_lead(origin) {
+            return layer.cache.get(origin.index);
+        }
+        let first = layer.cache.get(origin.index + 1)?;
+        Some(Packet { payload: layer.sets.payload()?, ..first })
     }
 
     /// The report at `utc_us` on the live mapping; `None` before the first packet of this source was sent.

@@ -4,8 +4,9 @@
 use std::time::Instant;
 
 use crate::arena::SendArena;
-use crate::buffer::cache::Packet;
+use crate::buffer::cache::{Meta, Packet};
 use crate::forward::Verdict;
+use crate::forward::rewrite::Mapped;
 use crate::limit;
 use crate::message::{Event, Now};
 use crate::room::layer::Layer;
@@ -209,12 +210,20 @@ impl Out<'_> {
     }
 
     pub fn forward(&mut self, subscription: &mut Subscription, packet: Packet<'_>, track: &Track) {
+        if let Some((mapped, payload)) = subscription.lead(self.now.mono, packet.meta, track) {
+            let lead = Meta { marker: false, ..*packet.meta };
+            self.send(subscription, mapped, Packet { meta: &lead, payload, padding: 0 });
+        }
         let mapped = match subscription.forward(self.now.mono, packet, track) {
             Verdict::Send(mapped) => mapped,
             // Sent before this turn, when the gate opened.
             Verdict::Drop(DropReason::Duplicate) => return,
             Verdict::Drop(reason) => return self.counters.drop(reason),
         };
+        self.send(subscription, mapped, packet);
+    }
+
+    fn send(&mut self, subscription: &mut Subscription, mapped: Mapped, packet: Packet<'_>) {
         let Some(route) = subscription.route() else { return };
         let writing = Writing {
             token: mapped.token,

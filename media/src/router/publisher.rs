@@ -64,7 +64,9 @@ impl Router {
                 let given_up = nack.poll(now.mono, &mut lost);
                 counters.nacks_out += lost.len() as u64;
                 compound.nack(own, ssrc, &lost);
-                if given_up > 0 && layer.is_video() {
+                // A keyframe that came after what was lost has healed the picture.
+                let healed = layer.newest_key().zip(nack.newest_given_up()).is_some_and(|(key, lost)| key.index > lost);
+                if given_up > 0 && layer.is_video() && !healed {
                     layer.requester.want();
                 }
             }

@@ -11,7 +11,7 @@ use crate::room::Room;
 use crate::room::subscription::Subscription;
 use crate::rtp::codec::vp8_numbers::Shift;
 use crate::rtp::packet::Outgoing;
-use crate::session::feedback::{Feedback, Lost, SenderInfo, ntp_of_utc, parse};
+use crate::session::feedback::{Feedback, Lost, SenderInfo, ntp_of_utc, parse, round_trip};
 use crate::session::negotiate::{CNAME, Negotiated};
 use crate::session::{OpenPacket, RTP_OVERHEAD, Session};
 use crate::slab::Key;
@@ -116,7 +116,7 @@ fn repair(now: Now, at: &mut Repairing<'_>, ssrc: u32, lost: Lost<'_>) {
             let writing = Writing {
                 token: repair.token,
                 payload_type: repair.payload_type,
-                marker: packet.meta.marker,
+                marker: repair.marker,
                 timestamp: repair.timestamp,
                 mid: subscription.mid.as_ref().map(|(id, mid)| (*id, &mid[..])),
                 shift: repair.shift,
@@ -160,6 +160,11 @@ impl Router {
             match feedback {
                 Feedback::Pli { ssrc } => want(ssrc, viewer, counters),
                 Feedback::Fir(entries) => entries.for_each(|(ssrc, _)| want(ssrc, viewer, counters)),
+                Feedback::ReceiverReport { blocks, .. } => blocks.for_each(|block| {
+                    let subscription = viewer.subscriptions.iter_mut().find(|one| one.ssrc() == block.ssrc);
+                    let told = subscription.zip(round_trip(&block, ntp_of_utc(now.utc_us)));
+                    told.into_iter().for_each(|(subscription, sample)| subscription.on_round_trip(sample));
+                }),
                 Feedback::Malformed => counters.drop(DropReason::BadRtcp),
                 _ => {}
             }

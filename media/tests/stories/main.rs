@@ -12,6 +12,7 @@ mod world;
 mod hostile;
 mod keyframes;
 mod lives;
+mod loss;
 mod recording;
 mod simulcast;
 mod start;

@@ -31,6 +31,8 @@ pub struct Publisher {
     /// Obeys requests for keyframes.
     pub obeys_pli: bool,
     pub obeys_fir: bool,
+    /// H.264: sends the parameter sets with the first keyframe alone.
+    pub sets_once: bool,
     /// Answers NACKs.
     pub repairs: bool,
     /// Of the very first packets.
@@ -78,6 +80,7 @@ impl Default for Publisher {
             audio_muted: false,
             obeys_pli: true,
             obeys_fir: true,
+            sets_once: false,
             repairs: true,
             first_sequence: 1000,
             first_timestamp: 12_345,
@@ -261,7 +264,7 @@ impl Publisher {
         let chunks: Vec<&[u8]> = nal[1..].chunks((nal.len() - 1).div_ceil(count)).collect();
         let last = chunks.len() - 1;
         let mut payloads = Vec::new();
-        if key {
+        if key && !(self.sets_once && self.keys.len() > 1) {
             let mut sets = vec![0x78];
             for nal in [&SPS[..], &PPS] {
                 sets.extend((nal.len() as u16).to_be_bytes());

@@ -163,3 +163,26 @@ fn joiners_do_not_disturb_the_streamer() {
     assert!(world.clients[streamer].publisher().plis.len() <= asked + 2);
     assert!(viewers.iter().all(|viewer| video(&world, *viewer).pictures().len() > 120));
 }
+
+#[test]
+fn parameter_sets_that_were_sent_once_reach_every_viewer() {
+    for (seed, obeys_pli) in [(11, true), (12, false)] {
+        let publisher = Publisher { codec: Codec::H264, sets_once: true, ..Publisher::default() };
+        let (mut world, streamer) = on_air(seed, publisher, Duration::from_millis(6500));
+        world.clients[streamer].publisher().obeys_pli = obeys_pli;
+        let (viewer, _) = joined(&mut world, Viewer::new(), GOOD);
+        // The very first packet, which carries them, is lost: it is repaired like any other.
+        world.clients[viewer].down.loss = 1.0;
+        world.run(6 * MS);
+        world.clients[viewer].down.loss = 0.0;
+        world.run(Duration::from_secs(1));
+        let video = video(&world, viewer);
+        let first = video.packets.values().next().unwrap();
+        assert_eq!(first.payload[..4], [0x78, 0, 14, 0x67]);
+        assert!(!first.marker);
+        let next = video.packets.values().nth(1).unwrap();
+        assert_eq!((next.timestamp, next.payload[0] & 0x1f), (first.timestamp, 28), "then the picture");
+        let sets = video.packets.values().filter(|got| got.payload[0] == 0x78).count();
+        assert_eq!((sets, video.holes()), (1, 0));
+    }
+}

@@ -7,7 +7,7 @@ use media::message::Now;
 use media::rtp::codec::vp8::Descriptor;
 use media::rtp::packet::{Header, split_retransmission};
 use media::rtp::seq::SequenceUnwrapper;
-use media::session::feedback::{Compound, Feedback, parse, utc_of_ntp};
+use media::session::feedback::{Compound, Feedback, ReportBlock, parse, utc_of_ntp};
 
 use crate::peer::Peer;
 
@@ -42,6 +42,10 @@ pub struct Stream {
     pub packets: BTreeMap<u64, Got>,
     sequences: SequenceUnwrapper,
     asked: BTreeMap<u64, (Instant, u32)>,
+    /// Packets that came more than once.
+    pub duplicates: u64,
+    /// Middle of the newest sender report's time, and when it came.
+    last_report: Option<(u32, Instant)>,
     /// Wall clock and RTP clock of sender reports.
     pub reports: Vec<(u64, u32)>,
 }
@@ -56,6 +60,9 @@ pub struct Viewer {
     pub video: Stream,
     pub plis: u32,
     pub next_nack: Option<Instant>,
+    pub next_report: Option<Instant>,
+    /// Asks for every packet again, as if it had none.
+    pub deaf: bool,
     /// Sends a PLI as soon as it can.
     pub asks_at_once: bool,
 }
@@ -106,6 +113,7 @@ impl Viewer {
             let (sequence, payload) =
                 if repaired { split_retransmission(payload).expect("RTX") } else { (header.sequence, payload) };
             let number = stream.sequences.unwrap(u64::from(sequence));
+            stream.duplicates += u64::from(stream.packets.contains_key(&number));
             stream.packets.entry(number).or_insert(Got {
                 at: now.mono,
                 timestamp: header.timestamp,
@@ -119,11 +127,12 @@ impl Viewer {
         panic!("an SSRC that the answer does not name");
     }
 
-    pub fn rtcp(&mut self, _now: Now, compound: &[u8]) {
+    pub fn rtcp(&mut self, now: Now, compound: &[u8]) {
         for feedback in parse(compound) {
             let Feedback::SenderReport(report) = feedback else { continue };
             for stream in [&mut self.audio, &mut self.video] {
                 if stream.ssrc == report.ssrc {
+                    stream.last_report = Some(((report.ntp >> 16) as u32, now.mono));
                     stream.reports.push((utc_of_ntp(report.ntp).expect("a wall clock"), report.rtp));
                 }
             }
@@ -138,11 +147,17 @@ impl Viewer {
             compound.pli(1, self.video.ssrc);
             send(compound.as_bytes());
         }
+        if self.next_report.is_none_or(|at| now.mono >= at) {
+            self.next_report = Some(now.mono + Duration::from_millis(500));
+            let mut compound = Compound::new();
+            compound.receiver_report(1, self.video.block(now.mono).as_slice());
+            send(compound.as_bytes());
+        }
         if !self.nacks || self.next_nack.is_some_and(|at| now.mono < at) {
             return;
         }
         self.next_nack = Some(now.mono + Duration::from_millis(20));
-        let lost = self.video.missing(now.mono);
+        let lost = if self.deaf { self.video.newest(100) } else { self.video.missing(now.mono) };
         if !lost.is_empty() {
             let mut compound = Compound::new();
             compound.receiver_report(1, &[]);
@@ -153,6 +168,19 @@ impl Viewer {
 }
 
 impl Stream {
+    /// What a report says that matters to a sender: when its own came.
+    fn block(&self, now: Instant) -> Option<ReportBlock> {
+        let (last_sr, at) = self.last_report?;
+        let delay = ((now - at).as_micros() * 65_536 / 1_000_000) as u32;
+        Some(ReportBlock { ssrc: self.ssrc, last_sr, delay, ..ReportBlock::default() })
+    }
+
+    fn newest(&self, count: usize) -> Vec<u16> {
+        let mut newest: Vec<u16> = self.packets.keys().rev().take(count).map(|number| *number as u16).collect();
+        newest.reverse();
+        newest
+    }
+
     /// Missing for 10 ms and asked for less than ten times.
     fn missing(&mut self, now: Instant) -> Vec<u16> {
         let Some(first) = self.packets.keys().next().copied() else { return Vec::new() };

@@ -75,6 +75,8 @@ pub struct World {
     rng: StdRng,
     identity: Identity,
     pub clients: Vec<Client>,
+    /// So many of 1 datagrams come twice.
+    pub doubled: f64,
     flights: BinaryHeap<Flight>,
     freight: HashMap<u64, Vec<u8>>,
     sent: u64,
@@ -108,6 +110,7 @@ impl World {
             rng: StdRng::seed_from_u64(seed),
             identity: IDENTITY.with(Clone::clone),
             clients: Vec::new(),
+            doubled: 0.0,
             flights: BinaryHeap::new(),
             freight: HashMap::new(),
             sent: 0,
@@ -280,6 +283,13 @@ impl World {
         if link.loss > 0.0 && self.rng.random_bool(link.loss) {
             return;
         }
+        if self.doubled > 0.0 && self.rng.random_bool(self.doubled) {
+            self.take_off(client, datagram.clone(), upwards, link);
+        }
+        self.take_off(client, datagram, upwards, link);
+    }
+
+    fn take_off(&mut self, client: usize, datagram: Vec<u8>, upwards: bool, link: Link) {
         let jitter = link.jitter.as_micros() as u64;
         let late = Duration::from_micros(if jitter == 0 { 0 } else { self.rng.random_range(0..jitter) });
         self.sent += 1;

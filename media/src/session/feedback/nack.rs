@@ -11,6 +11,11 @@ const REORDER: Duration = Duration::from_millis(10);
 const FIRST_SPACING: Duration = Duration::from_millis(80);
 const SPACING: std::ops::RangeInclusive<Duration> = Duration::from_millis(20)..=Duration::from_millis(160);
 
+/// So many packets in a row were asked for twice and more, and none of any came: the sender does not repair.
+const IN_VAIN: u32 = 8;
+/// A sender that does not repair is waited for only this long before a keyframe is asked for.
+const HOPELESS_DEADLINE: Duration = Duration::from_millis(120);
+
 /// Missing packets of one stream. Numbers are extended sequence numbers, so that they only grow.
 #[derive(Clone, Debug, Default)]
 pub struct NackGenerator {
@@ -20,6 +25,9 @@ pub struct NackGenerator {
     /// From request to repair, smoothed.
     round_trip: Option<Duration>,
     given_up: u64,
+    newest_given_up: Option<u64>,
+    /// Given up in spite of several requests, since the last repair.
+    in_vain: u32,
 }
 
 #[derive(Clone, Debug)]
@@ -48,11 +56,14 @@ impl NackGenerator {
         self.highest = Some(seq);
         let bound = limit::NACK_MISSING as u64;
         let first = (highest + 1).max(seq.saturating_sub(bound));
-        self.given_up += first - (highest + 1);
+        if first > highest + 1 {
+            self.given_up += first - (highest + 1);
+            self.newest_given_up = Some(first - 1);
+        }
         for seq in first..seq {
             if self.missing.len() == limit::NACK_MISSING {
-                self.missing.pop_front();
-                self.given_up += 1;
+                let oldest = self.missing.pop_front();
+                oldest.into_iter().for_each(|missing| self.give_up(missing.seq));
             }
             self.missing.push_back(Missing { seq, since: now, asked_at: None, tries: 0 });
         }
@@ -60,8 +71,12 @@ impl NackGenerator {
 
     fn repaired(&mut self, now: Instant, seq: u64) {
         let Ok(at) = self.missing.binary_search_by_key(&seq, |m| m.seq) else { return };
+        let repaired = self.missing.remove(at);
+        if repaired.as_ref().is_some_and(|missing| missing.tries > 0) {
+            self.in_vain = 0;
+        }
         // After a second request nobody knows which of them was answered.
-        if let Some(Missing { asked_at: Some(asked), tries: 1, .. }) = self.missing.remove(at) {
+        if let Some(Missing { asked_at: Some(asked), tries: 1, .. }) = repaired {
             let sample = now.saturating_duration_since(asked);
             self.round_trip = Some(self.round_trip.map_or(sample, |rtt| (rtt * 7 + sample) / 8));
         }
@@ -71,9 +86,10 @@ impl NackGenerator {
     /// for a keyframe.
     pub fn poll(&mut self, now: Instant, ask: &mut Vec<u16>) -> u64 {
         let spacing = self.spacing();
-        while self.missing.front().is_some_and(|m| now >= m.since + limit::NACK_DEADLINE) {
-            self.missing.pop_front();
-            self.given_up += 1;
+        let patience = self.patience();
+        while let Some(missing) = self.missing.pop_front_if(|missing| now >= missing.since + patience) {
+            self.in_vain += u32::from(missing.tries > 1);
+            self.give_up(missing.seq);
         }
         for missing in &mut self.missing {
             if now >= missing.due(spacing) {
@@ -87,8 +103,27 @@ impl NackGenerator {
 
     /// When [`NackGenerator::poll`] has something to do.
     pub fn next_deadline(&self) -> Option<Instant> {
-        let spacing = self.spacing();
-        self.missing.iter().map(|m| m.due(spacing).min(m.since + limit::NACK_DEADLINE)).min()
+        let (spacing, patience) = (self.spacing(), self.patience());
+        self.missing.iter().map(|m| m.due(spacing).min(m.since + patience)).min()
+    }
+
+    /// The newest packet that was given up. A keyframe after it heals the picture.
+    pub fn newest_given_up(&self) -> Option<u64> {
+        self.newest_given_up
+    }
+
+    /// The sender was asked often enough to know that it does not repair.
+    pub fn is_in_vain(&self) -> bool {
+        self.in_vain >= IN_VAIN
+    }
+
+    fn patience(&self) -> Duration {
+        if self.is_in_vain() { HOPELESS_DEADLINE } else { limit::NACK_DEADLINE }
+    }
+
+    fn give_up(&mut self, seq: u64) {
+        self.given_up += 1;
+        self.newest_given_up = Some(seq);
     }
 
     /// Forgets what is missing: a keyframe came, older pictures are of no use.
@@ -171,6 +206,27 @@ mod tests {
         assert!((4..=8).contains(&tries), "{tries}");
         assert_eq!(asked(&mut nack, t + 500 * MS), (vec![], 1));
         assert_eq!(asked(&mut nack, t + 501 * MS), (vec![], 0));
+    }
+
+    #[test]
+    fn a_sender_that_never_repairs_is_not_waited_for_long() {
+        let (mut nack, t) = (NackGenerator::new(), start().mono);
+        nack.received(t, 0);
+        nack.received(t, 9);
+        for ms in 0..500 {
+            assert_eq!(asked(&mut nack, t + ms * MS).1, 0);
+        }
+        assert_eq!((asked(&mut nack, t + 500 * MS).1, nack.newest_given_up()), (8, Some(8)));
+        assert!(nack.is_in_vain());
+        let late = t + 1000 * MS;
+        nack.received(late, 11);
+        assert_eq!(asked(&mut nack, late + 10 * MS), (vec![10], 0), "it is asked all the same");
+        assert_eq!(asked(&mut nack, late + 90 * MS), (vec![10], 0));
+        assert_eq!(asked(&mut nack, late + 120 * MS), (vec![], 1));
+        nack.received(late, 13);
+        assert_eq!(asked(&mut nack, late + 10 * MS).0, [12]);
+        nack.received(late + 50 * MS, 12);
+        assert!(!nack.is_in_vain(), "it does repair");
     }
 
     #[test]

@@ -1,9 +1,11 @@
 //! H.264 over RTP (RFC 6184): single NAL units, STAP-A and FU-A, the packets of packetization-modes 0 and 1 (non-interleaved).
 
 mod assemble;
+mod sets;
 mod sps;
 
 pub use assemble::{Assembled, Assembler};
+pub use sets::ParameterSets;
 pub use sps::Sps;
 
 use super::Inspected;
