@@ -20,7 +20,7 @@ COPY --from=build /usr/local/bin/oxbow /usr/local/bin/oxbow
 USER oxbow
 ENV DATA_DIR=/data ENVIRONMENT=production
 VOLUME /data
-EXPOSE 8080/tcp 8189/udp
+EXPOSE 8080/tcp 8189/udp 8189/tcp
 HEALTHCHECK --interval=10s --timeout=3s --start-period=10s CMD curl -fsS http://127.0.0.1:8080/healthz || exit 1
 STOPSIGNAL SIGTERM
 ENTRYPOINT ["oxbow"]

@@ -10,7 +10,7 @@ packages=(
   gstreamer1.0-libav gstreamer1.0-x
 )
 if [ "${1:-}" = test ]; then
-  packages+=(ffmpeg chromium firefox-esr fonts-dejavu-core gstreamer1.0-tools curl procps iproute2 util-linux)
+  packages+=(ffmpeg chromium coturn firefox-esr fonts-dejavu-core gstreamer1.0-tools curl procps iproute2 util-linux)
 fi
 
 missing=()

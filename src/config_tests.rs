@@ -34,7 +34,7 @@ fn every_wrong_value_is_named_with_its_form() {
     for (name, value, form) in [
         ("PORT", "http", "PORT is a TCP port, 0 to 65535, not 'http'"),
         ("PORT", "65536", "PORT is a TCP port, 0 to 65535, not '65536'"),
-        ("PEER_PORT", "-1", "PEER_PORT is a UDP port"),
+        ("PEER_PORT", "-1", "PEER_PORT is a port"),
         ("CLIP_SIZE", "0", "CLIP_SIZE is whole megabytes, 1 to 100000"),
         ("CLIP_SIZE", "1.5", "CLIP_SIZE is whole megabytes"),
         ("CLIP_LENGTH", "1", "CLIP_LENGTH is whole seconds, 2 to 86400"),

@@ -362,7 +362,7 @@ fn print_addresses(config: &Config, key: &StreamKey, address: SocketAddr, runnin
     println!("  Studio   {studio}");
     println!("  Library  {base}/library");
     println!("  WHIP     {base}/whip/main");
-    println!("  Media    UDP {} at {}", running.plane.local_addr().port(), media.join(", "));
+    println!("  Media    UDP and TCP {} at {}", running.plane.local_addr().port(), media.join(", "));
     if scheme == "http" && config.public_url.is_none() {
         println!("  Browsers give cameras only to https and to localhost.");
     }

@@ -6,6 +6,7 @@ pub mod audience;
 pub mod case;
 pub mod figures;
 pub mod floor;
+pub mod framed;
 pub mod peer;
 pub mod probe;
 pub mod process;

@@ -63,6 +63,11 @@ impl Demux {
         }
     }
 
+    /// Whether datagrams from `address` belong to a session.
+    pub fn knows(&self, address: SocketAddr) -> bool {
+        self.by_address.contains_key(&address)
+    }
+
     pub fn forget(&mut self, session: Key, ufrag: &str, addresses: impl Iterator<Item = SocketAddr>) {
         if self.by_ufrag.get(ufrag) == Some(&session) {
             self.by_ufrag.remove(ufrag);
@@ -81,7 +86,7 @@ impl Demux {
 }
 
 /// The part of USERNAME before the colon in a STUN binding request (RFC 8445 §7.2.2), unauthenticated.
-fn stun_user(data: &[u8]) -> Option<&str> {
+pub fn stun_user(data: &[u8]) -> Option<&str> {
     if data.len() < 20 || data[..2] != [0, 1] || data[4..8] != STUN_COOKIE {
         return None;
     }

@@ -11,6 +11,7 @@ pub mod forward;
 pub mod id;
 pub mod limit;
 pub mod message;
+pub mod path;
 pub mod room;
 pub mod router;
 pub mod rtp;
@@ -19,3 +20,5 @@ pub mod slab;
 pub mod stats;
 pub mod tap;
 pub mod token;
+
+pub use demux::stun_user;

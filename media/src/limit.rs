@@ -71,3 +71,14 @@ pub const LAYERS: usize = 4;
 pub const LAYER_SILENCE: Duration = Duration::from_millis(700);
 /// A layer that has just begun is not gone over to before it has flowed for this long: encoders under pressure try layers and drop them.
 pub const LAYER_STEADY: Duration = Duration::from_millis(500);
+/// ICE-TCP connections of one shard. More: the newest is closed.
+pub const TCP_CONNECTIONS: usize = 4_000;
+/// ICE-TCP connections that have not sent their first check. More: the oldest is closed.
+pub const TCP_WAITING: usize = 512;
+/// From the connection to its first whole check. Later: closed.
+pub const TCP_FIRST_CHECK: Duration = Duration::from_secs(5);
+/// Bytes that the kernel holds for one ICE-TCP connection (it doubles them for its own use). More: whole packets are dropped, so that what goes out is
+/// never older than this: 0.8 s at 2.5 Mbit/s.
+pub const TCP_SEND_BUFFER: usize = 256 * 1024;
+/// How often connections that no session uses any more are looked for.
+pub const TCP_SWEEP: Duration = Duration::from_secs(5);

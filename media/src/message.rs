@@ -365,11 +365,34 @@ pub struct DriveStats {
     pub tap_overruns: u64,
     /// Times that the shard failed on a broken invariant and was started anew.
     pub restarts: u64,
+    pub tcp: TcpStats,
+}
+
+/// Figures of the ICE-TCP connections of a shard. Counters since start, but for `open`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct TcpStats {
+    /// Connections that a session has now.
+    pub open: u64,
+    /// Connections that came with a check.
+    pub accepted: u64,
+    pub frames_out: u64,
+    /// Packets dropped because the connection had not taken those before.
+    pub congested: u64,
+    /// Packets for a connection that is gone.
+    pub gone: u64,
+    /// Connections closed because what came was no frame, or first no check.
+    pub malformed: u64,
+    /// Connections closed because their first check did not come in time.
+    pub late: u64,
+    /// Connections closed because their first check was of no session.
+    pub strangers: u64,
+    /// Connections closed because a bound was reached.
+    pub refused: u64,
 }
 
 impl DriveStats {
     /// Counters with the names that metrics give them. What was dropped is in [`ShardStats::dropped`].
-    pub fn counters(&self) -> [(&'static str, u64); 8] {
+    pub fn counters(&self) -> [(&'static str, u64); 10] {
         [
             ("oxbow_shard_turns_total", self.turns),
             ("oxbow_shard_busy_microseconds_total", self.busy_us),
@@ -379,21 +402,33 @@ impl DriveStats {
             ("oxbow_gso_fallbacks_total", self.gso_fallbacks),
             ("oxbow_tap_items_total", self.tap_items),
             ("oxbow_tap_overruns_total", self.tap_overruns),
+            ("oxbow_tcp_connections_total", self.tcp.accepted),
+            ("oxbow_tcp_packets_sent_total", self.tcp.frames_out),
         ]
     }
 
     /// Momentary values with the names that metrics give them.
-    pub fn gauges(&self) -> [(&'static str, u64); 2] {
-        [("oxbow_shard_longest_turn_microseconds", self.longest_turn_us), ("oxbow_gso", u64::from(self.gso))]
+    pub fn gauges(&self) -> [(&'static str, u64); 3] {
+        [
+            ("oxbow_shard_longest_turn_microseconds", self.longest_turn_us),
+            ("oxbow_gso", u64::from(self.gso)),
+            ("oxbow_tcp_connections", self.tcp.open),
+        ]
     }
 
     /// Drops outside the router, with the names of their reasons: they complete [`ShardStats::dropped`].
-    pub fn drops(&self) -> [(&'static str, u64); 4] {
+    pub fn drops(&self) -> [(&'static str, u64); 10] {
         [
             ("unusable", self.unusable_in),
             ("send_would_block", self.send_would_block),
             ("send_failed", self.send_failed),
             ("tap_queue_full", self.tap_dropped_units),
+            ("tcp_congested", self.tcp.congested),
+            ("tcp_gone", self.tcp.gone),
+            ("tcp_malformed", self.tcp.malformed),
+            ("tcp_late", self.tcp.late),
+            ("tcp_stranger", self.tcp.strangers),
+            ("tcp_refused", self.tcp.refused),
         ]
     }
 }

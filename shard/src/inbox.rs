@@ -7,6 +7,8 @@ use std::os::unix::net::UnixStream;
 use media::message::{Command, Refusal, Reply};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::tcp::Handed;
+
 /// Requests that wait for a shard. More: refused as full.
 const REQUESTS: usize = 4096;
 
@@ -17,6 +19,8 @@ pub enum Request {
         command: Command,
         reply: ReplySender,
     },
+    /// An ICE-TCP connection with its first check.
+    Connection(Handed),
     /// End everything, then the thread.
     Shutdown,
 }
@@ -61,6 +65,13 @@ impl Outside {
         self.ring();
         // Without an answer the shard stopped or failed while it held the request.
         answer.await.unwrap_or(Err(Refusal::ShuttingDown))
+    }
+
+    /// False when too many requests wait or the shard is gone: the connection is closed then.
+    pub fn hand_over(&self, connection: Handed) -> bool {
+        let sent = self.requests.try_send(Request::Connection(connection)).is_ok();
+        self.ring();
+        sent
     }
 
     /// Waits for room; a shard that is already gone needs no shutdown.

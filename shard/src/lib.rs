@@ -12,6 +12,7 @@ pub mod socket;
 mod sources;
 mod supervise;
 mod taps;
+mod tcp;
 
 pub use plane::{MediaConfig, MediaPlane, PlaneState, PublishRequest, Published, StartError, WatchRequest, Watching};
 pub use taps::{TapError, Taps};

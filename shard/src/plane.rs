@@ -1,7 +1,7 @@
 //! [`MediaPlane`]: the handle, its requests and its start. The loop itself is in `shard.rs`.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -17,6 +17,7 @@ use crate::shard::Lines;
 use crate::socket::Socket;
 use crate::supervise;
 use crate::taps::{Taps, queue};
+use crate::tcp::Acceptor;
 
 /// Events that a receiver may lag behind. More: it gets `Lagged` with the number it missed and must count it.
 const EVENTS: usize = 4096;
@@ -24,9 +25,9 @@ const EVENTS: usize = 4096;
 /// How to start a media plane.
 #[derive(Clone, Debug)]
 pub struct MediaConfig {
-    /// UDP address of all media. Port 0: any free one, see [`MediaPlane::local_addr`].
+    /// Address of all media, UDP and TCP. Port 0: any free one, see [`MediaPlane::local_addr`].
     pub bind: SocketAddr,
-    /// ICE host candidates of every answer. Port 0: the bound one.
+    /// ICE host candidates of every answer, each for UDP and for TCP. Port 0: the bound one.
     pub announce: Vec<SocketAddr>,
     /// Threads; this version has exactly one.
     pub shards: usize,
@@ -37,10 +38,10 @@ pub struct MediaConfig {
 /// Why a media plane did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    #[error("UDP port {} of {} is in use by another process", .0.port(), .0.ip())]
-    PortTaken(SocketAddr),
-    #[error("cannot open UDP {address}: {source}")]
-    Bind { address: SocketAddr, source: io::Error },
+    #[error("{transport} port {} of {} is in use by another process", .address.port(), .address.ip())]
+    PortTaken { transport: &'static str, address: SocketAddr },
+    #[error("cannot open {transport} {address}: {source}")]
+    Bind { transport: &'static str, address: SocketAddr, source: io::Error },
     #[error("{0} shards were asked for; this version runs exactly one")]
     Shards(usize),
     #[error("no address to announce: viewers could not reach the server")]
@@ -103,16 +104,40 @@ pub struct MediaPlane {
 }
 
 struct Inner {
-    outside: Outside,
+    outside: Arc<Outside>,
     local: SocketAddr,
     sessions: AtomicU64,
     events: broadcast::Sender<Event>,
     state: watch::Receiver<PlaneState>,
     thread: Mutex<Option<JoinHandle<()>>>,
+    _acceptor: Acceptor,
+}
+
+/// Ports tried when any free one will do: one that is free for UDP may be taken for TCP.
+const FREE_PORTS: usize = 32;
+
+/// Both sockets of the media port.
+fn open(bind: SocketAddr) -> Result<(Socket, TcpListener), StartError> {
+    let refused = |transport, address| {
+        move |source: io::Error| match source.kind() {
+            io::ErrorKind::AddrInUse => StartError::PortTaken { transport, address },
+            _ => StartError::Bind { transport, address, source },
+        }
+    };
+    let mut tried = 0;
+    loop {
+        tried += 1;
+        let socket = Socket::bind(bind).map_err(refused("UDP", bind))?;
+        match TcpListener::bind(socket.local_addr()).map_err(refused("TCP", socket.local_addr())) {
+            Ok(listener) => return Ok((socket, listener)),
+            Err(StartError::PortTaken { .. }) if bind.port() == 0 && tried < FREE_PORTS => {}
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 impl MediaPlane {
-    /// Opens the socket and starts the thread.
+    /// Opens the sockets and starts the threads.
     ///
     /// # Errors
     /// [`StartError`]; a port that another process holds is [`StartError::PortTaken`].
@@ -123,10 +148,7 @@ impl MediaPlane {
         if config.announce.is_empty() {
             return Err(StartError::NothingToAnnounce);
         }
-        let mut socket = Socket::bind(config.bind).map_err(|source| match source.kind() {
-            io::ErrorKind::AddrInUse => StartError::PortTaken(config.bind),
-            _ => StartError::Bind { address: config.bind, source },
-        })?;
+        let (mut socket, listener) = open(config.bind)?;
         socket.take_runs();
         let certificate = Certificate::generate().map_err(|error| StartError::Certificate(error.to_string()))?;
         let local = socket.local_addr();
@@ -139,21 +161,26 @@ impl MediaPlane {
         let announce = config.announce.into_iter().map(announced).collect();
 
         let (outside, inbox) = inbox().map_err(StartError::Thread)?;
+        let outside = Arc::new(outside);
         let (taps_in, taps) = queue(config.tap_items);
         let (events, _) = broadcast::channel(EVENTS);
         let (state_in, state) = watch::channel(PlaneState::Running);
         let lines = Lines::new(ShardId(0), announce, certificate, socket, inbox, events.clone(), taps_in);
+        // The acceptor alone keeps no plane alive.
+        let to_shard = Arc::downgrade(&outside);
+        let hand_over = move |handed| to_shard.upgrade().is_some_and(|outside| outside.hand_over(handed));
+        let acceptor = Acceptor::start(listener, lines.refused(), hand_over).map_err(StartError::Thread)?;
         let thread = std::thread::Builder::new()
             .name("oxbow-shard-0".into())
             .spawn(move || supervise::run(lines, &state_in))
             .map_err(StartError::Thread)?;
 
-        let inner =
-            Inner { outside, local, sessions: AtomicU64::new(1), events, state, thread: Mutex::new(Some(thread)) };
+        let (sessions, thread) = (AtomicU64::new(1), Mutex::new(Some(thread)));
+        let inner = Inner { outside, local, sessions, events, state, thread, _acceptor: acceptor };
         Ok((MediaPlane { inner: Arc::new(inner) }, taps))
     }
 
-    /// The UDP address that media goes to.
+    /// The address, UDP and TCP, that media goes to.
     pub fn local_addr(&self) -> SocketAddr {
         self.inner.local
     }

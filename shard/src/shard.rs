@@ -1,18 +1,22 @@
 //! The loop of one shard: one plain thread, the only clock of the media plane.
 //!
-//! A turn: requests → datagrams in batches, each stamped once → the router and its timers → fan-out → the send arena to the
+//! A turn: requests → datagrams and ICE-TCP frames in batches, each stamped once → the router and its timers → fan-out → the send arena to the
 //! socket → replies, events and tap items. Every part of a turn is bounded. What a datagram means does not belong here.
 
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use media::arena::SendArena;
 use media::id::{SessionId, ShardId};
+use media::limit::TCP_SWEEP;
 use media::message::{
-    CloseReason, Command, DriveStats, EndReason, Event, Input, Now, Output, Refusal, Reply, RequestId,
+    CloseReason, Command, DriveStats, EndReason, Event, Input, Now, Output, Refusal, Reply, RequestId, TcpStats,
 };
+use media::path;
 use media::router::{Flushed, Router, RouterConfig};
 use media::session::Certificate;
 use tokio::sync::broadcast;
@@ -22,6 +26,7 @@ use crate::ledger::Ledger;
 use crate::socket::{Arrival, BATCH, Receiver, Sender, Socket};
 use crate::sources::is_check;
 use crate::taps::{Offered, TapSender};
+use crate::tcp::{Connections, Frames, Handed, LONGEST, READ_BYTES, Refusals};
 
 /// After datagrams came, the next are left to gather for so long: one wake-up for all of them instead of one for each. It is what a packet may
 /// wait that comes just after another one, and bounds the turns to two thousand a second.
@@ -45,6 +50,8 @@ pub struct Lines {
     inbox: Inbox,
     events: broadcast::Sender<Event>,
     taps: TapSender,
+    /// Counted by the thread that accepts ICE-TCP connections for this shard.
+    refused: Arc<Refusals>,
     ledger: Ledger,
     figures: DriveStats,
     longest: Longest,
@@ -63,7 +70,13 @@ impl Lines {
         taps: TapSender,
     ) -> Self {
         let (ledger, figures, longest) = (Ledger::default(), DriveStats::default(), Longest::default());
-        Lines { shard, announce, certificate, socket, inbox, events, taps, ledger, figures, longest, stopping: false }
+        let (refused, stopping) = (Arc::default(), false);
+        Lines { shard, announce, certificate, socket, inbox, events, taps, refused, ledger, figures, longest, stopping }
+    }
+
+    /// For who hands ICE-TCP connections to this shard.
+    pub fn refused(&self) -> Arc<Refusals> {
+        self.refused.clone()
     }
 
     /// After a failure: whoever believes in a session or broadcast of this shard is told its end.
@@ -90,26 +103,48 @@ pub struct Gear {
     receiver: Receiver,
     sender: Sender,
     arena: SendArena,
+    tcp: Connections,
+    /// What was read from one connection.
+    inbound: Box<[u8]>,
 }
 
 impl Default for Gear {
     fn default() -> Self {
-        Self { receiver: Receiver::of_runs(), sender: Sender::new(), arena: SendArena::new() }
+        Gear {
+            receiver: Receiver::of_runs(),
+            sender: Sender::default(),
+            arena: SendArena::default(),
+            tcp: Connections::default(),
+            inbound: vec![0; LONGEST + READ_BYTES].into_boxed_slice(),
+        }
     }
 }
 
 impl Gear {
-    /// Forgets what was about to be sent.
+    /// Forgets what was about to be sent, and the connections: their sessions are gone.
     pub fn forget(&mut self) {
         self.arena.clear();
+        self.tcp.clear();
     }
 
     fn send(&mut self, socket: &mut Socket) {
-        if !self.arena.is_empty() {
-            self.sender.send(socket, self.arena.runs(), self.arena.bytes());
-            self.arena.clear();
+        send_out(&mut self.sender, &mut self.tcp, &mut self.arena, socket);
+    }
+}
+
+/// Empties the arena: datagrams to the socket, frames to their connections.
+fn send_out(sender: &mut Sender, tcp: &mut Connections, arena: &mut SendArena, socket: &mut Socket) {
+    let (mut runs, bytes) = (arena.runs(), arena.bytes());
+    while !runs.is_empty() {
+        let datagrams = runs.iter().take_while(|run| path::tcp_connection(run.to).is_none()).count();
+        sender.send(socket, &runs[..datagrams], bytes);
+        runs = &runs[datagrams..];
+        while let Some((run, connection)) = runs.first().and_then(|run| Some((run, path::tcp_connection(run.to)?))) {
+            tcp.send(connection, &bytes[run.start..run.start + run.len], run.segment);
+            runs = &runs[1..];
         }
     }
+    arena.clear();
 }
 
 /// Runs a fresh router until shutdown is asked for or all handles are gone.
@@ -123,7 +158,8 @@ pub fn run(lines: &mut Lines, gear: &mut Gear) -> io::Result<()> {
     let config = RouterConfig { shard: lines.shard, announce: lines.announce.clone(), seed: rand::random() };
     let router = Router::new(config, lines.certificate.clone());
     let waiting = HashMap::new();
-    let mut shard = Shard { lines, gear, router, waiting, requests: 0, gather_until: None, backlog: false };
+    let mut shard =
+        Shard { lines, gear, router, waiting, requests: 0, gather_until: None, sweep_at: None, backlog: false };
     while !shard.lines.stopping {
         shard.wait()?;
         let start = Instant::now();
@@ -142,6 +178,8 @@ struct Shard<'a> {
     requests: u64,
     /// See [`GATHER`].
     gather_until: Option<Instant>,
+    /// When to look for ICE-TCP connections that no session uses any more.
+    sweep_at: Option<Instant>,
     /// The last turn left requests or datagrams behind.
     backlog: bool,
 }
@@ -155,28 +193,31 @@ struct Waiting {
 impl Shard<'_> {
     fn wait(&mut self) -> io::Result<()> {
         let Lines { socket, inbox, taps, .. } = &mut *self.lines;
+        let streams = self.gear.tcp.bell();
         if self.backlog {
-            return socket.wait(inbox, true, Some(Duration::ZERO)).map(drop);
+            return socket.wait(inbox, streams, true, Some(Duration::ZERO)).map(drop);
         }
         let now = Instant::now();
         let settle = taps.owes().then(|| now + SETTLE_EVERY);
-        let due = self.router.next_deadline().into_iter().chain(settle).min();
+        let due = [self.router.next_deadline(), self.sweep_at, settle].into_iter().flatten().min();
         let until = |at: Option<Instant>| at.map(|at| at.saturating_duration_since(Instant::now()));
         if let Some(gathered) = self.gather_until.take().filter(|gathered| *gathered > now)
-            && (socket.wait(inbox, false, until(Some(due.map_or(gathered, |due| due.min(gathered)))))?
+            && (socket.wait(inbox, None, false, until(Some(due.map_or(gathered, |due| due.min(gathered)))))?
                 || due.is_some_and(|due| due <= gathered))
         {
             return Ok(());
         }
-        socket.wait(inbox, true, until(due)).map(drop)
+        socket.wait(inbox, streams, true, until(due)).map(drop)
     }
 
     fn turn(&mut self) -> io::Result<()> {
         self.lines.inbox.silence();
         self.take_requests();
         self.receive()?;
+        self.receive_streams()?;
 
         let now = now();
+        self.sweep(now);
         if self.router.next_deadline().is_some_and(|at| at <= now.mono) {
             self.handle(now, Input::Tick);
         }
@@ -192,6 +233,7 @@ impl Shard<'_> {
         for taken in 1..=REQUESTS_PER_TURN {
             match self.lines.inbox.next() {
                 Next::Request(Request::Command { command, reply }) => self.carry_out(command, reply),
+                Next::Request(Request::Connection(handed)) => self.adopt(handed),
                 Next::Request(Request::Shutdown) | Next::Abandoned => {
                     self.lines.stopping = true;
                     return;
@@ -222,19 +264,19 @@ impl Shard<'_> {
                 return Ok(());
             }
             let now = now();
-            for arrival in self.gear.receiver.arrivals() {
+            let Gear { receiver, sender, arena, tcp, .. } = &mut *self.gear;
+            for arrival in receiver.arrivals() {
                 match arrival {
                     Arrival::Datagram { from, local, data } => {
                         if let Some(local) = local.filter(|_| is_check(data)) {
-                            self.gear.sender.learn(from, local);
+                            sender.learn(from, local);
                         }
-                        self.router.handle(now, Input::Datagram { from, data }, &mut self.gear.arena);
+                        self.router.handle(now, Input::Datagram { from, data }, arena);
                     }
                     Arrival::Unusable => self.lines.figures.unusable_in += 1,
                 }
-                if self.gear.arena.is_full() {
-                    self.gear.sender.send(&mut self.lines.socket, self.gear.arena.runs(), self.gear.arena.bytes());
-                    self.gear.arena.clear();
+                if arena.is_full() {
+                    send_out(sender, tcp, arena, &mut self.lines.socket);
                 }
             }
             self.gather_until = Some(now.mono + GATHER);
@@ -245,6 +287,48 @@ impl Shard<'_> {
         }
         self.backlog = true;
         Ok(())
+    }
+
+    /// What came by ICE-TCP.
+    fn receive_streams(&mut self) -> io::Result<()> {
+        for number in self.gear.tcp.ready()? {
+            let mut buffer = std::mem::take(&mut self.gear.inbound);
+            if let Some((path, len)) = self.gear.tcp.read(number, &mut buffer) {
+                self.take_frames(number, path, &mut buffer[..len]);
+            }
+            self.gear.inbound = buffer;
+        }
+        Ok(())
+    }
+
+    fn take_frames(&mut self, number: u32, path: SocketAddr, bytes: &mut [u8]) {
+        let now = now();
+        let mut frames = Frames::of(bytes);
+        while let Some(data) = frames.next_packet() {
+            self.handle(now, Input::Datagram { from: path, data });
+        }
+        self.gear.tcp.keep(number, frames.rest());
+        self.gather_until = Some(now.mono + GATHER);
+        self.deliver(now);
+    }
+
+    /// A new connection stays if its first check was of a session.
+    fn adopt(&mut self, handed: Handed) {
+        let Handed { stream, peer, mut bytes } = handed;
+        let Some((number, path)) = self.gear.tcp.adopt(stream, peer) else { return };
+        self.take_frames(number, path, &mut bytes);
+        if !self.router.knows_path(path) {
+            self.gear.send(&mut self.lines.socket);
+            return self.gear.tcp.turn_away(number);
+        }
+        self.sweep_at.get_or_insert(Instant::now() + TCP_SWEEP);
+    }
+
+    fn sweep(&mut self, now: Now) {
+        if self.sweep_at.is_some_and(|at| at <= now.mono) {
+            self.gear.tcp.retain(|path| self.router.knows_path(path));
+            self.sweep_at = (!self.gear.tcp.is_empty()).then(|| now.mono + TCP_SWEEP);
+        }
     }
 
     fn handle(&mut self, now: Now, input: Input<'_>) {
@@ -320,7 +404,23 @@ impl Shard<'_> {
             tap_items: taps.items,
             tap_dropped_units: taps.dropped_units,
             tap_overruns: taps.overruns,
+            tcp: self.tcp_figures(),
             ..self.lines.figures
+        }
+    }
+
+    fn tcp_figures(&self) -> TcpStats {
+        let (tcp, refused) = (self.gear.tcp.figures(), &self.lines.refused);
+        TcpStats {
+            open: self.gear.tcp.len() as u64,
+            accepted: tcp.adopted,
+            frames_out: tcp.frames_out,
+            congested: tcp.congested,
+            gone: tcp.gone,
+            malformed: tcp.malformed + refused.malformed.load(Ordering::Relaxed),
+            late: refused.late.load(Ordering::Relaxed),
+            strangers: tcp.strangers,
+            refused: tcp.full + refused.refused.load(Ordering::Relaxed),
         }
     }
 

@@ -8,7 +8,7 @@
 use std::io;
 use std::mem::{size_of, zeroed};
 use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::time::Duration;
 
 use media::arena::Run;
@@ -81,16 +81,21 @@ impl Socket {
         self.gso
     }
 
-    /// Sleeps until a datagram is there (unless `datagrams` is false), until `waker` is readable or until `timeout` has passed; true if it was one of
-    /// the first two. A signal may end the sleep early.
-    pub fn wait(&self, waker: &impl AsFd, datagrams: bool, timeout: Option<Duration>) -> io::Result<bool> {
-        let interest = if datagrams { libc::POLLIN } else { 0 };
-        let mut fds = [
-            libc::pollfd { fd: waker.as_fd().as_raw_fd(), events: libc::POLLIN, revents: 0 },
-            libc::pollfd { fd: self.udp.as_raw_fd(), events: interest, revents: 0 },
-        ];
-        // Without interest the socket is left out: poll reports POLLERR even where nothing was asked for.
-        let watched = if datagrams { 2 } else { 1 };
+    /// Sleeps until a datagram is there or `streams` is readable (unless `arrivals` is false), until `waker` is readable or until `timeout` has
+    /// passed; true if it was not the last. A signal may end the sleep early.
+    pub fn wait(
+        &self,
+        waker: &impl AsFd,
+        streams: Option<BorrowedFd<'_>>,
+        arrivals: bool,
+        timeout: Option<Duration>,
+    ) -> io::Result<bool> {
+        let of = |fd| libc::pollfd { fd, events: libc::POLLIN, revents: 0 };
+        // poll leaves negative descriptors out.
+        let streams = streams.map_or(-1, |streams| streams.as_raw_fd());
+        let mut fds = [of(waker.as_fd().as_raw_fd()), of(self.udp.as_raw_fd()), of(streams)];
+        // Without interest the sockets are left out: poll reports POLLERR even where nothing was asked for.
+        let watched = if arrivals { 3 } else { 1 };
         let limit = timeout.map(|t| libc::timespec {
             tv_sec: t.as_secs().min(3600) as libc::time_t,
             tv_nsec: libc::c_long::from(t.subsec_nanos() as i32),

@@ -3,7 +3,7 @@ import type { Clip } from "../src/api/generated/protocol";
 import { clipNumbers } from "./support/decode";
 import { frameNumbers } from "./support/number";
 import { type Conditions, Relay } from "./support/relay";
-import { freeUdpPort } from "./support/server";
+import { freeMediaPort } from "./support/server";
 import { endBroadcast, expect, goLive, Oxbow, test } from "./support/test";
 
 const BAD: Conditions = { seed: 7, loss: 5, delay: 10, jitter: 30 };
@@ -16,7 +16,7 @@ for (const { name, vp8 } of [
     browser,
   }) => {
     test.setTimeout(120_000);
-    const port = await freeUdpPort();
+    const port = await freeMediaPort();
     const relay = await Relay.start("127.0.0.1:0", `127.0.0.1:${port}`, BAD);
     const oxbow = await Oxbow.start({ PEER_PORT: String(port), PEER_HOST: relay.address, CLIP_LENGTH: "60" });
     const options = { baseURL: oxbow.url, viewport: { width: 1280, height: 800 } };

@@ -119,6 +119,11 @@ impl Router {
         self.timers.next().into_iter().chain(self.fanout.deadline()).min()
     }
 
+    /// Whether a session has this path: an authenticated check came by it, and the session goes on.
+    pub fn knows_path(&self, path: SocketAddr) -> bool {
+        self.demux.knows(path)
+    }
+
     /// Counters since the start.
     pub fn counters(&self) -> &Counters {
         &self.counters

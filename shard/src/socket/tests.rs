@@ -16,7 +16,7 @@ fn collect(socket: &Socket, count: usize) -> Vec<(SocketAddr, Vec<u8>)> {
     let mut all = Vec::new();
     let deadline = Instant::now() + Duration::from_secs(1);
     while all.len() < count && Instant::now() < deadline {
-        socket.wait(&waker, true, Some(Duration::from_millis(100))).unwrap();
+        socket.wait(&waker, None, true, Some(Duration::from_millis(100))).unwrap();
         receiver.receive(socket).unwrap();
         for arrival in receiver.arrivals() {
             if let Arrival::Datagram { from, data, .. } = arrival {
@@ -184,10 +184,10 @@ fn the_waker_ends_a_wait_and_the_timeout_too() {
     let socket = loopback();
     let (mut bell, waker) = UnixStream::pair().unwrap();
     let start = Instant::now();
-    socket.wait(&waker, true, Some(Duration::from_millis(20))).unwrap();
+    socket.wait(&waker, None, true, Some(Duration::from_millis(20))).unwrap();
     assert!(start.elapsed() >= Duration::from_millis(19));
     bell.write_all(&[1]).unwrap();
-    socket.wait(&waker, false, None).unwrap();
+    socket.wait(&waker, None, false, None).unwrap();
 }
 
 /// Two addresses of one machine: whoever checks one of them is answered from it.
@@ -199,7 +199,7 @@ fn a_wildcard_socket_answers_from_the_address_that_was_asked() {
         let asked = SocketAddr::from(([127, 0, 0, 9], server.local_addr().port()));
         client.udp.send_to(b"\0check", asked).unwrap();
         let (_keep, waker) = UnixStream::pair().unwrap();
-        server.wait(&waker, true, Some(Duration::from_secs(1))).unwrap();
+        server.wait(&waker, None, true, Some(Duration::from_secs(1))).unwrap();
         let (mut receiver, mut sender) = (Receiver::new(), Sender::new());
         receiver.receive(&server).unwrap();
         for arrival in receiver.arrivals() {

@@ -1,6 +1,7 @@
 //! Live stories over loopback: real sockets, real handshakes, a client that shares no code with the media plane's sessions.
 
 mod stage;
+mod tcp;
 
 use std::time::Duration;
 
@@ -163,6 +164,6 @@ async fn a_taken_port_is_named() {
     let stage = Stage::new();
     let taken = stage.plane.local_addr();
     let error = MediaPlane::start(stage::config(taken)).err().expect("the port is taken");
-    assert!(matches!(error, StartError::PortTaken(address) if address == taken));
+    assert!(matches!(error, StartError::PortTaken { transport: "UDP", address } if address == taken));
     assert!(error.to_string().contains(&taken.port().to_string()), "{error}");
 }

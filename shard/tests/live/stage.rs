@@ -36,6 +36,14 @@ pub struct Stage {
     seen_events: Vec<Event>,
     wire: Wire,
     streamer: Option<Streamer>,
+    by: By,
+}
+
+/// By which path peers come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum By {
+    Udp,
+    Tcp,
 }
 
 struct Streamer {
@@ -75,7 +83,13 @@ impl Stage {
             seen_events: Vec::new(),
             wire: Wire::default(),
             streamer: None,
+            by: By::Udp,
         }
+    }
+
+    /// Peers of whom `publish` or `watch` is asked from now on come by this path.
+    pub fn by(&mut self, by: By) {
+        self.by = by;
     }
 
     /// Publishes and waits until the streamer is connected.
@@ -93,6 +107,7 @@ impl Stage {
         let published =
             self.plane.publish(PublishRequest { channel: channel(), offer, record: true, prefer_video: None }).await?;
         let answer = wired.peer.accept(Instant::now(), &published.answer).expect("a usable answer");
+        self.connect(&mut wired, &published.answer);
         let track = |kind: &str, ssrc| {
             let section = answer.sections.iter().find(|section| section.kind == kind && section.accepted)?;
             Some(Track::new(ssrc, *section.payload_types.first()?))
@@ -118,6 +133,7 @@ impl Stage {
         let offer = wired.peer.offer();
         let watching = self.plane.watch(WatchRequest { channel: channel(), offer }).await?;
         wired.peer.accept(Instant::now(), &watching.answer).expect("a usable answer");
+        self.connect(&mut wired, &watching.answer);
         self.viewers.push(Viewer {
             wired,
             connected: false,
@@ -128,6 +144,12 @@ impl Stage {
             refused: Vec::new(),
         });
         Ok(watching.broadcast)
+    }
+
+    fn connect(&self, wired: &mut Wired, answer: &str) {
+        if self.by == By::Tcp {
+            wired.move_to_tcp(tcp_candidate(answer)).expect("the server listens at its TCP candidate");
+        }
     }
 
     /// The streamer sends `frames` frames and as many sound packets; then everything on its way arrives.
@@ -231,4 +253,11 @@ fn is_key(packet: &[u8]) -> bool {
         if packet[0] & 0x10 == 0 { 0 } else { 4 + 4 * usize::from(u16::from_be_bytes([packet[14], packet[15]])) };
     let descriptor = &packet[12 + extension..];
     descriptor[0] & 0x10 != 0 && descriptor[4] & 1 == 0
+}
+
+/// The first passive TCP candidate of an answer (RFC 6544 §4.5).
+pub fn tcp_candidate(answer: &str) -> SocketAddr {
+    let line = answer.lines().find(|line| line.contains(" tcp ") && line.contains(" tcptype passive"));
+    let words: Vec<&str> = line.expect("a TCP candidate").split(' ').collect();
+    SocketAddr::new(words[4].parse().expect("an address"), words[5].parse().expect("a port"))
 }

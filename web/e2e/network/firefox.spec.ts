@@ -5,7 +5,7 @@ import type { Clip } from "../../src/api/generated/protocol";
 import { clipNumbers } from "../support/decode";
 import { endInFirefox, frameNumbersInFirefox, goLiveInFirefox, launchFirefox } from "../support/firefox";
 import { type Conditions, Relay } from "../support/relay";
-import { freeUdpPort, Oxbow } from "../support/server";
+import { freeMediaPort, Oxbow } from "../support/server";
 
 /** Where scripts/network.sh puts this machine. */
 const HERE = "10.77.0.1";
@@ -27,7 +27,7 @@ for (const { name, conditions } of [
   { name: "5 % loss and 30 ms of jitter", conditions: { seed: 7, loss: 5, delay: 10, jitter: 30 } },
 ] satisfies { name: string; conditions: Conditions }[]) {
   test(`Firefox goes live and watches: ${name}`, async () => {
-    const port = await freeUdpPort();
+    const port = await freeMediaPort();
     const relay = await Relay.start(`${HERE}:0`, `${HERE}:${port}`, conditions);
     const oxbow = await Oxbow.start({ PEER_PORT: String(port), PEER_HOST: relay.address, CLIP_LENGTH: "60" });
     const studio = await streamer.newPage();

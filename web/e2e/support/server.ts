@@ -39,7 +39,7 @@ export class Oxbow {
   }
 
   static async start(env: Record<string, string> = {}): Promise<Oxbow> {
-    const oxbow = new Oxbow(await freeTcpPort(), await freeUdpPort(), env);
+    const oxbow = new Oxbow(await freeTcpPort(), await freeMediaPort(), env);
     await oxbow.up();
     return oxbow;
   }
@@ -117,11 +117,18 @@ export async function freeTcpPort(): Promise<number> {
   return port;
 }
 
-export async function freeUdpPort(): Promise<number> {
-  const socket = createSocket("udp4").bind(0, "127.0.0.1");
-  await once(socket, "listening");
-  const { port } = socket.address();
-  socket.close();
-  await once(socket, "close");
-  return port;
+/** Free for both transports. */
+export async function freeMediaPort(): Promise<number> {
+  for (;;) {
+    const port = await freeTcpPort();
+    const socket = createSocket("udp4");
+    const bound = new Promise<boolean>((resolve) => {
+      socket.once("listening", () => resolve(true));
+      socket.once("error", () => resolve(false));
+    });
+    socket.bind(port, "127.0.0.1");
+    const free = await bound;
+    socket.close();
+    if (free) return port;
+  }
 }

@@ -302,6 +302,12 @@ fn write_transport(out: &mut String, terms: &Terms<'_>) {
         let (ip, port) = (address.ip().to_canonical(), address.port());
         line(out, format_args!("a=candidate:{} 1 udp {priority} {ip} {port} typ host", at + 1));
     }
+    for (at, address) in terms.announce.iter().enumerate() {
+        // RFC 6544 §4.2: below every UDP candidate; direction preference 4 for a passive host candidate.
+        let priority = (90u32 << 24) | (((4 << 13) + 8_191u32.saturating_sub(at as u32)) << 8) | 255;
+        let (ip, port, foundation) = (address.ip().to_canonical(), address.port(), terms.announce.len() + at + 1);
+        line(out, format_args!("a=candidate:{foundation} 1 tcp {priority} {ip} {port} typ host tcptype passive"));
+    }
     line(out, format_args!("a=end-of-candidates"));
     line(out, format_args!("a=ice-ufrag:{}", terms.ufrag));
     line(out, format_args!("a=ice-pwd:{}", terms.password));

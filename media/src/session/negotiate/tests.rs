@@ -70,7 +70,7 @@ fn well_formed(offer: &str, answer: &str) {
             assert!(ours.has_attribute(name), "{name}");
         }
         assert_eq!(ours.attribute("setup"), Some(Some("passive")));
-        assert_eq!(ours.attributes.iter().filter(|a| a.key == "candidate").count(), 2);
+        assert_eq!(ours.attributes.iter().filter(|a| a.key == "candidate").count(), 4, "two addresses, UDP and TCP");
         assert!(!ours.has_attribute("rtcp"));
         assert_eq!(ours.has_attribute("simulcast"), ours.has_attribute("rid"));
         assert!(theirs.has_attribute("simulcast") || !ours.has_attribute("simulcast"));
@@ -114,6 +114,7 @@ fn chromium_publishes() {
     assert!(text.contains("a=fmtp:45 level-idx=5;profile=0;tier=0\r\n"));
     assert!(text.contains("a=fmtp:98 profile-id=0\r\n") && text.contains("a=fmtp:100 profile-id=2\r\n"));
     assert!(text.contains("a=candidate:1 1 udp 2130706431 192.0.2.1 8189 typ host\r\na=candidate:2 1 udp 2130706175 2001:db8::1 8189 typ host\r\n"));
+    assert!(text.contains("a=candidate:3 1 tcp 1520435199 192.0.2.1 8189 typ host tcptype passive\r\n"), "{text}");
 }
 
 #[test]
