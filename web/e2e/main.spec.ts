@@ -7,10 +7,12 @@ import { endBroadcast, expect, goLive, Oxbow, test } from "./support/test";
 
 const CLIP_MS = 5_000;
 
-for (const { name, vp8, stores } of [
-  { name: "H.264, folder and SQLite", vp8: false, stores: false },
-  { name: "VP8, S3 and MongoDB", vp8: true, stores: true },
-]) {
+for (const { name, codec, stores } of [
+  { name: "H.264, folder and SQLite", codec: "h264", stores: false },
+  { name: "VP8, S3 and MongoDB", codec: "vp8", stores: true },
+  { name: "VP9, folder and SQLite", codec: "vp9", stores: false },
+  { name: "AV1, folder and SQLite", codec: "av1", stores: false },
+] as const) {
   test(`live, watched, clipped and stored: ${name}`, async ({ browser }) => {
     test.setTimeout(150_000);
     const behind = stores ? await Stores.start() : null;
@@ -20,7 +22,7 @@ for (const { name, vp8, stores } of [
     const viewer = await browser.newContext({ ...options, permissions: [] });
     try {
       const studio = await streamer.newPage();
-      await goLive(studio, "main", { vp8 });
+      await goLive(studio, "main", { codec });
 
       // A join that just missed a keyframe waits for the next: the typical one of three counts.
       const joins: number[] = [];
@@ -62,7 +64,7 @@ for (const { name, vp8, stores } of [
       const clips = await stored(oxbow);
       const numbers: number[] = [];
       for (const clip of clips) {
-        expect(clip.video).toBe(vp8 ? "vp8" : "h264");
+        expect(clip.video).toBe(codec);
         const media = await fetch(`${oxbow.url}${clip.media}`);
         const read = await clipNumbers(new Uint8Array(await media.arrayBuffer()));
         const readable = read.filter((n) => n !== null);

@@ -48,7 +48,7 @@ test("sound alone: the page says so and plays it", async ({ browser, oxbow, page
 });
 
 test("VP8 when all browsers are to be reached", async ({ page, oxbow }) => {
-  await goLive(page, "all-browsers", { vp8: true });
+  await goLive(page, "all-browsers", { codec: "vp8" });
   const video = async () => {
     const { items } = await oxbow.api<{ items: { channel: string; video: string | null }[] }>(
       "/api/channels",

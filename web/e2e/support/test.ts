@@ -1,6 +1,7 @@
 // Fixtures and the few moves that every story makes.
 import { AxeBuilder } from "@axe-core/playwright";
 import { test as base, expect, type Page } from "@playwright/test";
+import type { VideoCodec } from "../../src/rtc/link";
 import { KEY, Oxbow } from "./server";
 
 export { expect, KEY, Oxbow };
@@ -44,10 +45,13 @@ export async function openStudio(page: Page, channel = "main"): Promise<void> {
 }
 
 /** From the studio link to on air. */
-export async function goLive(page: Page, channel = "main", options: { vp8?: boolean } = {}): Promise<void> {
+export async function goLive(
+  page: Page,
+  channel = "main",
+  options: { codec?: VideoCodec } = {},
+): Promise<void> {
   await openStudio(page, channel);
-  const vp8 = page.getByRole("switch", { name: /Reach all browsers/ });
-  if ((await vp8.getAttribute("aria-checked")) !== String(options.vp8 ?? false)) await vp8.click();
+  await page.getByLabel("Picture format").selectOption(options.codec ?? "h264");
   await page.getByRole("button", { name: "Go live" }).click();
   await expect(page.getByRole("button", { name: /^End/ })).toBeVisible({ timeout: 15_000 });
 }

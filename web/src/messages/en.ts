@@ -212,8 +212,14 @@ export const en = {
     copied: "Address copied.",
     copyFailed: "The browser did not allow copying.",
     openPage: "Open the page",
-    reachAll: "Reach all browsers (VP8)",
-    reachAllHint: "VP8 plays everywhere but needs more of this computer. Off: H.264.",
+    format: "Picture format",
+    formatName: {
+      h264: "H.264: easy on this computer",
+      vp8: "VP8: reaches all browsers",
+      vp9: "VP9: sharper, more work for this computer",
+      av1: "AV1: sharpest, most work, newer browsers",
+    },
+    formatHint: "Clips of H.264, VP9 and AV1 are MP4, those of VP8 are WebM.",
     takenOver: "Another device took over",
     takenOverText:
       "The broadcast goes on from there. Going live here takes it back once that device has stopped.",
@@ -232,8 +238,7 @@ export const en = {
     deviceLost: (name: string) => `${name} was disconnected.`,
     refused: "Going live did not work",
     refusedText: "Nothing was sent. Try again; your settings are kept.",
-    noCommonCodec:
-      "The browser and the server have no picture format in common. Try “Reach all browsers (VP8)”.",
+    noCommonCodec: "The browser and the server have no picture format in common. Try another picture format.",
     full: "The server has no room for another broadcast right now.",
     lost: "The connection could not be restored",
     lostText: "The broadcast ended after 30 seconds without you. What was recorded is safe.",

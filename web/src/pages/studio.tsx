@@ -20,6 +20,7 @@ import { studio } from "@/features/studio/session";
 import { AddressBar, CHANNEL, Settings } from "@/features/studio/settings";
 import { SourceCards } from "@/features/studio/source-cards";
 import { m } from "@/messages";
+import { sendable } from "@/rtc/publisher";
 import { useKeys, useTitle } from "@/ui/hooks";
 import { useRemembered } from "@/ui/remember";
 import { Block, Failed, Slow } from "@/ui/state";
@@ -80,8 +81,8 @@ function Studio() {
   const sources = useSyncExternalStore(studio.sources.view.subscribe, studio.sources.view.snapshot);
   const { publisher } = view;
   const [channel, setChannel] = useRemembered("oxbow.channel", view.channel);
-  const [vp8, setVp8] = useRemembered("oxbow.codec", "h264");
-  const allBrowsers = vp8 === "vp8";
+  const [chosen, setCodec] = useRemembered("oxbow.codec", "h264");
+  const codec = sendable().find((able) => able === chosen) ?? "h264";
 
   const sending = publisher.kind === "on-air" || publisher.kind === "reconnecting";
   const broadcast = "broadcast" in publisher ? publisher.broadcast : "";
@@ -116,7 +117,7 @@ function Studio() {
   const hasSource = sources.video !== null || sources.audio !== null;
   const missing = !hasSource ? m.studio.needSource : CHANNEL.test(channel) ? null : m.studio.channelWrong;
   const goLive = () => {
-    if (missing === null) studio.goLive(channel, allBrowsers ? "vp8" : "h264");
+    if (missing === null) studio.goLive(channel, codec);
   };
   const last = view.samples[view.samples.length - 1];
   const durationMs = view.startedAt === null || !last ? 0 : last.at - view.startedAt;
@@ -150,9 +151,9 @@ function Studio() {
             ) : (
               <Settings
                 channel={channel}
-                allBrowsers={allBrowsers}
+                codec={codec}
                 onChannel={setChannel}
-                onAllBrowsers={(next) => setVp8(next ? "vp8" : "h264")}
+                onCodec={setCodec}
                 onSignOut={() => signOut.mutate()}
               />
             )}

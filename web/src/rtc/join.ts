@@ -1,6 +1,6 @@
 // One viewing session: a peer connection that only receives. Its offer exists before anything is known about the channel, so
 // that it can be sent with the first message. A session is used once; `Player` makes the next one.
-import { refuses, withStereo } from "./sdp";
+import { carries, withStereo } from "./sdp";
 
 export type Joined = { ok: true } | { ok: false; reason: "codec" | "answer" };
 
@@ -35,8 +35,10 @@ export class Join {
     return this.stream.getTracks().some((track) => track.kind === kind && !track.muted);
   }
 
-  async accept(answer: string, expects: { video: boolean }): Promise<Joined> {
-    if (expects.video && refuses(answer, "video")) return { ok: false, reason: "codec" };
+  /** `expects.video`: the codec on air, null when there is no picture. An answer lists all codecs in common, which need not have that one. */
+  async accept(answer: string, expects: { video: string | null }): Promise<Joined> {
+    if (expects.video !== null && !carries(answer, "video", expects.video))
+      return { ok: false, reason: "codec" };
     try {
       await this.#pc.setRemoteDescription({ type: "answer", sdp: answer });
       return { ok: true };

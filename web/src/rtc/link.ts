@@ -2,7 +2,7 @@
 
 export type Off = () => void;
 export type Refused = { ok: false; error: { code: string; detail: string } };
-export type VideoCodec = "h264" | "vp8";
+export type VideoCodec = "h264" | "vp8" | "vp9" | "av1";
 
 /** A channel that is on air. */
 export type OnAir = {

@@ -71,6 +71,13 @@ describe("joining", () => {
     expect(kind()).toBe("unplayable");
   });
 
+  it("says so too when it has a decoder, but for another format", async () => {
+    link.watchReply = { ok: true, state: "live", live: live({ video: "av1" }), answer: ANSWER };
+    link.connect();
+    await settle();
+    expect(kind()).toBe("unplayable");
+  });
+
   it("is live with sound alone when there is no picture", async () => {
     link.watchReply = { ok: true, state: "live", live: live({ video: null }), answer: ANSWER };
     link.connect();

@@ -137,7 +137,7 @@ export class Player {
     if (reply.answer === null) return this.#onAirWithoutAnswer(reply.live);
     if (this.#view.stream === null) this.#set({ kind: "joining", live: reply.live, since: Date.now() });
     else this.#set({ kind: "reconnecting", live: reply.live, since: this.#since() });
-    const joined = await join.accept(reply.answer, { video: reply.live.video !== null });
+    const joined = await join.accept(reply.answer, { video: reply.live.video });
     if (this.#closed || join !== this.#next) return;
     if (!joined.ok) {
       this.#discardNext();

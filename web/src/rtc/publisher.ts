@@ -236,6 +236,16 @@ export class Publisher {
   }
 }
 
+const CODECS: readonly VideoCodec[] = ["h264", "vp8", "vp9", "av1"];
+
+/** What this browser can send, in the order in which it is offered to people. All, where the browser does not say. */
+export function sendable(): VideoCodec[] {
+  const known = globalThis.RTCRtpSender?.getCapabilities?.("video")?.codecs.map((c) =>
+    c.mimeType.toLowerCase(),
+  );
+  return CODECS.filter((codec) => known === undefined || known.includes(`video/${codec}`));
+}
+
 /** Puts one codec first in the offer and keeps the rest behind it. */
 function prefer(transceiver: RTCRtpTransceiver, codec: VideoCodec): void {
   const all = RTCRtpSender.getCapabilities("video")?.codecs ?? [];

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { codecOf, refuses, withStartBitrate, withStereo } from "./sdp";
+import { carries, codecOf, refuses, withStartBitrate, withStereo } from "./sdp";
 
 const SDP = [
   "v=0",
@@ -45,6 +45,15 @@ describe("refuses", () => {
     ["m=video 9 UDP/TLS/RTP/SAVPF 96\r\na=sendonly\r\n", false],
   ])("%j: %s", (answer, expected) => {
     expect(refuses(`v=0\r\n${answer}`, "video")).toBe(expected);
+  });
+});
+
+describe("carries", () => {
+  it("wants the codec on air, not only some picture", () => {
+    expect(carries(SDP, "video", "vp8")).toBe(true);
+    expect(carries(SDP, "video", "av1")).toBe(false);
+    expect(carries(SDP.replace("m=video 9", "m=video 0"), "video", "vp8")).toBe(false);
+    expect(carries("v=0\r\n", "video", "vp8")).toBe(false);
   });
 });
 

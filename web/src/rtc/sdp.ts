@@ -44,13 +44,20 @@ export function withStartBitrate(sdp: string, kilobits: number): string {
   return join(
     sections(sdp).map((section) => {
       if (!section[0]?.startsWith("m=video")) return section;
-      const h264 = withParameter(section, "h264", parameter);
-      const done = new Set(h264.flatMap((line) => /^a=fmtp:(\d+) /.exec(line)?.[1] ?? []));
+      const codecs = ["h264", "vp8", "vp9", "av1"];
+      const reached = codecs.reduce((lines, codec) => withParameter(lines, codec, parameter), section);
+      const done = new Set(section.flatMap((line) => /^a=fmtp:(\d+) /.exec(line)?.[1] ?? []));
       // VP8 has no parameters of its own, so that its line may have to be made.
-      const made = payloadTypes(section, "vp8").filter((type) => !done.has(type));
-      return [...withParameter(h264, "vp8", parameter), ...made.map((type) => `a=fmtp:${type} ${parameter}`)];
+      const made = codecs.flatMap((codec) => payloadTypes(section, codec)).filter((type) => !done.has(type));
+      return [...reached, ...made.map((type) => `a=fmtp:${type} ${parameter}`)];
     }),
   );
+}
+
+/** Whether an answer takes a kind of media in this codec. */
+export function carries(answer: string, kind: Kind, codec: string): boolean {
+  const section = sections(answer).find((s) => s[0]?.startsWith(`m=${kind} `));
+  return section !== undefined && !refuses(answer, kind) && payloadTypes(section, codec).length > 0;
 }
 
 /** Whether an answer says no to a kind of media: port 0, inactive, or the section is not there. */

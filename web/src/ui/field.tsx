@@ -48,57 +48,49 @@ export function inputClass(error = false): string {
   );
 }
 
-/** A switch with its words and what it means. */
-export function Toggle({
+/** A labelled choice of a few. */
+export function Choice<T extends string>({
   label,
   hint,
-  checked,
-  disabled = false,
+  value,
+  options,
   onChange,
 }: {
   label: string;
   hint?: string;
-  checked: boolean;
-  disabled?: boolean;
-  onChange: (next: boolean) => void;
+  value: T;
+  options: readonly { value: T; label: string }[];
+  onChange: (next: T) => void;
 }) {
   const id = useId();
+  const note = `${id}-note`;
+  const choose = (typed: string) => {
+    const chosen = options.find((option) => option.value === typed);
+    if (chosen) onChange(chosen.value);
+  };
   return (
-    <div className="flex items-start gap-3">
-      <button
-        type="button"
-        role="switch"
+    <div>
+      <label htmlFor={id} className="mb-[5px] block text-dense font-control">
+        {label}
+      </label>
+      <select
         id={id}
-        aria-checked={checked}
-        aria-labelledby={`${id}-label`}
-        aria-describedby={hint ? `${id}-hint` : undefined}
-        disabled={disabled}
-        onClick={() => onChange(!checked)}
-        className="relative mt-px h-6 w-[38px] shrink-0 disabled:opacity-50"
+        value={value}
+        aria-describedby={hint ? note : undefined}
+        onChange={(event) => choose(event.target.value)}
+        className={cn(inputClass(), "cursor-pointer pr-2")}
       >
-        <span
-          className={cn(
-            "absolute inset-x-0 top-[2px] h-5 rounded-full state-motion",
-            checked ? "bg-water-fill" : "bg-line-2",
-          )}
-        />
-        <span
-          className={cn(
-            "absolute top-1 left-0 size-4 rounded-full bg-raised transition-transform duration-[120ms]",
-            checked ? "translate-x-5" : "translate-x-0.5",
-          )}
-        />
-      </button>
-      <div className="min-w-0">
-        <label id={`${id}-label`} htmlFor={id} className="block leading-6 font-control">
-          {label}
-        </label>
-        {hint && (
-          <p id={`${id}-hint`} className="text-caption text-ink-3">
-            {hint}
-          </p>
-        )}
-      </div>
+        {options.map((option) => (
+          <option key={option.value} value={option.value}>
+            {option.label}
+          </option>
+        ))}
+      </select>
+      {hint && (
+        <p id={note} className="mt-[5px] text-caption text-ink-3">
+          {hint}
+        </p>
+      )}
     </div>
   );
 }

@@ -1,7 +1,9 @@
 import { Copy, ExternalLink } from "lucide-react";
 import { m } from "@/messages";
+import type { VideoCodec } from "@/rtc/link";
+import { sendable } from "@/rtc/publisher";
 import { Button } from "@/ui/button";
-import { Field, Toggle } from "@/ui/field";
+import { Choice, Field } from "@/ui/field";
 import { toast } from "@/ui/toast";
 
 export const CHANNEL = /^[a-z0-9-]{1,32}$/;
@@ -9,15 +11,15 @@ export const CHANNEL = /^[a-z0-9-]{1,32}$/;
 /** Channel and picture format, chosen before going live; the address to hand out. */
 export function Settings({
   channel,
-  allBrowsers,
+  codec,
   onChannel,
-  onAllBrowsers,
+  onCodec,
   onSignOut,
 }: {
   channel: string;
-  allBrowsers: boolean;
+  codec: VideoCodec;
   onChannel: (next: string) => void;
-  onAllBrowsers: (next: boolean) => void;
+  onCodec: (next: VideoCodec) => void;
   onSignOut: () => void;
 }) {
   return (
@@ -38,11 +40,12 @@ export function Settings({
         <p className="mb-[5px] text-dense font-control">{m.studio.address}</p>
         <Address channel={channel} />
       </div>
-      <Toggle
-        label={m.studio.reachAll}
-        hint={m.studio.reachAllHint}
-        checked={allBrowsers}
-        onChange={onAllBrowsers}
+      <Choice
+        label={m.studio.format}
+        hint={m.studio.formatHint}
+        value={codec}
+        options={sendable().map((value) => ({ value, label: m.studio.formatName[value] }))}
+        onChange={onCodec}
       />
       <div className="border-t border-line pt-3">
         <Button size="dense" variant="quiet" className="-ml-2.5 text-ink-2" onClick={onSignOut}>
