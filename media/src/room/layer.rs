@@ -11,6 +11,7 @@ use crate::limit;
 use crate::message::{Codec, CodecConfig, LayerStats, Now};
 use crate::rtp::codec::h264::{self, ParameterSets};
 use crate::rtp::codec::{Inspected, av1, inspect, vp8, vp9};
+use crate::rtp::dependency::Dependencies;
 use crate::rtp::seq::{SequenceUnwrapper, TimestampUnwrapper};
 use crate::stats::DropReason;
 
@@ -25,6 +26,8 @@ pub struct Incoming<'a> {
     pub marker: bool,
     /// Empty for padding.
     pub payload: &'a [u8],
+    /// The dependency descriptor, where the sender sends one.
+    pub dependency: Option<&'a [u8]>,
 }
 
 /// What a viewer's mapping depends on. `version` grows with each change; no two layers of a track have the same one.
@@ -69,6 +72,7 @@ pub struct Layer {
     restart: bool,
     sequences: SequenceUnwrapper,
     timestamps: TimestampUnwrapper,
+    dependencies: Dependencies,
     figures: Figures,
 }
 
@@ -106,6 +110,7 @@ impl Layer {
             restart: true,
             sequences: SequenceUnwrapper::default(),
             timestamps: TimestampUnwrapper::default(),
+            dependencies: Dependencies::default(),
             figures: Figures::default(),
         }
     }
@@ -202,7 +207,7 @@ impl Layer {
     /// # Errors
     /// Why it was dropped.
     pub fn accept(&mut self, now: Now, packet: Incoming<'_>) -> Result<u64, DropReason> {
-        let inspected = match packet.payload {
+        let mut inspected = match packet.payload {
             [] => Inspected::default(),
             payload => inspect(packet.codec, payload).ok_or(DropReason::BadRtp)?,
         };
@@ -212,6 +217,9 @@ impl Layer {
         let index = self.index_of(packet.sequence);
         if self.restart {
             self.start_source(now.mono, index);
+        }
+        if let Some(Ok(frame)) = packet.dependency.map(|descriptor| self.dependencies.read(descriptor)) {
+            (inspected.layer, inspected.switch_up) = (frame.layer, frame.switch_up);
         }
         let timestamp = self.timestamps.unwrap(u64::from(packet.timestamp));
         let (source, layer, marker) = (self.source, self.at, packet.marker);
@@ -264,6 +272,7 @@ impl Layer {
         self.source_start = index;
         self.timestamps = TimestampUnwrapper::default();
         self.sets = ParameterSets::default();
+        self.dependencies = Dependencies::default();
         self.clock = SourceClock::default();
         self.requester.restart();
         self.requester.on_packet(now);

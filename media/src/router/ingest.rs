@@ -108,6 +108,7 @@ impl Ingest {
         let layer = stream.layer_of(room).ok_or(DropReason::UnknownStream)?;
         self.next_report.get_or_insert(now.mono + REPORT_INTERVAL);
         let (marker, timestamp) = (header.marker, header.timestamp);
+        let dependency = section.extensions.dependency.and_then(|id| header.extension(packet, id));
         match kind {
             Payload::Media => {
                 if stream.ssrc != Some(header.ssrc) {
@@ -124,7 +125,8 @@ impl Ingest {
                 let payload = header.payload(packet);
                 let sequence = header.sequence;
                 let source = layer.source();
-                let index = layer.accept(now, Incoming { codec: map.codec, sequence, timestamp, marker, payload })?;
+                let incoming = Incoming { codec: map.codec, sequence, timestamp, marker, payload, dependency };
+                let index = layer.accept(now, incoming)?;
                 if layer.source() != source {
                     stream.received = None;
                     stream.nack = stream.nack.take().map(|_| NackGenerator::new());
@@ -145,7 +147,8 @@ impl Ingest {
                 if stream.received.is_none() {
                     return Err(DropReason::BadRepair);
                 }
-                let index = layer.accept(now, Incoming { codec: map.codec, sequence, timestamp, marker, payload })?;
+                let incoming = Incoming { codec: map.codec, sequence, timestamp, marker, payload, dependency };
+                let index = layer.accept(now, incoming)?;
                 if let Some(nack) = &mut stream.nack {
                     nack.received(now.mono, index);
                 }

@@ -4,7 +4,7 @@
 //! a fragment whose start never came.
 
 pub mod av1;
-mod bits;
+pub(crate) mod bits;
 pub mod h264;
 pub mod opus;
 pub mod vp8;

@@ -7,6 +7,7 @@ use super::offer::{Direction, Offer, OfferedCodec, OfferedSection};
 use super::{ExtensionIds, FeedbackTypes, Kind, Negotiated, PayloadMap, Section, Stream};
 use crate::limit;
 use crate::message::{Codec, Refusal, Role};
+use crate::rtp::dependency;
 
 /// Our side of the connection.
 pub(in crate::session) struct Terms<'a> {
@@ -231,6 +232,7 @@ fn extensions(section: &OfferedSection, role: Role) -> ExtensionIds {
         rid: id(RID),
         repaired_rid: id(REPAIRED_RID),
         playout_delay: id(PLAYOUT_DELAY).filter(|_| role == Role::Viewer),
+        dependency: id(dependency::URI).filter(|_| role == Role::Publisher && section.kind == Some(Kind::Video)),
     }
 }
 
@@ -325,6 +327,7 @@ fn write_extensions(out: &mut String, offered: &OfferedSection, accepted: &Exten
         (accepted.rid, RID),
         (accepted.repaired_rid, REPAIRED_RID),
         (accepted.playout_delay, PLAYOUT_DELAY),
+        (accepted.dependency, dependency::URI),
     ];
     for (id, uri) in ids.into_iter().filter_map(|(id, uri)| Some((id?, uri))) {
         let direction = offered.extensions.iter().find(|e| e.id == id).map_or(Direction::SendRecv, |e| e.direction);

@@ -100,6 +100,8 @@ pub struct ExtensionIds {
     pub repaired_rid: Option<u8>,
     /// Viewers only.
     pub playout_delay: Option<u8>,
+    /// Publishers only, pictures only: see [`crate::rtp::dependency`].
+    pub dependency: Option<u8>,
 }
 
 impl ExtensionIds {

@@ -41,7 +41,8 @@ impl Aggregation {
             count: head >> 4 & 3,
             new_sequence: head & 0x08 != 0,
         };
-        (!rest.is_empty() && !(header.continues && header.new_sequence)).then_some((header, rest))
+        let begins_twice = header.continues && header.new_sequence;
+        (!rest.is_empty() && !begins_twice).then_some((header, rest))
     }
 }
 
