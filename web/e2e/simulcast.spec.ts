@@ -72,7 +72,7 @@ test.afterAll(async () => {
 const heights = async (page: Page) => (await sent(page)).map((one) => one.height);
 
 test("three sizes flow, and a viewer gets the largest", async ({ browser, oxbow }) => {
-  await goLive(streamer, "main", { vp8: true });
+  await goLive(streamer, "main", { codec: "vp8" });
   await expect.poll(() => heights(streamer), { timeout: 30_000 }).toEqual([180, 360, 720]);
   const before = await sent(streamer);
   await streamer.waitForTimeout(3_000);

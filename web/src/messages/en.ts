@@ -109,7 +109,7 @@ export const en = {
     openRecording: "Watch the recording",
     unplayable: (codec: string) => `Your browser cannot play this picture format (${codec}).`,
     unplayableText:
-      "Sound and picture are not lost: another browser plays them, and the streamer can choose “Reach all browsers”.",
+      "Sound and picture are not lost: another browser plays them, and the streamer can choose VP8, which reaches all browsers.",
     refused: "This broadcast cannot be joined",
     refusedFull: "The server has no room for another viewer right now. It tries again when you do.",
     soundOnly: "This broadcast has sound only",

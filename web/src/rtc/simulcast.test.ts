@@ -1,7 +1,8 @@
 import { describe, expect, it } from "vitest";
+import type { VideoCodec } from "./link";
 import { encodings, less } from "./simulcast";
 
-const options = { videoBitrate: 2_500_000, framerate: 30 };
+const options = { codec: "h264" as const, videoBitrate: 2_500_000, framerate: 30 };
 const scales = (sent: RTCRtpEncodingParameters[]) => sent.map((one) => [one.rid, one.scaleResolutionDownBy]);
 
 describe("encodings", () => {
@@ -13,6 +14,12 @@ describe("encodings", () => {
     ];
     expect(scales(encodings({ width: 1280, height: 720 }, options))).toEqual(three);
     expect(scales(encodings({ width: 1080, height: 1920 }, options))).toEqual(three);
+  });
+  it("are streams of their own in formats that could also layer one", () => {
+    const modes = (codec: VideoCodec) =>
+      encodings({ width: 1280, height: 720 }, { ...options, codec }).map((one) => one.scalabilityMode);
+    expect([modes("vp9"), modes("av1")]).toEqual([Array(3).fill("L1T1"), Array(3).fill("L1T1")]);
+    expect(modes("vp8")).toEqual([undefined, undefined, undefined]);
   });
   it("are one for a small picture or one of unknown size", () => {
     const one = [{ maxBitrate: 2_500_000, maxFramerate: 30 }];
