@@ -55,6 +55,11 @@ pub enum Output {
 pub enum Command {
     Publish(Publish),
     Watch(Watch),
+    /// What a viewer wants to see, from now on.
+    Prefer {
+        session: SessionId,
+        quality: Quality,
+    },
     /// Close one session. A publisher's broadcast is then held for [`crate::limit::RESUME_WINDOW`].
     Close {
         session: SessionId,
@@ -93,6 +98,16 @@ pub struct Watch {
     pub channel: ChannelName,
     /// SDP, at most [`crate::limit::OFFER_BYTES`].
     pub offer: String,
+}
+
+/// Which layer of a picture a viewer is given.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Quality {
+    /// The best that the viewer's network carries.
+    #[default]
+    Auto,
+    /// None higher than this many pixels; the smallest where all are.
+    AtMost(u16),
 }
 
 #[derive(Debug)]
@@ -156,6 +171,12 @@ pub enum Event {
         channel: ChannelName,
         broadcast: BroadcastId,
         count: u32,
+    },
+    /// Heights in pixels of the layers that a viewer may choose from, the largest first, after a change; empty where there is no choice.
+    Layers {
+        channel: ChannelName,
+        broadcast: BroadcastId,
+        heights: Vec<u16>,
     },
     SessionConnected {
         session: SessionId,

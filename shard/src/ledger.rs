@@ -27,7 +27,10 @@ impl Ledger {
             Event::SessionClosed { session, .. } => {
                 self.sessions.remove(session);
             }
-            Event::BroadcastInterrupted { .. } | Event::BroadcastResumed { .. } | Event::Viewers { .. } => {}
+            Event::BroadcastInterrupted { .. }
+            | Event::BroadcastResumed { .. }
+            | Event::Viewers { .. }
+            | Event::Layers { .. } => {}
         }
     }
 

@@ -8,7 +8,7 @@ use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use media::id::{BroadcastId, ChannelName, SessionId, ShardId};
-use media::message::{Codec, Command, EndReason, Event, Publish, Refusal, Reply, ShardStats, Watch};
+use media::message::{Codec, Command, EndReason, Event, Publish, Quality, Refusal, Reply, ShardStats, Watch};
 use media::session::Certificate;
 use tokio::sync::{broadcast, watch};
 
@@ -217,6 +217,14 @@ impl MediaPlane {
             Reply::Watching { broadcast, answer } => Ok(Watching { session, broadcast, answer }),
             _ => unreachable!("a watch is answered by Watching or a refusal"),
         }
+    }
+
+    /// What a viewer wants to see, from its next keyframe on.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`] when there is no such session any more.
+    pub async fn prefer(&self, session: SessionId, quality: Quality) -> Result<(), Refusal> {
+        self.inner.outside.command(Command::Prefer { session, quality }).await.map(drop)
     }
 
     /// Closes one session. A streamer's broadcast is then held for [`media::limit::RESUME_WINDOW`].

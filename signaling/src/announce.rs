@@ -19,7 +19,7 @@ use crate::app::App;
 use crate::clips;
 use crate::lives::Streaming;
 use crate::socket::event::{
-    Alarm, ClipAnnounced, EndReason, Notice, StreamEnded, StreamInterrupted, StreamStarted, Viewers,
+    Alarm, ClipAnnounced, EndReason, Layers, Notice, StreamEnded, StreamInterrupted, StreamStarted, Viewers,
 };
 use crate::socket::rooms::{STREAMERS, of_channel, of_session, of_streamers};
 
@@ -143,6 +143,9 @@ impl Announcer {
             }
             Event::SessionClosed { session, channel, role, reason } => {
                 tracing::debug!(%session, %channel, ?role, ?reason, "session closed");
+            }
+            Event::Layers { channel, heights, .. } => {
+                self.tell(of_channel(&channel), "layers", &Layers { channel: channel.to_string(), heights }).await;
             }
             Event::Viewers { .. } => {}
         }

@@ -103,6 +103,15 @@ pub fn codec_name(codec: Codec) -> &'static str {
     }
 }
 
+fn heights(room: &RoomStats) -> Vec<u16> {
+    let picture = room.tracks.iter().find(|track| track.config.codec.is_video());
+    let layers = picture.map_or(&[][..], |track| &track.layers);
+    let mut heights: Vec<u16> = layers.iter().map(|layer| layer.config.height).filter(|height| *height > 0).collect();
+    heights.sort_unstable_by(|a, b| b.cmp(a));
+    heights.dedup();
+    if heights.len() > 1 { heights } else { Vec::new() }
+}
+
 pub fn live(room: &RoomStats) -> Live {
     let picture = room.tracks.iter().map(|track| &track.config).find(|config| config.codec.is_video());
     let sound = room.tracks.iter().map(|track| &track.config).find(|config| !config.codec.is_video());
@@ -117,5 +126,6 @@ pub fn live(room: &RoomStats) -> Live {
         audio: sound.map(|config| codec_name(config.codec).to_owned()),
         width: picture.map_or(0, |config| config.width),
         height: picture.map_or(0, |config| config.height),
+        heights: heights(room),
     }
 }

@@ -41,6 +41,8 @@ pub struct Live {
     /// Pixels, 0 while unknown.
     pub width: u16,
     pub height: u16,
+    /// Heights in pixels of the pictures that a viewer may choose from, the largest first; empty where there is no choice.
+    pub heights: Vec<u16>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]

@@ -1,6 +1,6 @@
 // Simulcast through the real server: three sizes of one picture leave the streamer's browser and reach the server.
 import type { BrowserContext, Page } from "@playwright/test";
-import { endBroadcast, expect, goLive, KEY, test } from "./support/test";
+import { endBroadcast, expect, expectAccessible, goLive, KEY, test } from "./support/test";
 
 // The browser's own test picture comes in any size; the numbered one is small.
 test.use({
@@ -69,9 +69,17 @@ test.afterAll(async () => {
   await streamerContext.close();
 });
 
+/** The height that a page shows, and how many pictures it has shown. */
+function picture(page: Page): Promise<{ height: number; frames: number }> {
+  return page.locator("video").evaluate((video: HTMLVideoElement) => ({
+    height: video.videoHeight,
+    frames: video.getVideoPlaybackQuality().totalVideoFrames,
+  }));
+}
+
 const heights = async (page: Page) => (await sent(page)).map((one) => one.height);
 
-test("three sizes flow, and a viewer gets the largest", async ({ browser, oxbow }) => {
+test("three sizes flow, and a viewer chooses between them", async ({ browser, oxbow }) => {
   await goLive(streamer, "main", { codec: "vp8" });
   await expect.poll(() => heights(streamer), { timeout: 30_000 }).toEqual([180, 360, 720]);
   const before = await sent(streamer);
@@ -82,10 +90,27 @@ test("three sizes flow, and a viewer gets the largest", async ({ browser, oxbow 
   const context = await browser.newContext({ baseURL: oxbow.url });
   const viewer = await context.newPage();
   await viewer.goto("/@main");
-  const picture = viewer.locator("video");
-  await expect
-    .poll(() => picture.evaluate((video: HTMLVideoElement) => video.videoHeight), { timeout: 20_000 })
-    .toBe(720);
+  await expect.poll(() => picture(viewer), { timeout: 20_000 }).toMatchObject({ height: 720 });
+
+  // The viewer chooses, the picture changes, and goes on.
+  const menu = viewer.getByRole("button", { name: /^Quality/ });
+  await expect(menu).toHaveText("Auto");
+  for (const [choice, height] of [
+    ["180p", 180],
+    ["360p", 360],
+    ["720p", 720],
+    ["Auto", 720],
+  ] as const) {
+    await menu.click();
+    if (choice === "180p") await expectAccessible(viewer);
+    await viewer.getByRole("menuitemradio", { name: choice }).click();
+    await expect(menu).toHaveText(choice);
+    await expect.poll(() => picture(viewer), { timeout: 10_000 }).toMatchObject({ height });
+    const { frames } = await picture(viewer);
+    await expect
+      .poll(async () => (await picture(viewer)).frames, { timeout: 5_000 })
+      .toBeGreaterThan(frames + 20);
+  }
   await context.close();
   await endBroadcast(streamer);
 });

@@ -45,6 +45,8 @@ pub struct Room {
     pub told_watching: u32,
     /// Waits to be served, see [`crate::router::Router::flush`].
     pub marked: bool,
+    /// The heights that were told last.
+    pub told_heights: Vec<u16>,
     /// The moment the room asked to be called at.
     pub scheduled: Option<Instant>,
 }
@@ -65,6 +67,7 @@ impl Room {
             watching: 0,
             told_watching: 0,
             marked: false,
+            told_heights: Vec::new(),
             scheduled: None,
         }
     }

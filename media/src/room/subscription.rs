@@ -9,14 +9,14 @@ use crate::forward::keyframe::Gate;
 use crate::forward::layer::LayerSelector;
 use crate::forward::rewrite::{Mapped, Origin, Repairs, Rewriter, Seam};
 use crate::forward::{self, Verdict};
-use crate::message::Codec;
+use crate::message::{Codec, Quality};
 use crate::rtp::codec::vp8_numbers::{Numbers, Shift};
 use crate::stats::DropReason;
 use crate::token::RtpToken;
 
 use super::layer::Layer;
 use super::start::{self, Replay};
-use super::track::Track;
+use super::track::{Rung, Track};
 
 /// Repairs remembered so that one packet is not resent for every NACK that names it.
 const RECENT_REPAIRS: usize = 64;
@@ -68,6 +68,7 @@ pub struct Subscription {
     pub mid: Option<(u8, Box<[u8]>)>,
     /// Which layer goes to the viewer.
     pub selector: LayerSelector,
+    pub quality: Quality,
     gate: Gate,
     rewriter: Rewriter,
     /// Where the replay of the ring stands; `None` once the viewer is live.
@@ -96,6 +97,7 @@ impl Subscription {
             ordinal,
             mid: None,
             selector: LayerSelector::default(),
+            quality: Quality::default(),
             gate: Gate::default(),
             rewriter: Rewriter::new(ssrc, rng),
             cursor: None,
@@ -139,8 +141,13 @@ impl Subscription {
 
     /// Aims at the layer that the viewer shall get by what there is.
     pub fn choose_layer(&mut self, track: &Track) {
-        if let Some(best) = track.ladder().last() {
-            self.selector.aim(best.layer);
+        let fits = |rung: &&Rung| match self.quality {
+            Quality::Auto => true,
+            Quality::AtMost(height) => rung.height <= height,
+        };
+        let ladder = track.ladder();
+        if let Some(rung) = ladder.iter().rfind(fits).or(ladder.first()) {
+            self.selector.aim(rung.layer);
         }
     }
 

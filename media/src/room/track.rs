@@ -84,6 +84,17 @@ impl Track {
         &self.ladder
     }
 
+    /// Heights of the ladder's pictures, the largest first, each once; empty where there is no choice.
+    pub fn heights(&self) -> impl Iterator<Item = u16> {
+        let is_last_of_its_height = |at: &usize| {
+            let next = self.ladder.get(at + 1).map(|rung| rung.height);
+            self.ladder[*at].height > 0 && next != Some(self.ladder[*at].height)
+        };
+        let several = self.ladder.iter().any(|rung| rung.height != self.ladder[0].height);
+        let rungs = (0..self.ladder.len()).rev().filter(move |_| several);
+        rungs.filter(is_last_of_its_height).map(|at| self.ladder[at].height)
+    }
+
     /// Sees which layers there are now.
     pub fn survey(&mut self, now: Instant) {
         self.ladder.clear();

@@ -19,6 +19,13 @@ impl Router {
         match command {
             Command::Publish(publish) => self.publish(now, publish, arena),
             Command::Watch(watch) => self.watch(now, watch),
+            Command::Prefer { session, quality } => {
+                let key = *self.by_id.get(&session).ok_or(Refusal::Unknown)?;
+                let peer = self.sessions.get_mut(key).ok_or(Refusal::Unknown)?;
+                let PeerRole::Viewer(viewer) = &mut peer.role else { return Err(Refusal::Unknown) };
+                viewer.subscriptions.iter_mut().for_each(|subscription| subscription.quality = quality);
+                Ok(Reply::Done)
+            }
             Command::Close { session } => {
                 let key = *self.by_id.get(&session).ok_or(Refusal::Unknown)?;
                 self.close(now, key, CloseReason::Requested, arena);

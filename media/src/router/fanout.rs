@@ -129,12 +129,27 @@ impl Router {
             let (channel, broadcast, count) = (room.channel.clone(), room.broadcast, room.watching);
             self.event(Event::Viewers { channel, broadcast, count });
         }
+        self.tell_heights(key);
         self.advance_tap(now, key, arena);
         // Viewers and taps that wait for a keyframe may have made the streamer's next feedback due.
         if let Some(publisher) = self.rooms.get(key).and_then(|room| room.publisher) {
             self.schedule_session(publisher.session);
         }
         self.schedule_room(key);
+    }
+}
+
+impl Router {
+    fn tell_heights(&mut self, key: Key) {
+        let Some(room) = self.rooms.get_mut(key) else { return };
+        let Some(track) = room.find_track(true, 0).and_then(|at| room.tracks.get(at)) else { return };
+        if track.ladder().is_empty() || track.heights().eq(room.told_heights.iter().copied()) {
+            return;
+        }
+        let heights: Vec<u16> = track.heights().collect();
+        room.told_heights.clone_from(&heights);
+        let (channel, broadcast) = (room.channel.clone(), room.broadcast);
+        self.event(Event::Layers { channel, broadcast, heights });
     }
 }
 

@@ -2,7 +2,9 @@
 
 use std::time::Duration;
 
-use media::message::TapFact;
+use media::message::{Command, Quality, Refusal, TapFact};
+use rand::rngs::StdRng;
+use rand::{RngExt, SeedableRng};
 
 use crate::publisher::Publisher;
 use crate::rungs::{GOP, Rungs};
@@ -24,6 +26,11 @@ fn on_air(seed: u64, link: Link) -> (World, usize) {
 
 fn rungs(world: &mut World, streamer: usize) -> &mut Rungs {
     world.clients[streamer].publisher().rungs.as_mut().unwrap()
+}
+
+fn prefer(world: &mut World, viewer: usize, quality: Quality) {
+    let session = world.clients[viewer].id;
+    world.command(Command::Prefer { session, quality }).unwrap();
 }
 
 /// What a decoder shows: each picture but a keyframe needs the one before it of its layer. Fails where numbers or timestamps do not continue.
@@ -157,4 +164,46 @@ fn timestamps_go_on_by_the_streamers_clock_across_a_change_of_layer() {
     let apart = wall(&last, *video.reports.last().unwrap()) - wall(&first, video.reports[0]);
     let expected = i64::from(last.number - first.number) * 1_000_000 / 30;
     assert!((apart - expected).abs() < 4000, "{apart} instead of {expected} µs");
+}
+
+#[test]
+fn a_viewer_chooses_a_size() {
+    let (mut world, streamer) = on_air(5, GOOD);
+    let viewer = world.watch(Viewer::new(), GOOD).unwrap();
+    let other = world.watch(Viewer::new(), GOOD).unwrap();
+    for quality in [Quality::AtMost(360), Quality::AtMost(359), Quality::AtMost(1), Quality::Auto] {
+        world.run(secs(2));
+        prefer(&mut world, viewer, quality);
+    }
+    world.run(secs(2));
+    let pictures = world.clients[viewer].viewer().video.whole();
+    assert_eq!(decoded(&pictures).len(), pictures.len());
+    let mut seen: Vec<usize> = pictures.iter().map(|picture| picture.rung).collect();
+    seen.dedup();
+    assert_eq!(seen, [2, 1, 0, 2]);
+    let pictures = world.clients[other].viewer().video.whole();
+    assert!(pictures.iter().all(|picture| picture.rung == 2), "it is nobody else's choice");
+    assert_eq!(world.count("layers [720, 360, 180]"), 1);
+    let publisher = world.clients[streamer].id;
+    let refused = world.command(Command::Prefer { session: publisher, quality: Quality::Auto });
+    assert_eq!(refused.unwrap_err(), Refusal::Unknown, "a streamer watches nothing");
+}
+
+#[test]
+fn a_hundred_random_changes_of_layer_leave_no_stall() {
+    let (mut world, _) = on_air(6, Link { loss: 0.01, jitter: Duration::from_millis(8), ..GOOD });
+    let viewer = world.watch(Viewer::new(), Link { loss: 0.01, ..GOOD }).unwrap();
+    world.run(secs(1));
+    let mut rng = StdRng::seed_from_u64(6);
+    for _ in 0..100 {
+        let height = [180, 360, 720][rng.random_range(0..3)];
+        prefer(&mut world, viewer, Quality::AtMost(height));
+        world.run(Duration::from_millis(rng.random_range(50..800)));
+    }
+    let pictures = world.clients[viewer].viewer().video.whole();
+    let shown = decoded(&pictures);
+    let changes = pictures.windows(2).filter(|pair| pair[0].rung != pair[1].rung).count();
+    assert!(changes >= 30, "{changes} changes");
+    assert!(longest_stall(&shown) < GOP, "{:?}", longest_stall(&shown));
+    assert!(shown.len() * 100 >= pictures.len() * 95, "{} of {} shown", shown.len(), pictures.len());
 }

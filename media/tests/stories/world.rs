@@ -377,6 +377,7 @@ impl World {
             Event::BroadcastResumed { .. } => "resumed".to_owned(),
             Event::BroadcastEnded { reason, .. } => format!("ended {reason:?}"),
             Event::Viewers { count, .. } => format!("viewers {count}"),
+            Event::Layers { heights, .. } => format!("layers {heights:?}"),
             Event::SessionConnected { role, .. } => format!("{role:?} connected"),
             Event::SessionClosed { role, reason, .. } => format!("{role:?} closed {reason:?}"),
         };

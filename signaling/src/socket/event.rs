@@ -71,6 +71,14 @@ pub struct WatchAnswered {
     pub answer: Option<String>,
 }
 
+/// `quality`: which size of the picture to play. It holds for the session that `watch` opened last.
+#[derive(Clone, Copy, Debug, Default, Deserialize, TS)]
+pub struct QualityWanted {
+    /// None higher than this, in pixels; the best that the network carries when null or absent.
+    #[ts(optional = nullable)]
+    pub height: Option<u16>,
+}
+
 /// `ice-candidate`. The server is a lite agent whose answers are complete: checked, then ignored.
 #[derive(Clone, Debug, Deserialize, TS)]
 pub struct IceCandidate {
@@ -165,6 +173,14 @@ pub enum EndReason {
 pub struct Viewers {
     pub channel: String,
     pub count: u32,
+}
+
+/// `layers`: the heights that a viewer may choose from changed.
+#[derive(Clone, Debug, Serialize, TS)]
+pub struct Layers {
+    pub channel: String,
+    /// Pixels, the largest first; empty where there is no choice.
+    pub heights: Vec<u16>,
 }
 
 /// `clip`: a clip became playable, or its state changed.

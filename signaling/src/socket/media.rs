@@ -3,11 +3,13 @@
 use std::sync::PoisonError;
 
 use ::media::id::SessionId;
-use ::media::message::{Codec, EndReason, Refusal};
+use ::media::message::{Codec, EndReason, Quality, Refusal};
 use shard::{PublishRequest, WatchRequest};
 use socketioxide::extract::SocketRef;
 
-use super::event::{Done, IceCandidate, Nothing, StartStream, StreamAnswered, VideoCodec, Watch, WatchAnswered};
+use super::event::{
+    Done, IceCandidate, Nothing, QualityWanted, StartStream, StreamAnswered, VideoCodec, Watch, WatchAnswered,
+};
 use super::handshake::Guest;
 use super::room;
 use crate::app::App;
@@ -82,6 +84,14 @@ pub async fn watch(app: App, socket: SocketRef, guest: Guest, watch: Watch) -> R
         leave(&app, &guest).await;
     }
     Ok(WatchAnswered { state, live, answer: Some(watching.answer) })
+}
+
+pub async fn quality(app: App, _: SocketRef, guest: Guest, wanted: QualityWanted) -> Result<Done, Error> {
+    let session = *guest.watching.lock().unwrap_or_else(PoisonError::into_inner);
+    let nothing = || Error::new(Code::NotFound, "this socket plays nothing");
+    let quality = wanted.height.map_or(Quality::Auto, Quality::AtMost);
+    app.plane().prefer(session.ok_or_else(nothing)?, quality).await.map_err(|_| nothing())?;
+    Ok(Done {})
 }
 
 pub async fn unwatch(app: App, socket: SocketRef, guest: Guest, _: Nothing) -> Result<Done, Error> {

@@ -27,7 +27,8 @@ use crate::error::Error;
 use crate::limits::{SOCKET_MESSAGE_BYTES, SOCKET_QUEUE, refused};
 use crate::view::Requested;
 use event::{
-    Ack, ClipWanted, Done, Handshake, IceCandidate, Nothing, StartStream, StreamAnswered, Watch, WatchAnswered,
+    Ack, ClipWanted, Done, Handshake, IceCandidate, Nothing, QualityWanted, StartStream, StreamAnswered, Watch,
+    WatchAnswered,
 };
 pub use handshake::REFUSALS;
 use handshake::{Guest, NotAdmitted};
@@ -50,6 +51,7 @@ requests! {
     "start-stream" => media::start_stream: StartStream -> StreamAnswered,
     "stop-stream" => media::stop_stream: Nothing -> Done,
     "watch" => media::watch: Watch -> WatchAnswered,
+    "quality" => media::quality: QualityWanted -> Done,
     "unwatch" => media::unwatch: Nothing -> Done,
     "ice-candidate" => media::ice_candidate: IceCandidate -> Done,
     "clip" => room::clip: ClipWanted -> Requested,
@@ -61,6 +63,7 @@ pub const ANNOUNCEMENTS: &[(&str, &str)] = &[
     ("stream-interrupted", "StreamInterrupted"),
     ("stream-ended", "StreamEnded"),
     ("viewers", "Viewers"),
+    ("layers", "Layers"),
     ("clip", "ClipAnnounced"),
     ("taken-over", "Notice"),
     ("server-stopping", "Notice"),

@@ -79,6 +79,10 @@ export class ChannelSocket {
     return this.#ask("watch", { channel: this.channel, ...(offer === undefined ? {} : { offer }) });
   }
 
+  quality(height: number | null): Promise<Answer<Done>> {
+    return this.#ask("quality", { height });
+  }
+
   startStream(offer: string, codec: VideoCodec): Promise<Answer<StreamAnswered>> {
     return this.#ask("start-stream", { offer, codec });
   }

@@ -129,6 +129,10 @@ export const en = {
     clipsOff: "This broadcast is not being recorded.",
     clock: "Broadcast time",
     quality: (height: number, codec: string) => `${height}p ${codec}`,
+    qualities: "Quality",
+    qualityIs: (choice: string) => `Quality: ${choice}`,
+    qualityAuto: "Auto",
+    qualityOf: (height: number) => `${height}p`,
     keys: {
       play: "Play or pause",
       mute: "Sound on or off",

@@ -121,6 +121,10 @@ export class FakeLink {
     this.asked.push(offer === undefined ? "watch" : "watch with offer");
     return this.watchReply;
   };
+  quality = async (height: number | null) => {
+    this.asked.push(`quality ${height}`);
+    return { ok: true as const };
+  };
   startStream = async () => {
     this.asked.push("start");
     return this.startReply;
@@ -154,6 +158,7 @@ export const live = (part: Partial<OnAir> = {}): OnAir => ({
   audio: "opus",
   width: 1280,
   height: 720,
+  heights: [],
   ...part,
 });
 

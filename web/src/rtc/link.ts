@@ -17,6 +17,8 @@ export type OnAir = {
   audio: string | null;
   width: number;
   height: number;
+  /** Pictures to choose from, the largest first; empty where there is no choice. */
+  heights: readonly number[];
 };
 
 export type WatchReply =
@@ -34,11 +36,14 @@ export interface Link {
   onDisconnect(listener: () => void): Off;
   onRefused(listener: (error: { code: string; detail: string }) => void): Off;
   watch(offer?: string): Promise<WatchReply>;
+  /** None higher than this; null: the best that the network carries. */
+  quality(height: number | null): Promise<{ ok: true } | Refused>;
   startStream(offer: string, codec: VideoCodec): Promise<StartReply>;
   stopStream(): Promise<{ ok: true } | Refused>;
   on(event: "stream-started", listener: (payload: { live: OnAir; resumed: boolean }) => void): Off;
   on(event: "stream-interrupted", listener: (payload: { channel: string; broadcast: string }) => void): Off;
   on(event: "stream-ended", listener: (payload: Ended) => void): Off;
+  on(event: "layers", listener: (payload: { channel: string; heights: number[] }) => void): Off;
   on(event: "viewers", listener: (payload: { channel: string; count: number }) => void): Off;
   on(event: "taken-over", listener: () => void): Off;
 }

@@ -224,3 +224,22 @@ describe("when the connection is bad", () => {
     expect(link.asked).toEqual(["watch with offer", "watch with offer"]);
   });
 });
+
+describe("quality", () => {
+  it("is asked for at once and again for each new session", async () => {
+    const peer = await joinLive();
+    link.say("layers", { channel: "main", heights: [720, 360] });
+    expect(player.view.snapshot()).toMatchObject({ heights: [720, 360], quality: null });
+    player.choose(360);
+    expect(link.asked).toEqual(["watch with offer", "quality 360"]);
+    expect(player.view.snapshot().quality).toBe(360);
+    peer.become("failed");
+    await vi.advanceTimersByTimeAsync(100);
+    expect(link.asked.slice(2)).toEqual(["watch with offer", "quality 360"]);
+  });
+
+  it("is the server's choice until the viewer makes one", async () => {
+    await joinLive();
+    expect(link.asked).toEqual(["watch with offer"]);
+  });
+});

@@ -23,7 +23,15 @@ export type PlayerState =
   | { kind: "unplayable"; live: OnAir }
   | { kind: "refused"; code: string; detail: string };
 
-export type PlayerView = { state: PlayerState; stream: MediaStream | null; viewers: number | null };
+export type PlayerView = {
+  state: PlayerState;
+  stream: MediaStream | null;
+  viewers: number | null;
+  /** Heights to choose from, the largest first; empty where there is no choice. */
+  heights: readonly number[];
+  /** The viewer's choice: none higher; null is the best that the network carries. */
+  quality: number | null;
+};
 
 const STALL_MS = 1_000;
 const REJOIN_MS = 4_000;
@@ -36,7 +44,13 @@ const REJOIN_WAITS_MS = [0, 1_000, 2_000, 4_000, 8_000];
 const OFFER_GOOD_MS = 120_000;
 
 export class Player {
-  readonly view = new Store<PlayerView>({ state: { kind: "connecting" }, stream: null, viewers: null });
+  readonly view = new Store<PlayerView>({
+    state: { kind: "connecting" },
+    stream: null,
+    viewers: null,
+    heights: [],
+    quality: null,
+  });
   #link: Link;
   #offs: Off[];
   /** A session that is not shown yet. Made early only for the first picture, else when it is needed. */
@@ -60,6 +74,7 @@ export class Player {
       link.on("stream-started", ({ live, resumed }) => this.#started(live, resumed)),
       link.on("stream-interrupted", ({ broadcast }) => this.#interrupted(broadcast)),
       link.on("stream-ended", (ended) => this.#ended(ended)),
+      link.on("layers", ({ heights }) => this.view.set({ ...this.#view, heights })),
       link.on("viewers", ({ count }) => this.view.set({ ...this.#view, viewers: count })),
     ];
     this.#watchdog = setInterval(() => void this.#watch(), 500);
@@ -72,6 +87,12 @@ export class Player {
       this.#set({ kind: "live", live: state.live });
     }
     this.#attempt = 0;
+  }
+
+  /** Which size of the picture to play; holds for later sessions too. */
+  choose(quality: number | null): void {
+    this.view.set({ ...this.#view, quality });
+    void this.#link.quality(quality);
   }
 
   close(): void {
@@ -133,10 +154,12 @@ export class Player {
       if (this.#state.kind !== "ended") this.#set({ kind: "waiting" });
       return;
     }
-    this.view.set({ ...this.#view, viewers: reply.live.viewers });
+    this.view.set({ ...this.#view, viewers: reply.live.viewers, heights: reply.live.heights });
     if (reply.answer === null) return this.#onAirWithoutAnswer(reply.live);
     if (this.#view.stream === null) this.#set({ kind: "joining", live: reply.live, since: Date.now() });
     else this.#set({ kind: "reconnecting", live: reply.live, since: this.#since() });
+    // The session is new and knows nothing of the choice.
+    if (this.#view.quality !== null) void this.#link.quality(this.#view.quality);
     const joined = await join.accept(reply.answer, { video: reply.live.video });
     if (this.#closed || join !== this.#next) return;
     if (!joined.ok) {
@@ -167,7 +190,7 @@ export class Player {
 
   #started(live: OnAir, resumed: boolean): void {
     const same = "live" in this.#state && this.#state.live.broadcast === live.broadcast;
-    this.view.set({ ...this.#view, viewers: live.viewers });
+    this.view.set({ ...this.#view, viewers: live.viewers, heights: live.heights });
     if (resumed && same && this.#current?.connection === "connected") {
       // The server goes on feeding this session; if it does not, the watchdog joins anew.
       this.#last = { bytes: this.#last.bytes, at: Date.now() };

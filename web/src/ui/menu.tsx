@@ -1,12 +1,20 @@
+import { Check } from "lucide-react";
 import { DropdownMenu as Radix } from "radix-ui";
 import type { ReactNode } from "react";
 import { cn } from "./cn";
 
-export function Menu({ trigger, children }: { trigger: ReactNode; children: ReactNode }) {
+type MenuProps = {
+  trigger: ReactNode;
+  /** Where the list is put; the page's body when absent. What fills the screen shows only what is inside it. */
+  within?: HTMLElement | null;
+  children: ReactNode;
+};
+
+export function Menu({ trigger, within, children }: MenuProps) {
   return (
     <Radix.Root modal={false}>
       <Radix.Trigger asChild>{trigger}</Radix.Trigger>
-      <Radix.Portal>
+      <Radix.Portal container={within ?? undefined}>
         <Radix.Content
           align="end"
           sideOffset={4}
@@ -55,5 +63,35 @@ export function MenuItem({
       {icon}
       {children}
     </Radix.Item>
+  );
+}
+
+/** One of several; the chosen one has a tick. */
+export function MenuChoices<T extends string>({
+  chosen,
+  choices,
+  onChoose,
+}: {
+  chosen: T;
+  choices: readonly { value: T; label: string }[];
+  onChoose: (value: T) => void;
+}) {
+  return (
+    <Radix.RadioGroup value={chosen} onValueChange={(value) => onChoose(value as T)}>
+      {choices.map(({ value, label }) => (
+        <Radix.RadioItem
+          key={value}
+          value={value}
+          className="num flex h-9 cursor-pointer items-center gap-2.5 rounded-control px-2.5 text-base text-ink outline-none select-none data-highlighted:bg-hover max-tablet:h-11"
+        >
+          <Check
+            aria-hidden
+            className={cn("size-[15px]", value !== chosen && "invisible")}
+            strokeWidth={1.75}
+          />
+          {label}
+        </Radix.RadioItem>
+      ))}
+    </Radix.RadioGroup>
   );
 }

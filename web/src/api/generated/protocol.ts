@@ -40,7 +40,11 @@ audio: string | null,
 /**
  * Pixels, 0 while unknown.
  */
-width: number, height: number, };
+width: number, height: number, 
+/**
+ * Heights in pixels of the pictures that a viewer may choose from, the largest first; empty where there is no choice.
+ */
+heights: Array<number>, };
 
 export type LiveState = "live" | "reconnecting";
 
@@ -244,6 +248,15 @@ export type WatchAnswered = { state: AirState, live: Live | null,
 answer: string | null, };
 
 /**
+ * `quality`: which size of the picture to play. It holds for the session that `watch` opened last.
+ */
+export type QualityWanted = { 
+/**
+ * None higher than this, in pixels; the best that the network carries when null or absent.
+ */
+height?: number | null, };
+
+/**
  * `ice-candidate`. The server is a lite agent whose answers are complete: checked, then ignored.
  */
 export type IceCandidate = { candidate: RTCIceCandidateInit | string | null, };
@@ -300,6 +313,15 @@ export type EndReason = "stopped" | "dropped" | "shutdown";
 export type Viewers = { channel: string, count: number, };
 
 /**
+ * `layers`: the heights that a viewer may choose from changed.
+ */
+export type Layers = { channel: string, 
+/**
+ * Pixels, the largest first; empty where there is no choice.
+ */
+heights: Array<number>, };
+
+/**
  * `clip`: a clip became playable, or its state changed.
  */
 export type ClipAnnounced = { clip: Clip, };
@@ -321,6 +343,7 @@ export interface ClientToServerEvents {
   "start-stream": (payload: StartStream, ack: (answer: Ack<StreamAnswered>) => void) => void;
   "stop-stream": (payload: Nothing, ack: (answer: Ack<Done>) => void) => void;
   "watch": (payload: Watch, ack: (answer: Ack<WatchAnswered>) => void) => void;
+  "quality": (payload: QualityWanted, ack: (answer: Ack<Done>) => void) => void;
   "unwatch": (payload: Nothing, ack: (answer: Ack<Done>) => void) => void;
   "ice-candidate": (payload: IceCandidate, ack: (answer: Ack<Done>) => void) => void;
   "clip": (payload: ClipWanted, ack: (answer: Ack<Requested>) => void) => void;
@@ -332,6 +355,7 @@ export interface ServerToClientEvents {
   "stream-interrupted": (payload: StreamInterrupted) => void;
   "stream-ended": (payload: StreamEnded) => void;
   "viewers": (payload: Viewers) => void;
+  "layers": (payload: Layers) => void;
   "clip": (payload: ClipAnnounced) => void;
   "taken-over": (payload: Notice) => void;
   "server-stopping": (payload: Notice) => void;

@@ -7,6 +7,7 @@ import { clock } from "@/ui/format";
 import { useNow } from "@/ui/hooks";
 import { Pill } from "@/ui/pill";
 import { River, type RiverClip } from "@/ui/river";
+import { QualityMenu } from "./quality";
 
 type Props = {
   controller: string;
@@ -21,6 +22,7 @@ type Props = {
   onSound: () => void;
   onLive: () => void;
   onClip: () => void;
+  onQuality: (height: number | null) => void;
   onOpenClip: (id: string) => void;
 };
 
@@ -92,6 +94,7 @@ export function Deck(props: Props) {
         )}
         {playing && (
           <>
+            <QualityMenu heights={view.heights} quality={view.quality} onQuality={props.onQuality} />
             <media-pip-button
               mediacontroller={controller}
               title={`${m.watch.pip} (P)`}

@@ -129,6 +129,7 @@ export function Theatre(props: Props) {
         onSound={() => screen?.soundOn()}
         onLive={toLive}
         onClip={props.onClip}
+        onQuality={(height) => seat?.player.choose(height)}
         onOpenClip={props.onOpenClip}
       />
     </section>

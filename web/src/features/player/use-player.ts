@@ -5,7 +5,13 @@ import { Player, type PlayerView } from "@/rtc/player";
 
 export type Seat = { socket: ChannelSocket; player: Player };
 
-const NOBODY: PlayerView = { state: { kind: "connecting" }, stream: null, viewers: null };
+const NOBODY: PlayerView = {
+  state: { kind: "connecting" },
+  stream: null,
+  viewers: null,
+  heights: [],
+  quality: null,
+};
 const nothing = () => () => {};
 
 /** `attempt` makes a new seat when it changes: the viewer pressed "Try again". */
