@@ -29,6 +29,6 @@ step "Unit tests, stories, conformance"
 cargo test --locked --workspace --no-fail-fast
 
 step "Browsers"
-cargo build --locked --bin oxbow
-cargo build --locked -p bench --bin bench
+# The same selection as the tests: another one has other features, and builds the stores' clients anew.
+cargo build --locked --workspace --all-targets
 OXBOW_BIN="$CARGO_TARGET_DIR/debug/oxbow" BENCH_BIN="$CARGO_TARGET_DIR/debug/bench" npm --prefix web run --silent e2e

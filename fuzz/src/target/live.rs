@@ -145,16 +145,22 @@ impl Live {
 
     fn turn(&mut self) {
         let mut calls = 0;
+        self.flush();
         while self.router.next_deadline().is_some_and(|due| due <= self.now.mono) {
             self.router.handle(self.now, Input::Tick, &mut self.arena);
+            self.flush();
             calls += 1;
             assert!(calls < 10_000, "a deadline that stays in the past");
         }
+        self.poll();
+    }
+
+    /// A turn ends with it: some deadlines are those of what waits to be sent.
+    fn flush(&mut self) {
         while self.router.flush(self.now, &mut self.arena) == Flushed::More {
             self.send();
         }
         self.send();
-        self.poll();
     }
 
     fn poll(&mut self) {
