@@ -36,6 +36,7 @@ pub const TARGETS: &[Target] = &[
     binary("vp8", target::rtp::vp8, 20_000),
     binary("vp9", target::rtp::vp9, 20_000),
     binary("av1", target::rtp::av1, 20_000),
+    binary("dependency", target::rtp::dependency, 20_000),
     binary("h264", target::rtp::h264, 20_000),
     binary("sps", target::rtp::sps, 20_000),
     binary("rtcp", target::rtcp::compound, 20_000),

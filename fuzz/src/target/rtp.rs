@@ -4,6 +4,7 @@ use media::limit;
 use media::message::Codec;
 use media::rtp::codec::vp8_numbers::{Numbers, Shift};
 use media::rtp::codec::{self, av1, h264, opus, vp8, vp9};
+use media::rtp::dependency::Dependencies;
 use media::rtp::packet::{Header, MAX_HEADER_LEN, Outgoing, split_retransmission};
 
 use crate::bytes::Bytes;
@@ -130,6 +131,17 @@ pub fn av1(data: &[u8]) {
     }
     let _ = assembler.finish();
     assert_eq!(assembler.finish(), Ok(None), "a unit comes once");
+}
+
+/// The dependency descriptors of one stream.
+pub fn dependency(data: &[u8]) {
+    let (mut bytes, mut dependencies) = (Bytes(data), Dependencies::default());
+    while !bytes.is_empty() {
+        let Ok(frame) = dependencies.read(bytes.short()) else { continue };
+        assert!(frame.layer.spatial < 4 && frame.layer.temporal < 8);
+        assert!(frame.indication(0).is_some() && frame.indication(32).is_none());
+        assert!(frame.size.is_none_or(|(width, height)| width > 0 && height > 0));
+    }
 }
 
 /// The packets of H.264 access units; an empty piece ends a unit.

@@ -11,6 +11,11 @@ impl<'a> Bits<'a> {
         Self { data, at: 0 }
     }
 
+    /// Bits read so far.
+    pub fn position(&self) -> usize {
+        self.at
+    }
+
     pub fn flag(&mut self) -> Option<bool> {
         let byte = *self.data.get(self.at / 8)?;
         let bit = byte >> (7 - self.at % 8) & 1;

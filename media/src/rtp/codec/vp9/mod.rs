@@ -1,9 +1,12 @@
 //! VP9 over RTP (RFC 9628): payload descriptor, keyframes and their format, pictures from packets.
 
+mod hide;
+
 use super::bits::Bits;
 use super::{Inspected, Malformed};
 use crate::limit;
 use crate::rtp::layer::{LayerId, SwitchUp};
+use hide::{Header, References};
 
 /// Pictures that one picture may name as its references (§4.2).
 const REFERENCES: usize = 3;
@@ -146,26 +149,39 @@ impl KeyHeader {
         if bits.take(24)? != 0x49_83_42 {
             return None;
         }
-        let bit_depth = if profile < 2 { 8 } else { [10, 12][usize::from(bits.flag()?)] };
-        let colour_space = bits.take(3)? as u8;
-        let odd = profile & 1 == 1;
-        let (full_range, subsampling) = if colour_space == RGB {
-            // Only the odd profiles have it, with a reserved bit.
-            odd.then_some(())?;
-            bits.flag()?;
-            (true, (false, false))
-        } else {
-            let full_range = bits.flag()?;
-            let subsampling = if odd { (bits.flag()?, bits.flag()?) } else { (true, true) };
-            if odd {
-                bits.flag()?; // reserved_zero
-            }
-            (full_range, subsampling)
-        };
+        let Colour { bit_depth, colour_space, full_range, subsampling } = colour(&mut bits, profile)?;
         let (width, height) = (bits.take(16)? + 1, bits.take(16)? + 1);
         let (width, height) = (u16::try_from(width).ok()?, u16::try_from(height).ok()?);
         Some(Self { profile, bit_depth, subsampling, colour_space, full_range, width, height })
     }
+}
+
+struct Colour {
+    bit_depth: u8,
+    colour_space: u8,
+    full_range: bool,
+    subsampling: (bool, bool),
+}
+
+/// `color_config` (§6.2.2).
+fn colour(bits: &mut Bits<'_>, profile: u8) -> Option<Colour> {
+    let bit_depth = if profile < 2 { 8 } else { [10, 12][usize::from(bits.flag()?)] };
+    let colour_space = bits.take(3)? as u8;
+    let odd = profile & 1 == 1;
+    let (full_range, subsampling) = if colour_space == RGB {
+        // Only the odd profiles have it, with a reserved bit.
+        odd.then_some(())?;
+        bits.flag()?;
+        (true, (false, false))
+    } else {
+        let full_range = bits.flag()?;
+        let subsampling = if odd { (bits.flag()?, bits.flag()?) } else { (true, true) };
+        if odd {
+            bits.flag()?; // reserved_zero
+        }
+        (full_range, subsampling)
+    };
+    Some(Colour { bit_depth, colour_space, full_range, subsampling })
 }
 
 /// The profile of a frame that begins with this byte; `None` when no frame does.
@@ -207,7 +223,7 @@ pub fn key_header(payload: &[u8]) -> Option<KeyHeader> {
 pub struct Assembled {
     /// The header of a keyframe, with the size of the largest spatial layer.
     pub key: Option<KeyHeader>,
-    /// One frame, or those of all spatial layers as one superframe (Annex B).
+    /// One frame, or those of all spatial layers as one superframe (Annex B) of which the last is shown.
     pub data: Vec<u8>,
 }
 
@@ -219,6 +235,7 @@ pub struct Assembler {
     frames: Vec<usize>,
     open: bool,
     size: Option<(u16, u16)>,
+    references: References,
 }
 
 impl Assembler {
@@ -247,7 +264,8 @@ impl Assembler {
 
     /// The picture of the payloads since the last call. `None` when there were none.
     pub fn finish(&mut self) -> Result<Option<Assembled>, Malformed> {
-        let Self { mut data, frames, open, size } = std::mem::take(self);
+        let (mut data, frames) = (std::mem::take(&mut self.data), std::mem::take(&mut self.frames));
+        let (open, size) = (std::mem::take(&mut self.open), self.size.take());
         if open {
             return Err(Malformed::MissingEnd);
         }
@@ -259,28 +277,38 @@ impl Assembler {
         if let (Some(key), Some((width, height))) = (&mut key, size) {
             (key.width, key.height) = (key.width.max(width), key.height.max(height));
         }
-        if frames.len() > 1 {
-            append_index(&mut data, &frames);
+        let ends = frames.iter().skip(1).copied().chain([data.len()]);
+        let layers: Vec<&[u8]> = frames.iter().zip(ends).map(|(from, to)| &data[*from..to]).collect();
+        let headers: Vec<Option<Header>> = layers.iter().map(|layer| self.references.follow(layer)).collect();
+        if layers.len() > 1 {
+            data = superframe(&layers, &headers);
         }
         Ok(Some(Assembled { key, data }))
     }
 
     /// Forgets the picture in work.
     pub fn discard(&mut self) {
-        *self = Self::default();
+        *self = Self { references: self.references, ..Self::default() };
     }
 }
 
-/// The superframe index (Annex B): without it a file's reader does not know that a sample has several frames.
-fn append_index(data: &mut Vec<u8>, frames: &[usize]) {
-    let ends = frames[1..].iter().copied().chain([data.len()]);
-    let sizes: Vec<usize> = frames.iter().zip(ends).map(|(start, end)| end - start).collect();
-    let marker = 0b1101_1000 | (sizes.len() - 1) as u8; // sizes of four bytes
-    data.push(marker);
-    for size in sizes {
-        data.extend_from_slice(&(size as u32).to_le_bytes());
+/// All layers, the lower ones hidden, and the index (Annex B) without which a file's reader does not know that a sample has several frames.
+fn superframe(layers: &[&[u8]], headers: &[Option<Header>]) -> Vec<u8> {
+    let marker = 0b1101_1000 | (layers.len() - 1) as u8; // sizes of four bytes
+    let (mut data, mut index) = (Vec::new(), vec![marker]);
+    for (at, layer) in layers.iter().enumerate() {
+        // A frame of the same size would take motion from a shown frame before it, and not from a hidden one.
+        let next = headers.get(at + 1).copied().flatten();
+        let may_hide =
+            |own: &Header| next.is_some_and(|next| next.size != own.size || next.error_resilient || next.intra);
+        let hidden = headers[at].filter(may_hide).and_then(|own| own.hidden(layer));
+        let frame = hidden.as_deref().unwrap_or(layer);
+        data.extend_from_slice(frame);
+        index.extend_from_slice(&(frame.len() as u32).to_le_bytes());
     }
-    data.push(marker);
+    index.push(marker);
+    data.extend(index);
+    data
 }
 
 #[cfg(test)]
