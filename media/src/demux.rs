@@ -68,12 +68,24 @@ impl Demux {
         self.by_address.contains_key(&address)
     }
 
-    pub fn forget(&mut self, session: Key, ufrag: &str, addresses: impl Iterator<Item = SocketAddr>) {
-        if self.by_ufrag.get(ufrag) == Some(&session) {
-            self.by_ufrag.remove(ufrag);
+    pub fn forget<'u>(
+        &mut self,
+        session: Key,
+        ufrags: impl IntoIterator<Item = &'u str>,
+        addresses: impl Iterator<Item = SocketAddr>,
+    ) {
+        for ufrag in ufrags {
+            self.forget_name(session, ufrag);
         }
         for address in addresses {
             self.release(session, address);
+        }
+    }
+
+    /// Checks that name `ufrag` belong to `session` no longer.
+    pub fn forget_name(&mut self, session: Key, ufrag: &str) {
+        if self.by_ufrag.get(ufrag) == Some(&session) {
+            self.by_ufrag.remove(ufrag);
         }
     }
 
@@ -144,7 +156,7 @@ mod tests {
         assert_eq!(demux.session_of(at(1), &check("gone:x")), Ok(a), "a known address with an unknown name");
         assert_eq!(demux.session_of(at(1), &check("beta:x")), Ok(b), "a name goes before an address");
         demux.validated(now + limit::ADDRESS_HOLD, b, at(1), None);
-        demux.forget(a, "alpha", [at(1)].into_iter());
+        demux.forget(a, ["alpha"], [at(1)].into_iter());
         assert_eq!(demux.session_of(at(1), &[0x80]), Ok(b), "the address had passed on");
         assert_eq!(demux.session_of(at(2), &check("alpha:x")), Err(DropReason::UnknownAddress));
         demux.validated(now, b, at(2), Some(at(1)));
@@ -162,9 +174,9 @@ mod tests {
             demux.validated(now + n * 5 * second + second, thief, at(1), None);
             assert_eq!(demux.session_of(at(1), &[0x80]), Ok(victim));
         }
-        demux.forget(thief, "thief", [at(1)].into_iter());
+        demux.forget(thief, ["thief"], [at(1)].into_iter());
         assert_eq!(demux.session_of(at(1), &[0x80]), Ok(victim));
-        demux.forget(victim, "victim", [at(1)].into_iter());
+        demux.forget(victim, ["victim"], [at(1)].into_iter());
         demux.validated(now + 96 * second, thief, at(1), None);
         assert_eq!(demux.session_of(at(1), &[0x80]), Ok(thief), "free at once when its session ends");
     }

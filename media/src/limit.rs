@@ -4,6 +4,8 @@ use std::time::Duration;
 
 /// Largest SDP offer in bytes. Larger: refused as malformed. Browsers with every codec send 6 to 12 KB.
 pub const OFFER_BYTES: usize = 64 * 1024;
+/// Largest fragment of SDP about ICE. Larger: refused as malformed.
+pub const FRAGMENT_BYTES: usize = 16 * 1024;
 /// Largest datagram read or written. A larger one is dropped and counted.
 pub const DATAGRAM_BYTES: usize = 1500;
 /// Media sections in one offer. More: refused.

@@ -64,6 +64,14 @@ pub enum Command {
     Close {
         session: SessionId,
     },
+    /// What a peer says of its ICE after the offer: candidates, or credentials of a restart.
+    Ice {
+        session: SessionId,
+        /// RFC 8840 §9, at most [`crate::limit::FRAGMENT_BYTES`].
+        fragment: String,
+        /// User fragments of ours of which one must be the current; `None` for any.
+        expects: Option<Vec<String>>,
+    },
     /// End a broadcast at once (`stop-stream`, DELETE), whatever its connection does.
     End {
         broadcast: BroadcastId,
@@ -112,8 +120,19 @@ pub enum Quality {
 
 #[derive(Debug)]
 pub enum Reply {
-    Published { broadcast: BroadcastId, answer: String, resumed: bool },
-    Watching { broadcast: BroadcastId, answer: String },
+    Published {
+        broadcast: BroadcastId,
+        answer: String,
+        resumed: bool,
+    },
+    Watching {
+        broadcast: BroadcastId,
+        answer: String,
+    },
+    /// Our new credentials and candidates as a fragment after a restart, `None` when there was none.
+    Ice {
+        fragment: Option<String>,
+    },
     Done,
     Stats(Box<ShardStats>),
 }
@@ -123,6 +142,10 @@ pub enum Reply {
 pub enum Refusal {
     #[error("the SDP offer is malformed: {0}")]
     MalformedOffer(String),
+    #[error("the fragment is malformed: {0}")]
+    MalformedFragment(String),
+    #[error("the ICE of this connection has been restarted since")]
+    Outdated,
     #[error("no codec in common: {0}")]
     NoCommonCodec(String),
     #[error("channel {0} is on air from another connection")]

@@ -227,6 +227,23 @@ impl MediaPlane {
         self.inner.outside.command(Command::Prefer { session, quality }).await.map(drop)
     }
 
+    /// Takes what a peer says of its ICE after the offer (RFC 8840 §9). Gives our own fragment when that restarts ICE, `None` when it was about candidates
+    /// alone. `expects`: user fragments of ours of which one must be current, `None` for any.
+    ///
+    /// # Errors
+    /// [`Refusal::MalformedFragment`], [`Refusal::Outdated`], [`Refusal::Unknown`] when there is no such session any more.
+    pub async fn ice(
+        &self,
+        session: SessionId,
+        fragment: String,
+        expects: Option<Vec<String>>,
+    ) -> Result<Option<String>, Refusal> {
+        match self.inner.outside.command(Command::Ice { session, fragment, expects }).await? {
+            Reply::Ice { fragment } => Ok(fragment),
+            _ => unreachable!("a fragment is answered by Ice or a refusal"),
+        }
+    }
+
     /// Closes one session. A streamer's broadcast is then held for [`media::limit::RESUME_WINDOW`].
     ///
     /// # Errors

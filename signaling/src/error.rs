@@ -32,6 +32,7 @@ pub enum Code {
     RangeNotSatisfiable,
     RateLimited,
     Conflict,
+    PreconditionRequired,
     Away,
     Full,
     ShuttingDown,
@@ -40,7 +41,7 @@ pub enum Code {
 }
 
 impl Code {
-    pub const ALL: [Code; 19] = [
+    pub const ALL: [Code; 20] = [
         Code::BadKey,
         Code::KeyRequired,
         Code::MalformedOffer,
@@ -55,6 +56,7 @@ impl Code {
         Code::RangeNotSatisfiable,
         Code::RateLimited,
         Code::Conflict,
+        Code::PreconditionRequired,
         Code::Away,
         Code::Full,
         Code::ShuttingDown,
@@ -83,6 +85,9 @@ impl Code {
             }
             Code::RateLimited => ("rate_limited", StatusCode::TOO_MANY_REQUESTS, "Too many requests"),
             Code::Conflict => ("conflict", StatusCode::PRECONDITION_FAILED, "Changed meanwhile"),
+            Code::PreconditionRequired => {
+                ("precondition_required", StatusCode::PRECONDITION_REQUIRED, "If-Match is required")
+            }
             Code::Away => ("away", StatusCode::SERVICE_UNAVAILABLE, "A part of the server is away"),
             Code::Full => ("full", StatusCode::SERVICE_UNAVAILABLE, "The server is full"),
             Code::ShuttingDown => ("shutting_down", StatusCode::SERVICE_UNAVAILABLE, "The server is shutting down"),
@@ -170,6 +175,8 @@ impl From<Refusal> for Error {
         let detail = refusal.to_string();
         match refusal {
             Refusal::MalformedOffer(_) => Self::new(Code::MalformedOffer, detail),
+            Refusal::MalformedFragment(_) => Self::invalid(detail),
+            Refusal::Outdated => Self::new(Code::Conflict, detail),
             Refusal::NoCommonCodec(_) => Self::new(Code::NoCommonCodec, detail),
             Refusal::ChannelBusy(_) => Self::new(Code::ChannelBusy, detail),
             Refusal::NotLive(channel) => Self::not_live(channel),
@@ -242,6 +249,8 @@ mod tests {
             (Refusal::ChannelBusy(main.clone()), Code::ChannelBusy),
             (Refusal::NotLive(main), Code::NotLive),
             (Refusal::Unknown, Code::NotFound),
+            (Refusal::MalformedFragment("x".into()), Code::Invalid),
+            (Refusal::Outdated, Code::Conflict),
             (Refusal::Full("sessions"), Code::Full),
             (Refusal::ShuttingDown, Code::ShuttingDown),
         ] {

@@ -53,6 +53,8 @@ pub fn text() -> String {
         StreamAnswered,
         Watch,
         WatchAnswered,
+        RestartIce,
+        IceRestarted,
         QualityWanted,
         IceCandidate,
         ClipWanted,

@@ -77,8 +77,8 @@ async function handshakes() {
 }
 
 async function strangers(viewer) {
-  assert.deepEqual(await ask(viewer, "watch", {}), { ok: true, state: "offline", live: null, answer: null });
-  assert.deepEqual(await ask(viewer, "watch"), { ok: true, state: "offline", live: null, answer: null });
+  assert.deepEqual(await ask(viewer, "watch", {}), { ok: true, state: "offline", live: null, answer: null, session: null });
+  assert.deepEqual(await ask(viewer, "watch"), { ok: true, state: "offline", live: null, answer: null, session: null });
   assert.equal((await ask(viewer, "watch", { channel: "main", offer: offer("chromium-watch") })).state, "offline");
   await refused(viewer, "start-stream", { offer: offer("chromium-publish") }, "key_required");
   await refused(viewer, "stop-stream", {}, "key_required");
@@ -95,12 +95,14 @@ async function strangers(viewer) {
     ["ice-candidate", { candidate: 5 }],
     ["ice-candidate", { candidate: { candidate: "rubbish" } }],
     ["ice-candidate", {}],
+    ["restart-ice", { session: "s0-1" }],
   ]) {
     await refused(viewer, event, payload, "invalid");
   }
   for (const candidate of [null, { candidate: "" }, { candidate: "candidate:1 1 udp 1 192.0.2.1 9 typ host", sdpMid: "0" }]) {
     assert.deepEqual(await ask(viewer, "ice-candidate", { candidate }), { ok: true });
   }
+  await refused(viewer, "restart-ice", { session: "s0-1.made-up", fragment: "" }, "not_found");
   await refused(viewer, "ice-candidate", { candidate: `candidate:${"x".repeat(2000)}` }, "too_large");
   say("strangers watch and are told what they may not do");
 }
@@ -133,6 +135,24 @@ async function stopping() {
     publisher.kill("SIGKILL");
   }
   say("everybody is told that the server stops");
+}
+
+/** A connection is known again by another socket, as after a change of networks. */
+async function restarts() {
+  const before = await connected({ streamKey: key, channel: "moved" });
+  const opened = await ask(before, "start-stream", { offer: offer("chromium-publish") });
+  assert.ok(opened.ok && opened.session, JSON.stringify(opened));
+  before.disconnect();
+  const after = await connected({ streamKey: key, channel: "moved" });
+  const restart = { session: opened.session, fragment: "a=ice-ufrag:next\r\na=ice-pwd:anotherpasswordanother00\r\n" };
+  const { ok, fragment } = await ask(after, "restart-ice", restart);
+  assert.ok(ok && /^a=candidate:/m.test(fragment));
+  const ufrag = (sdp) => /^a=ice-ufrag:(.*)$/m.exec(sdp)[1];
+  assert.notEqual(ufrag(fragment), ufrag(opened.answer));
+  await refused(after, "restart-ice", restart, "invalid");
+  await refused(after, "restart-ice", { ...restart, fragment: "rubbish" }, "invalid");
+  after.disconnect();
+  say("a connection's ICE is restarted by a later socket");
 }
 
 /** Everything that can go wrong beside a live must leave it alone. */
@@ -170,6 +190,7 @@ async function main() {
   await handshakes();
   const viewer = await connected({ channel: "main" });
   await strangers(viewer);
+  await restarts();
 
   const started = next(viewer, "stream-started");
   const publisher = publish("main");

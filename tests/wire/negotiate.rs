@@ -4,6 +4,56 @@ use reqwest::Method;
 
 use crate::harness::{Server, header, offer, problem};
 
+const FRAGMENT: &str = "application/trickle-ice-sdpfrag";
+
+#[tokio::test]
+async fn ice_is_changed_by_patch_as_the_rfc_wants() {
+    let server = Server::start(&[]);
+    let post = server.with_key(Method::POST, "/whip/main").header("content-type", "application/sdp");
+    let answer = post.body(offer("chromium-publish")).send().await.unwrap();
+    let (location, etag) = (header(&answer, "location").to_owned(), header(&answer, "etag").to_owned());
+    let patch = |kind: &str, expects: &str, body: &str| {
+        let mut patch = server.with_key(Method::PATCH, &location).body(body.to_owned());
+        for (name, value) in
+            [("content-type", kind), ("if-match", expects)].iter().filter(|(_, value)| !value.is_empty())
+        {
+            patch = patch.header(*name, *value);
+        }
+        async { patch.send().await.unwrap() }
+    };
+    let candidate = "a=candidate:1 1 udp 2122260223 3f6c1d2e.local 61764 typ host\r\na=end-of-candidates\r\n";
+    let trickled = patch(FRAGMENT, &etag, candidate).await;
+    assert_eq!((trickled.status().as_u16(), header(&trickled, "access-control-allow-origin")), (204, "*"));
+
+    let restart = "a=ice-ufrag:next\r\na=ice-pwd:anotherpasswordanother00\r\n";
+    let restarted = patch("Application/Trickle-ICE-SDPFrag; charset=utf-8", "*", restart).await;
+    assert_eq!((restarted.status().as_u16(), header(&restarted, "content-type")), (200, FRAGMENT));
+    let next = header(&restarted, "etag").to_owned();
+    assert!(next.starts_with('"') && next != etag, "{next}");
+    let fragment = restarted.text().await.unwrap();
+    for line in ["a=ice-lite", "a=ice-ufrag:", "a=ice-pwd:", "a=candidate:", "a=end-of-candidates"] {
+        assert!(fragment.contains(line), "{line} in {fragment}");
+    }
+
+    for (kind, expects, body, status, code) in [
+        (FRAGMENT, "", candidate, 428, "precondition_required"),
+        (FRAGMENT, etag.as_str(), candidate, 412, "conflict"),
+        (FRAGMENT, next.as_str(), "rubbish", 400, "invalid"),
+        ("application/sdp", next.as_str(), candidate, 415, "unsupported_media_type"),
+    ] {
+        let refused = patch(kind, expects, body).await;
+        assert_eq!(refused.status().as_u16(), status, "{code}");
+        assert_eq!(problem(refused).await, code);
+    }
+    assert_eq!(patch(FRAGMENT, &format!("\"x\", {next}"), candidate).await.status(), 204, "one of several");
+    let stranger = server.request(Method::PATCH, &location).header("content-type", FRAGMENT).header("if-match", "*");
+    assert_eq!(problem(stranger.body(restart).send().await.unwrap()).await, "key_required");
+    let forged = server.with_key(Method::PATCH, "/whip/main/token").header("content-type", FRAGMENT);
+    assert_eq!(problem(forged.header("if-match", "*").body(restart).send().await.unwrap()).await, "not_found");
+    assert_eq!(server.with_key(Method::DELETE, &location).send().await.unwrap().status(), 200);
+    assert_eq!(problem(patch(FRAGMENT, "*", restart).await).await, "not_found");
+}
+
 #[tokio::test]
 async fn an_offer_is_answered_with_a_session_that_can_be_deleted() {
     let server = Server::start(&[]);
@@ -74,18 +124,21 @@ async fn what_is_wrong_with_an_offer_is_told() {
 }
 
 #[tokio::test]
-async fn options_and_patch_answer_as_the_rfc_wants() {
+async fn options_and_wrong_methods_answer_as_the_rfc_wants() {
     let server = Server::start(&[]);
-    for (path, methods) in
-        [("/whip/main", "POST, OPTIONS"), ("/whep/main", "POST, OPTIONS"), ("/whip/main/token", "DELETE, OPTIONS")]
-    {
+    for (path, methods) in [
+        ("/whip/main", "POST, OPTIONS"),
+        ("/whep/main", "POST, OPTIONS"),
+        ("/whip/main/token", "PATCH, DELETE, OPTIONS"),
+    ] {
         let answer = server.request(Method::OPTIONS, path).send().await.unwrap();
         assert_eq!(answer.status(), 204, "{path}");
         assert_eq!(header(&answer, "accept-post"), "application/sdp");
+        assert_eq!(header(&answer, "accept-patch"), FRAGMENT);
         assert_eq!(header(&answer, "access-control-allow-methods"), methods, "{path}");
         assert!(header(&answer, "access-control-allow-headers").contains("authorization"));
     }
-    let patch = server.with_key(Method::PATCH, "/whip/main/token").send().await.unwrap();
+    let patch = server.with_key(Method::PATCH, "/whip/main").send().await.unwrap();
     assert_eq!(patch.status(), 405);
     assert_eq!(problem(patch).await, "method_not_allowed");
     let post = server.with_key(Method::POST, "/whip/main/token").send().await.unwrap();

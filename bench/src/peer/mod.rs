@@ -130,6 +130,23 @@ impl Peer {
         Ok(answer)
     }
 
+    /// Draws new credentials (RFC 8445 §9) and gives them as the fragment that a server is told (RFC 8840 §9).
+    pub fn restart(&mut self) -> String {
+        self.checks.renew();
+        format!("a=ice-ufrag:{}\r\na=ice-pwd:{}\r\n", self.checks.local_ufrag(), self.checks.local_password())
+    }
+
+    /// Takes the server's fragment; checks go on at once, with the new credentials of both.
+    ///
+    /// # Errors
+    /// When it lacks credentials.
+    pub fn restarted(&mut self, now: Instant, fragment: &str) -> Result<(), AnswerError> {
+        let (ufrag, password) = sdp::credentials(fragment)?;
+        self.checks.set_remote(&ufrag, &password);
+        self.next_check = Some(now);
+        Ok(())
+    }
+
     pub fn is_connected(&self) -> bool {
         self.keys.is_some() && !self.closed
     }

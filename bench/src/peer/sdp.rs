@@ -174,9 +174,10 @@ pub(super) fn parse(sdp: &str) -> Result<Answer, AnswerError> {
             section.ssrcs.extend(ssrc.filter(|ssrc| !section.ssrcs.contains(ssrc)));
         }
     }
+    let (ufrag, password) = credentials(sdp)?;
     Ok(Answer {
-        ufrag: attribute("a=ice-ufrag:").ok_or(AnswerError("ice-ufrag"))?,
-        password: attribute("a=ice-pwd:").ok_or(AnswerError("ice-pwd"))?,
+        ufrag,
+        password,
         fingerprint: attribute("a=fingerprint:").ok_or(AnswerError("fingerprint"))?,
         candidate: sdp.lines().find_map(candidate).ok_or(AnswerError("UDP host candidate"))?,
         sections,
@@ -188,6 +189,13 @@ pub(super) fn parse(sdp: &str) -> Result<Answer, AnswerError> {
 fn transport_cc(line: &str) -> Option<u8> {
     let (id, uri) = line.strip_prefix("a=extmap:")?.split_once(' ')?;
     uri.contains("transport-wide-cc").then(|| id.split('/').next()?.parse().ok())?
+}
+
+/// Of an answer or of a fragment.
+pub(super) fn credentials(sdp: &str) -> Result<(String, String), AnswerError> {
+    let attribute = |name: &str| sdp.lines().find_map(|line| line.trim_end().strip_prefix(name)).map(str::to_owned);
+    let ufrag = attribute("a=ice-ufrag:").ok_or(AnswerError("ice-ufrag"))?;
+    Ok((ufrag, attribute("a=ice-pwd:").ok_or(AnswerError("ice-pwd"))?))
 }
 
 /// `a=candidate:<foundation> 1 udp <priority> <address> <port> typ host …` (RFC 8839 §5.1).

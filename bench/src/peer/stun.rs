@@ -31,6 +31,11 @@ impl Checks {
         }
     }
 
+    /// New credentials of ours.
+    pub fn renew(&mut self) {
+        (self.ufrag, self.password) = (text(8), text(24));
+    }
+
     pub fn local_ufrag(&self) -> &str {
         &self.ufrag
     }

@@ -31,6 +31,7 @@ impl Router {
                 self.close(now, key, CloseReason::Requested, arena);
                 Ok(Reply::Done)
             }
+            Command::Ice { session, fragment, expects } => self.ice(session, &fragment, expects.as_deref()),
             Command::End { broadcast, reason } => {
                 let key = self.room_of(broadcast).ok_or(Refusal::Unknown)?;
                 self.end(now, key, reason, arena);
@@ -43,6 +44,18 @@ impl Router {
             }
             Command::Stats => Ok(Reply::Stats(Box::new(self.stats(now)))),
         }
+    }
+
+    fn ice(&mut self, session: SessionId, fragment: &str, expects: Option<&[String]>) -> Result<Reply, Refusal> {
+        let key = *self.by_id.get(&session).ok_or(Refusal::Unknown)?;
+        let peer = self.sessions.get_mut(key).filter(|peer| !peer.closing).ok_or(Refusal::Unknown)?;
+        let restarted = peer.session.ice(fragment, expects, &self.config.announce, &mut self.rng)?;
+        let Some(restarted) = restarted else { return Ok(Reply::Ice { fragment: None }) };
+        if let Some(forgotten) = &restarted.forgotten {
+            self.demux.forget_name(key, forgotten);
+        }
+        assert!(self.demux.expect(peer.session.local_ufrag(), key), "a user name was drawn twice");
+        Ok(Reply::Ice { fragment: Some(restarted.fragment) })
     }
 
     fn room_of(&self, broadcast: BroadcastId) -> Option<Key> {

@@ -90,7 +90,7 @@ impl Router {
     pub(super) fn closed(&mut self, now: Now, key: Key, reason: CloseReason, arena: &mut SendArena) {
         self.leave(now, key, reason, arena);
         let Some(peer) = self.sessions.remove(key) else { return };
-        self.demux.forget(key, peer.session.local_ufrag(), peer.session.addresses());
+        self.demux.forget(key, peer.session.local_ufrags(), peer.session.addresses());
         if self.by_id.get(&peer.id) == Some(&key) {
             self.by_id.remove(&peer.id);
         }

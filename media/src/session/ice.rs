@@ -22,13 +22,27 @@ use crate::stats::DropReason;
 
 /// Our credentials and the addresses that proved to know them.
 pub(super) struct Ice {
-    ufrag: Box<str>,
-    password: Box<str>,
+    current: Credentials,
+    /// Those before the latest restart. Good until the peer uses the current ones, so that media goes on meanwhile (RFC 8445 §9).
+    before: Option<Credentials>,
     paths: Vec<Path>,
     selected: Option<SocketAddr>,
     /// Where the handshake came to its end: good to send to until an address is nominated.
     proven: Option<SocketAddr>,
     last_check: Option<Instant>,
+}
+
+struct Credentials {
+    ufrag: Box<str>,
+    password: Box<str>,
+    /// A check with later ones came.
+    retired: bool,
+}
+
+impl Credentials {
+    fn draw(rng: &mut StdRng) -> Self {
+        Self { ufrag: random_text(rng, UFRAG_CHARS), password: random_text(rng, PASSWORD_CHARS), retired: false }
+    }
 }
 
 struct Path {
@@ -56,8 +70,8 @@ const PASSWORD_CHARS: usize = 32;
 impl Ice {
     pub fn new(rng: &mut StdRng) -> Self {
         Self {
-            ufrag: random_text(rng, UFRAG_CHARS),
-            password: random_text(rng, PASSWORD_CHARS),
+            current: Credentials::draw(rng),
+            before: None,
             paths: Vec::new(),
             selected: None,
             proven: None,
@@ -66,11 +80,23 @@ impl Ice {
     }
 
     pub fn ufrag(&self) -> &str {
-        &self.ufrag
+        &self.current.ufrag
     }
 
     pub fn password(&self) -> &str {
-        &self.password
+        &self.current.password
+    }
+
+    /// Every user fragment by which checks may still come, at most two.
+    pub fn ufrags(&self) -> impl Iterator<Item = &str> {
+        self.before.iter().chain([&self.current]).map(|credentials| &*credentials.ufrag)
+    }
+
+    /// New credentials (RFC 8445 §9). Paths stay, and so does the selected one, until a check with the new ones nominates another. Returns the user
+    /// fragment by which no check may come any more.
+    pub fn restart(&mut self, rng: &mut StdRng) -> Option<Box<str>> {
+        let current = std::mem::replace(&mut self.current, Credentials::draw(rng));
+        self.before.replace(current).map(|oldest| oldest.ufrag)
     }
 
     /// The address of the latest authenticated check that carried USE-CANDIDATE (RFC 8445 §7.3.1.5). Before any did, the one where the handshake
@@ -109,13 +135,20 @@ impl Ice {
         arena: &mut SendArena,
     ) -> Check {
         let Some(request) = self.authenticate(data, crypto) else { return Check::Dropped(DropReason::BadStun) };
+        if !request.before
+            && let Some(before) = &mut self.before
+        {
+            before.retired = true;
+        }
+        let password = if request.before { self.before.as_ref() } else { Some(&self.current) };
+        let password = password.map_or("", |credentials| &credentials.password).to_owned();
         let response = if !request.unknown.is_empty() {
-            self.error(&request.message, CODE_UNKNOWN_ATTRIBUTE, &request.unknown, crypto)
+            error(&request.message, CODE_UNKNOWN_ATTRIBUTE, &request.unknown, &password, crypto)
         } else if request.controlled {
             // A lite agent is always the controlled one (RFC 8445 §6.1.1); the peer must change its role.
-            self.error(&request.message, CODE_ROLE_CONFLICT, &[], crypto)
+            error(&request.message, CODE_ROLE_CONFLICT, &[], &password, crypto)
         } else {
-            self.success(&request.message, from, crypto)
+            success(&request.message, from, &password, crypto)
         };
         let Some(response) = response else { return Check::Dropped(DropReason::BadStun) };
         if !arena.push(from, &response.raw) {
@@ -158,7 +191,7 @@ impl Ice {
         FINGERPRINT.check(&message).ok()?;
         // What follows the integrity attribute is not protected by it and must be ignored (RFC 8489 §14.5).
         let end = message.attributes.0.iter().position(|a| a.typ == ATTR_MESSAGE_INTEGRITY)?;
-        let mut request = Request { message, nominates: false, controlled: false, unknown: Vec::new() };
+        let mut request = Request { message, nominates: false, controlled: false, before: false, unknown: Vec::new() };
         let mut user = None;
         for attribute in &request.message.attributes.0[..end] {
             match attribute.typ {
@@ -172,43 +205,52 @@ impl Ice {
             }
         }
         let (local, _) = user?.split_once(':')?;
-        if local != &*self.ufrag {
-            return None;
-        }
-        MessageIntegrity::check(&mut request.message, self.password.as_bytes(), crypto).ok()?;
+        request.before = local != &*self.current.ufrag;
+        let credentials = match &self.before {
+            Some(before) if request.before && local == &*before.ufrag && !before.retired => before,
+            _ if !request.before => &self.current,
+            _ => return None,
+        };
+        MessageIntegrity::check(&mut request.message, credentials.password.as_bytes(), crypto).ok()?;
         Some(request)
     }
+}
 
-    fn success(&self, request: &Message, from: SocketAddr, crypto: &dyn RTCCrypto) -> Option<Message> {
-        let mut response = answer_to(request, Kind::Success);
-        XorMappedAddress { ip: from.ip().to_canonical(), port: from.port() }.add_to(&mut response).ok()?;
-        self.seal(response, crypto)
-    }
+fn success(request: &Message, from: SocketAddr, password: &str, crypto: &dyn RTCCrypto) -> Option<Message> {
+    let mut response = answer_to(request, Kind::Success);
+    XorMappedAddress { ip: from.ip().to_canonical(), port: from.port() }.add_to(&mut response).ok()?;
+    seal(response, password, crypto)
+}
 
-    fn error(&self, request: &Message, code: ErrorCode, unknown: &[u16], crypto: &dyn RTCCrypto) -> Option<Message> {
-        let mut response = answer_to(request, Kind::Error);
-        response.add(ATTR_ERROR_CODE, &[0, 0, (code.0 / 100) as u8, (code.0 % 100) as u8]);
-        if !unknown.is_empty() {
-            let types: Vec<u8> = unknown.iter().flat_map(|t| t.to_be_bytes()).collect();
-            response.add(ATTR_UNKNOWN_ATTRIBUTES, &types);
-        }
-        self.seal(response, crypto)
+fn error(
+    request: &Message,
+    code: ErrorCode,
+    unknown: &[u16],
+    password: &str,
+    crypto: &dyn RTCCrypto,
+) -> Option<Message> {
+    let mut response = answer_to(request, Kind::Error);
+    response.add(ATTR_ERROR_CODE, &[0, 0, (code.0 / 100) as u8, (code.0 % 100) as u8]);
+    if !unknown.is_empty() {
+        let types: Vec<u8> = unknown.iter().flat_map(|t| t.to_be_bytes()).collect();
+        response.add(ATTR_UNKNOWN_ATTRIBUTES, &types);
     }
+    seal(response, password, crypto)
+}
 
-    fn seal(&self, mut response: Message, crypto: &dyn RTCCrypto) -> Option<Message> {
-        MessageIntegrity::new_raw_integrity_with_provider(self.password.as_bytes(), crypto)
-            .add_to(&mut response)
-            .ok()?;
-        FINGERPRINT.add_to(&mut response).ok()?;
-        debug_assert!(response.contains(ATTR_FINGERPRINT));
-        Some(response)
-    }
+fn seal(mut response: Message, password: &str, crypto: &dyn RTCCrypto) -> Option<Message> {
+    MessageIntegrity::new_raw_integrity_with_provider(password.as_bytes(), crypto).add_to(&mut response).ok()?;
+    FINGERPRINT.add_to(&mut response).ok()?;
+    debug_assert!(response.contains(ATTR_FINGERPRINT));
+    Some(response)
 }
 
 struct Request {
     message: Message,
     nominates: bool,
     controlled: bool,
+    /// With the credentials before the latest restart.
+    before: bool,
     unknown: Vec<u16>,
 }
 

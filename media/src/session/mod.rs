@@ -84,6 +84,15 @@ pub enum Received<'d> {
     Dropped(DropReason),
 }
 
+/// ICE was restarted.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Restarted {
+    /// Our new credentials and candidates.
+    pub fragment: String,
+    /// A user fragment by which no check comes any more.
+    pub forgotten: Option<Box<str>>,
+}
+
 /// An RTP packet in clear in a slot of the send arena.
 #[derive(Debug)]
 pub struct OpenPacket<'a> {
@@ -153,6 +162,35 @@ impl Session {
     /// The part before the colon in the USERNAME of the peer's checks.
     pub fn local_ufrag(&self) -> &str {
         self.transport.ice().ufrag()
+    }
+
+    /// Every user fragment by which checks of this session may come, at most two: a restart leaves the one before good for a while.
+    pub fn local_ufrags(&self) -> impl Iterator<Item = &str> {
+        self.transport.ice().ufrags()
+    }
+
+    /// Takes what the peer says of its ICE. Candidates change nothing: a lite agent only answers checks. Other credentials than the peer had restart ICE:
+    /// we get new ones too; keys, counters and paths stay (RFC 8445 §9).
+    ///
+    /// # Errors
+    /// [`Refusal::MalformedFragment`]; [`Refusal::Outdated`] when `expects` does not name our current user fragment; [`Refusal::Unknown`] after the end.
+    pub fn ice(
+        &mut self,
+        fragment: &str,
+        expects: Option<&[String]>,
+        announce: &[SocketAddr],
+        rng: &mut StdRng,
+    ) -> Result<Option<Restarted>, Refusal> {
+        let fragment = negotiate::fragment::parse(fragment)?;
+        if expects.is_some_and(|expects| expects.iter().all(|ufrag| ufrag != self.local_ufrag())) {
+            return Err(Refusal::Outdated);
+        }
+        let Some(ufrag) = fragment.ufrag.filter(|ufrag| *ufrag != self.media.remote_ufrag) else { return Ok(None) };
+        self.media.remote_ufrag = ufrag;
+        let forgotten = self.transport.restart(rng);
+        let ice = self.transport.ice();
+        let fragment = negotiate::fragment::write(&self.media, announce, ice.ufrag(), ice.password());
+        Ok(Some(Restarted { fragment, forgotten }))
     }
 
     /// Where media goes: the address of the latest authenticated check that carried USE-CANDIDATE, before that the one where the handshake ended.

@@ -1,5 +1,7 @@
 //! Stories of one session and an independent peer, in virtual time: STUN, DTLS, SRTP both ways, and what goes wrong on the way.
 
+mod restart;
+
 use std::net::SocketAddr;
 use std::time::Duration;
 

@@ -87,6 +87,11 @@ impl Transport {
         &self.ice
     }
 
+    /// See [`Ice::restart`].
+    pub fn restart(&mut self, rng: &mut StdRng) -> Option<Box<str>> {
+        self.ice.restart(rng)
+    }
+
     pub fn is_connected(&self) -> bool {
         matches!(self.state, State::Connected(_))
     }

@@ -1,5 +1,6 @@
 //! Live stories over loopback: real sockets, real handshakes, a client that shares no code with the media plane's sessions.
 
+mod network;
 mod stage;
 mod tcp;
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use bench::peer::{Codecs, Heard, Identity, Offered, Peer, Wants};
 use bench::track::{Continuity, Seen, Track, asks_for_keyframe};
 use bench::wire::{Wire, Wired};
-use media::id::{BroadcastId, ChannelName};
+use media::id::{BroadcastId, ChannelName, SessionId};
 use media::message::{Event, Refusal};
 use shard::{MediaConfig, MediaPlane, PublishRequest, Published, Taps, WatchRequest};
 use tokio::sync::broadcast;
@@ -35,7 +35,7 @@ pub struct Stage {
     events: broadcast::Receiver<Event>,
     seen_events: Vec<Event>,
     wire: Wire,
-    streamer: Option<Streamer>,
+    pub streamer: Option<Streamer>,
     by: By,
 }
 
@@ -46,8 +46,8 @@ pub enum By {
     Tcp,
 }
 
-struct Streamer {
-    wired: Wired,
+pub struct Streamer {
+    pub wired: Wired,
     video: Option<Track>,
     audio: Option<Track>,
     connected: bool,
@@ -56,7 +56,8 @@ struct Streamer {
 }
 
 pub struct Viewer {
-    wired: Wired,
+    pub session: SessionId,
+    pub wired: Wired,
     connected: bool,
     pub closed: bool,
     pub video: Continuity,
@@ -135,6 +136,7 @@ impl Stage {
         wired.peer.accept(Instant::now(), &watching.answer).expect("a usable answer");
         self.connect(&mut wired, &watching.answer);
         self.viewers.push(Viewer {
+            session: watching.session,
             wired,
             connected: false,
             closed: false,
@@ -221,7 +223,7 @@ impl Stage {
             self.wire.pump(Instant::now(), wired, hear).expect("the streamer's socket works");
         }
         for viewer in &mut self.viewers {
-            let Viewer { wired, connected, closed, video, audio, first_video_is_key, refused } = viewer;
+            let Viewer { session: _, wired, connected, closed, video, audio, first_video_is_key, refused } = viewer;
             let hear = |heard| match heard {
                 Heard::Connected => *connected = true,
                 Heard::Closed => *closed = true,

@@ -98,12 +98,16 @@ impl<S: Send + Sync> FromRequest<S> for Offer {
 }
 
 /// `type/subtype` in lower case, without parameters.
-fn media_type(headers: &HeaderMap) -> Option<String> {
+pub fn media_type(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(header::CONTENT_TYPE)?.to_str().ok()?;
     Some(value.split(';').next()?.trim().to_ascii_lowercase())
 }
 
-async fn body(request: Request) -> Result<Bytes, Error> {
+/// The whole body, within its bounds.
+///
+/// # Errors
+/// `too_large`, `invalid`.
+pub async fn body(request: Request) -> Result<Bytes, Error> {
     let whole = Limited::new(request.into_body(), BODY_BYTES).collect();
     let Ok(whole) = tokio::time::timeout(BODY_TIME, whole).await else {
         return Err(Error::invalid("the body did not arrive in time"));

@@ -8,7 +8,7 @@ mod extract;
 mod file;
 mod health;
 mod layer;
-mod negotiate;
+pub mod negotiate;
 mod session;
 mod whep;
 mod whip;
@@ -44,9 +44,9 @@ pub fn routes(app: App) -> Router<App> {
     let media = Router::new()
         .route("/whip", post(whip::publish_main).options(negotiate::preflight))
         .route("/whip/{channel}", post(whip::publish).options(negotiate::preflight))
-        .route("/whip/{channel}/{token}", axum::routing::delete(whip::stop).options(negotiate::preflight))
+        .route("/whip/{channel}/{token}", patch(whip::ice).delete(whip::stop).options(negotiate::preflight))
         .route("/whep/{channel}", post(whep::watch).options(negotiate::preflight))
-        .route("/whep/{channel}/{token}", axum::routing::delete(whep::stop).options(negotiate::preflight))
+        .route("/whep/{channel}/{token}", patch(whep::ice).delete(whep::stop).options(negotiate::preflight))
         .layer(axum::middleware::map_response(negotiate::open_to_all_sites));
     let operate = Router::new()
         .route("/healthz", get(health::alive))

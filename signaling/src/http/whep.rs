@@ -1,4 +1,4 @@
-//! WHEP: a viewer without our page. POST an offer, DELETE the session. No key.
+//! WHEP: a viewer without our page. POST an offer, PATCH its ICE, DELETE the session. No key.
 
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -6,7 +6,7 @@ use http::StatusCode;
 use shard::WatchRequest;
 
 use super::extract::{ChannelOf, Offer, channel_name};
-use super::negotiate::{Token, created, still_open};
+use super::negotiate::{IcePatch, Token, created, still_open};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::Error;
@@ -22,6 +22,16 @@ pub async fn watch(
     let watching = app.plane().watch(WatchRequest { channel: channel.clone(), offer }).await?;
     let token = Token { session: watching.session, broadcast: watching.broadcast };
     Ok(created(&format!("/whep/{channel}/{}", token.sign(&app)), watching.answer))
+}
+
+/// Trickled candidates, or an ICE restart, as for WHIP.
+pub async fn ice(
+    State(app): State<App>,
+    Path((channel, token)): Path<(String, String)>,
+    patch: IcePatch,
+) -> Result<Response, Error> {
+    channel_name(&channel)?;
+    patch.apply(&app, &token).await
 }
 
 /// Whoever has the address has the session: it cannot be guessed.

@@ -1,4 +1,4 @@
-//! WHIP (RFC 9725): a streamer without a browser. POST an offer, DELETE the session. Bearer = the stream key.
+//! WHIP (RFC 9725): a streamer without a browser. POST an offer, PATCH its ICE, DELETE the session. Bearer = the stream key.
 
 use axum::extract::{Path, State};
 use axum::response::Response;
@@ -7,7 +7,7 @@ use media::message::EndReason;
 use shard::PublishRequest;
 
 use super::extract::{Offer, channel_name};
-use super::negotiate::{Token, created, still_open};
+use super::negotiate::{IcePatch, Token, created, still_open};
 use crate::app::App;
 use crate::auth::Streamer;
 use crate::error::Error;
@@ -31,6 +31,17 @@ pub async fn publish(
     let token = Token { session: published.session, broadcast: published.broadcast };
     tracing::info!(%channel, broadcast = %published.broadcast, resumed = published.resumed, "streamer accepted by WHIP");
     Ok(created(&format!("/whip/{channel}/{}", token.sign(&app)), published.answer))
+}
+
+/// Trickled candidates, or an ICE restart (RFC 9725 §4.3).
+pub async fn ice(
+    State(app): State<App>,
+    _: Streamer,
+    Path((channel, token)): Path<(String, String)>,
+    patch: IcePatch,
+) -> Result<Response, Error> {
+    channel_name(&channel)?;
+    patch.apply(&app, &token).await
 }
 
 pub async fn stop(

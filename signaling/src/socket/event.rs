@@ -50,6 +50,8 @@ pub struct StreamAnswered {
     pub broadcast: String,
     /// True when a broadcast that was held for its streamer goes on.
     pub resumed: bool,
+    /// Names this connection in `restart-ice`.
+    pub session: String,
 }
 
 /// `watch`: follow a channel, and play it when an offer is given and it is on air.
@@ -69,6 +71,23 @@ pub struct WatchAnswered {
     pub live: Option<Live>,
     /// SDP with complete candidates; null without an offer or a live.
     pub answer: Option<String>,
+    /// Names this connection in `restart-ice`; null without an answer.
+    pub session: Option<String>,
+}
+
+/// `restart-ice`: the network has changed; the connection goes on with new credentials on both sides (RFC 8445 §9).
+#[derive(Clone, Debug, Deserialize, TS)]
+pub struct RestartIce {
+    /// Of the ack that opened the connection; any socket may name it.
+    pub session: String,
+    /// `a=ice-ufrag` and `a=ice-pwd` of the new offer, as RFC 8840 §9 writes them.
+    pub fragment: String,
+}
+
+#[derive(Clone, Debug, Serialize, TS)]
+pub struct IceRestarted {
+    /// The server's new credentials, with complete candidates.
+    pub fragment: String,
 }
 
 /// `quality`: which size of the picture to play. It holds for the session that `watch` opened last.
@@ -205,10 +224,15 @@ mod tests {
 
     #[test]
     fn acks_are_flat_and_say_ok_first() {
-        let yes = Ack::Done(StreamAnswered { answer: "v=0".into(), broadcast: "b".into(), resumed: false });
+        let yes = Ack::Done(StreamAnswered {
+            answer: "v=0".into(),
+            broadcast: "b".into(),
+            resumed: false,
+            session: "s".into(),
+        });
         assert_eq!(
             serde_json::to_string(&yes).unwrap(),
-            r#"{"ok":true,"answer":"v=0","broadcast":"b","resumed":false}"#
+            r#"{"ok":true,"answer":"v=0","broadcast":"b","resumed":false,"session":"s"}"#
         );
         assert_eq!(serde_json::to_string(&Ack::Done(Done {})).unwrap(), r#"{"ok":true}"#);
         let no: Ack<Done> = Ack::Refused(AckError { code: Code::ChannelBusy, detail: "on air".into() });

@@ -8,13 +8,15 @@ use shard::{PublishRequest, WatchRequest};
 use socketioxide::extract::SocketRef;
 
 use super::event::{
-    Done, IceCandidate, Nothing, QualityWanted, StartStream, StreamAnswered, VideoCodec, Watch, WatchAnswered,
+    Done, IceCandidate, IceRestarted, Nothing, QualityWanted, RestartIce, StartStream, StreamAnswered, VideoCodec,
+    Watch, WatchAnswered,
 };
 use super::handshake::Guest;
 use super::room;
 use crate::app::App;
 use crate::auth::Actor;
 use crate::error::{Code, Error};
+use crate::http::negotiate::Token;
 use crate::view::AirState;
 
 /// Longest candidate line, in bytes. Browsers write up to 200.
@@ -45,8 +47,9 @@ pub async fn start_stream(
     let published = app.plane().publish(request).await?;
     room::owns(&socket, published.session);
     tracing::info!(channel = %guest.channel, broadcast = %published.broadcast, resumed = published.resumed, "streamer accepted");
+    let session = Token { session: published.session, broadcast: published.broadcast }.sign(&app);
     let broadcast = published.broadcast.to_string();
-    Ok(StreamAnswered { answer: published.answer, broadcast, resumed: published.resumed })
+    Ok(StreamAnswered { answer: published.answer, broadcast, resumed: published.resumed, session })
 }
 
 /// Ends what is on air on the channel, whichever connection it came by: a page that was reloaded can still stop.
@@ -68,14 +71,16 @@ pub async fn watch(app: App, socket: SocketRef, guest: Guest, watch: Watch) -> R
     let live = app.lives().of_now(&channel).await;
     let state = live.as_ref().map_or(AirState::Offline, |live| live.state.into());
     let (Some(offer), Some(_)) = (watch.offer, live.as_ref()) else {
-        return Ok(WatchAnswered { state, live, answer: None });
+        return Ok(WatchAnswered { state, live, answer: None, session: None });
     };
     still_open(&app)?;
     app.join_rate().check(guest.caller)?;
     let watching = match app.plane().watch(WatchRequest { channel, offer }).await {
         Ok(watching) => watching,
         // It ended between the two questions.
-        Err(Refusal::NotLive(_)) => return Ok(WatchAnswered { state: AirState::Offline, live: None, answer: None }),
+        Err(Refusal::NotLive(_)) => {
+            return Ok(WatchAnswered { state: AirState::Offline, live: None, answer: None, session: None });
+        }
         Err(refusal) => return Err(refusal.into()),
     };
     replace(&app, &guest, Some(watching.session)).await;
@@ -83,7 +88,8 @@ pub async fn watch(app: App, socket: SocketRef, guest: Guest, watch: Watch) -> R
     if !socket.connected() {
         leave(&app, &guest).await;
     }
-    Ok(WatchAnswered { state, live, answer: Some(watching.answer) })
+    let session = Token { session: watching.session, broadcast: watching.broadcast }.sign(&app);
+    Ok(WatchAnswered { state, live, answer: Some(watching.answer), session: Some(session) })
 }
 
 pub async fn quality(app: App, _: SocketRef, guest: Guest, wanted: QualityWanted) -> Result<Done, Error> {
@@ -98,6 +104,15 @@ pub async fn unwatch(app: App, socket: SocketRef, guest: Guest, _: Nothing) -> R
     leave(&app, &guest).await;
     room::unfollow(&socket);
     Ok(Done {})
+}
+
+/// Whoever has the name of a session has the session: it cannot be guessed, and a socket of the new network must be able to use it.
+pub async fn restart_ice(app: App, _: SocketRef, _: Guest, restart: RestartIce) -> Result<IceRestarted, Error> {
+    let session = Token::read(&app, &restart.session)?.session;
+    match app.plane().ice(session, restart.fragment, None).await? {
+        Some(fragment) => Ok(IceRestarted { fragment }),
+        None => Err(Error::invalid("the credentials are those that the connection has")),
+    }
 }
 
 /// Our answers carry every candidate and a lite agent sends no checks, so what a browser trickles is checked and ignored.

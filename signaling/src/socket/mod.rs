@@ -27,8 +27,8 @@ use crate::error::Error;
 use crate::limits::{SOCKET_MESSAGE_BYTES, SOCKET_QUEUE, refused};
 use crate::view::Requested;
 use event::{
-    Ack, ClipWanted, Done, Handshake, IceCandidate, Nothing, QualityWanted, StartStream, StreamAnswered, Watch,
-    WatchAnswered,
+    Ack, ClipWanted, Done, Handshake, IceCandidate, IceRestarted, Nothing, QualityWanted, RestartIce, StartStream,
+    StreamAnswered, Watch, WatchAnswered,
 };
 pub use handshake::REFUSALS;
 use handshake::{Guest, NotAdmitted};
@@ -53,6 +53,7 @@ requests! {
     "watch" => media::watch: Watch -> WatchAnswered,
     "quality" => media::quality: QualityWanted -> Done,
     "unwatch" => media::unwatch: Nothing -> Done,
+    "restart-ice" => media::restart_ice: RestartIce -> IceRestarted,
     "ice-candidate" => media::ice_candidate: IceCandidate -> Done,
     "clip" => room::clip: ClipWanted -> Requested,
 }

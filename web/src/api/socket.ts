@@ -4,6 +4,7 @@ import {
   type Ack,
   type ClientToServerEvents,
   type Done,
+  type IceRestarted,
   REFUSALS,
   type Requested,
   type ServerToClientEvents,
@@ -85,6 +86,10 @@ export class ChannelSocket {
 
   startStream(offer: string, codec: VideoCodec): Promise<Answer<StreamAnswered>> {
     return this.#ask("start-stream", { offer, codec });
+  }
+
+  restartIce(session: string, fragment: string): Promise<Answer<IceRestarted>> {
+    return this.#ask("restart-ice", { session, fragment });
   }
 
   stopStream(): Promise<Answer<Done>> {

@@ -1,6 +1,6 @@
 // Stand-ins for the browser's WebRTC and for the channel's socket, so that the drivers' decisions can be told as stories in
 // virtual time. That the real ones behave so is shown in e2e.
-import type { Ended, Link, OnAir, StartReply, WatchReply } from "./link";
+import type { Ended, Link, OnAir, RestartReply, StartReply, WatchReply } from "./link";
 
 export class FakeTrack {
   muted = true;
@@ -98,8 +98,10 @@ type Handler = (...args: never[]) => void;
 export class FakeLink {
   connected = false;
   asked: string[] = [];
-  watchReply: WatchReply = { ok: true, state: "offline", live: null, answer: null };
-  startReply: StartReply = { ok: true, answer: "v=0\r\n", broadcast: "b1", resumed: false };
+  watchReply: WatchReply = { ok: true, state: "offline", live: null, answer: null, session: null };
+  startReply: StartReply = { ok: true, answer: "v=0\r\n", broadcast: "b1", resumed: false, session: "s1" };
+  /** The server knows the session no longer, unless a story says otherwise. */
+  restartReply: RestartReply = { ok: false, error: { code: "not_found", detail: "" } };
   #handlers = new Map<string, Set<Handler>>();
 
   asLink(): Link {
@@ -128,6 +130,10 @@ export class FakeLink {
   startStream = async () => {
     this.asked.push("start");
     return this.startReply;
+  };
+  restartIce = async (session: string) => {
+    this.asked.push(`restart ${session}`);
+    return this.restartReply;
   };
   stopStream = async () => {
     this.asked.push("stop");
@@ -172,5 +178,5 @@ export const ended = (part: Partial<Ended> = {}): Ended => ({
 
 /** What an answer with picture and sound looks like to the drivers. */
 export const ANSWER =
-  "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=rtpmap:96 H264/90000\r\n";
+  "v=0\r\nm=audio 9 UDP/TLS/RTP/SAVPF 111\r\nm=video 9 UDP/TLS/RTP/SAVPF 96\r\na=rtpmap:96 H264/90000\r\na=ice-ufrag:old\r\na=ice-pwd:old\r\n";
 export const ANSWER_WITHOUT_PICTURE = ANSWER.replace("m=video 9", "m=video 0");

@@ -1,5 +1,7 @@
 // One viewing session: a peer connection that only receives. Its offer exists before anything is known about the channel, so
 // that it can be sent with the first message. A session is used once; `Player` makes the next one.
+import { restartIce, type Standing } from "./ice";
+import type { Link } from "./link";
 import { carries, withStereo } from "./sdp";
 
 export type Joined = { ok: true } | { ok: false; reason: "codec" | "answer" };
@@ -9,6 +11,8 @@ export class Join {
   readonly offer: Promise<string | null>;
   readonly createdAt = performance.now();
   #pc: RTCPeerConnection;
+  #standing: Standing | null = null;
+  #restarting = false;
 
   constructor(changed: () => void) {
     const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
@@ -36,15 +40,25 @@ export class Join {
   }
 
   /** `expects.video`: the codec on air, null when there is no picture. An answer lists all codecs in common, which need not have that one. */
-  async accept(answer: string, expects: { video: string | null }): Promise<Joined> {
-    if (expects.video !== null && !carries(answer, "video", expects.video))
+  async accept(standing: Standing, expects: { video: string | null }): Promise<Joined> {
+    if (expects.video !== null && !carries(standing.answer, "video", expects.video))
       return { ok: false, reason: "codec" };
     try {
-      await this.#pc.setRemoteDescription({ type: "answer", sdp: answer });
+      await this.#pc.setRemoteDescription({ type: "answer", sdp: standing.answer });
+      this.#standing = standing;
       return { ok: true };
     } catch {
       return { ok: false, reason: "answer" };
     }
+  }
+
+  /** The network under this session has changed: looks for another path. One attempt at a time. */
+  async restartIce(link: Link): Promise<void> {
+    if (this.#standing === null || this.#restarting) return;
+    this.#restarting = true;
+    const restarted = await restartIce(this.#pc, link, this.#standing);
+    if (restarted.ok) this.#standing = restarted.standing;
+    this.#restarting = false;
   }
 
   /** Bytes received and pictures decoded so far. */

@@ -22,10 +22,20 @@ export type OnAir = {
 };
 
 export type WatchReply =
-  | { ok: true; state: "live" | "reconnecting" | "offline"; live: OnAir | null; answer: string | null }
+  | {
+      ok: true;
+      state: "live" | "reconnecting" | "offline";
+      live: OnAir | null;
+      answer: string | null;
+      session: string | null;
+    }
   | Refused;
 
-export type StartReply = { ok: true; answer: string; broadcast: string; resumed: boolean } | Refused;
+export type StartReply =
+  | { ok: true; answer: string; broadcast: string; resumed: boolean; session: string }
+  | Refused;
+
+export type RestartReply = { ok: true; fragment: string } | Refused;
 
 export type Ended = { channel: string; broadcast: string; reason: string; recording: string | null };
 
@@ -39,6 +49,7 @@ export interface Link {
   /** None higher than this; null: the best that the network carries. */
   quality(height: number | null): Promise<{ ok: true } | Refused>;
   startStream(offer: string, codec: VideoCodec): Promise<StartReply>;
+  restartIce(session: string, fragment: string): Promise<RestartReply>;
   stopStream(): Promise<{ ok: true } | Refused>;
   on(event: "stream-started", listener: (payload: { live: OnAir; resumed: boolean }) => void): Off;
   on(event: "stream-interrupted", listener: (payload: { channel: string; broadcast: string }) => void): Off;

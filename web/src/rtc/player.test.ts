@@ -24,7 +24,7 @@ afterEach(() => {
 });
 
 async function joinLive(): Promise<FakePeer> {
-  link.watchReply = { ok: true, state: "live", live: live(), answer: ANSWER };
+  link.watchReply = { ok: true, state: "live", live: live(), answer: ANSWER, session: "v1" };
   link.connect();
   await settle();
   const peer = FakePeer.last;
@@ -43,6 +43,19 @@ async function flow(peer: FakePeer, ms: number): Promise<void> {
   }
 }
 
+describe("changing networks", () => {
+  it("looks for another path by the session that it has", async () => {
+    const peer = await joinLive();
+    link.restartReply = { ok: true, fragment: "a=ice-ufrag:new\r\na=ice-pwd:secret\r\n" };
+    peer.become("disconnected");
+    await settle();
+    expect(link.asked).toEqual(["watch with offer", "restart v1"]);
+    peer.become("connected");
+    await flow(peer, 1_000);
+    expect([kind(), FakePeer.all.length]).toEqual(["live", 1]);
+  });
+});
+
 describe("joining", () => {
   it("makes its offer before the socket is there and sends it with the first question", async () => {
     expect(FakePeer.all).toHaveLength(1);
@@ -56,7 +69,7 @@ describe("joining", () => {
     link.connect();
     await settle();
     expect(kind()).toBe("waiting");
-    link.watchReply = { ok: true, state: "live", live: live(), answer: ANSWER };
+    link.watchReply = { ok: true, state: "live", live: live(), answer: ANSWER, session: "v1" };
     link.say("stream-started", { live: live(), resumed: false });
     expect(kind()).toBe("joining");
     await settle();
@@ -65,21 +78,33 @@ describe("joining", () => {
   });
 
   it("says when the browser has no decoder for the picture", async () => {
-    link.watchReply = { ok: true, state: "live", live: live(), answer: ANSWER_WITHOUT_PICTURE };
+    link.watchReply = {
+      ok: true,
+      state: "live",
+      live: live(),
+      answer: ANSWER_WITHOUT_PICTURE,
+      session: "v1",
+    };
     link.connect();
     await settle();
     expect(kind()).toBe("unplayable");
   });
 
   it("says so too when it has a decoder, but for another format", async () => {
-    link.watchReply = { ok: true, state: "live", live: live({ video: "av1" }), answer: ANSWER };
+    link.watchReply = {
+      ok: true,
+      state: "live",
+      live: live({ video: "av1" }),
+      answer: ANSWER,
+      session: "v1",
+    };
     link.connect();
     await settle();
     expect(kind()).toBe("unplayable");
   });
 
   it("is live with sound alone when there is no picture", async () => {
-    link.watchReply = { ok: true, state: "live", live: live({ video: null }), answer: ANSWER };
+    link.watchReply = { ok: true, state: "live", live: live({ video: null }), answer: ANSWER, session: "v1" };
     link.connect();
     await settle();
     const [audio] = FakePeer.last.receive("audio");
@@ -98,7 +123,7 @@ describe("joining", () => {
     link.watchReply = { ok: false, error: { code: "network", detail: "" } };
     link.connect();
     await settle();
-    link.watchReply = { ok: true, state: "offline", live: null, answer: null };
+    link.watchReply = { ok: true, state: "offline", live: null, answer: null, session: null };
     await vi.advanceTimersByTimeAsync(1_100);
     expect(kind()).toBe("waiting");
   });
@@ -137,7 +162,13 @@ describe("what the server announces", () => {
   it("a new broadcast after the end is joined", async () => {
     await joinLive();
     link.say("stream-ended", ended());
-    link.watchReply = { ok: true, state: "live", live: live({ broadcast: "b2" }), answer: ANSWER };
+    link.watchReply = {
+      ok: true,
+      state: "live",
+      live: live({ broadcast: "b2" }),
+      answer: ANSWER,
+      session: "v1",
+    };
     link.say("stream-started", { live: live({ broadcast: "b2" }), resumed: false });
     await settle();
     const [video] = FakePeer.last.receive("video");

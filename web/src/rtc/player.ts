@@ -160,7 +160,8 @@ export class Player {
     else this.#set({ kind: "reconnecting", live: reply.live, since: this.#since() });
     // The session is new and knows nothing of the choice.
     if (this.#view.quality !== null) void this.#link.quality(this.#view.quality);
-    const joined = await join.accept(reply.answer, { video: reply.live.video });
+    const standing = { session: reply.session ?? "", answer: reply.answer };
+    const joined = await join.accept(standing, { video: reply.live.video });
     if (this.#closed || join !== this.#next) return;
     if (!joined.ok) {
       this.#discardNext();
@@ -229,6 +230,8 @@ export class Player {
     }
     if (join !== this.#current) return;
     if (join.connection === "failed" || join.connection === "closed") this.#rejoin();
+    // The session may go on by another path; if it does not, the watchdog joins anew.
+    else if (join.connection === "disconnected") void join.restartIce(this.#link);
     else if (this.#flows(join) && !this.#expectsVideo()) this.shown();
   }
 

@@ -15,7 +15,7 @@ beforeEach(() => {
   vi.stubGlobal("RTCRtpSender", { getCapabilities: () => ({ codecs: [] }) });
   FakePeer.all = [];
   link = new FakeLink();
-  link.startReply = { ok: true, answer: ANSWER, broadcast: "b1", resumed: false };
+  link.startReply = { ok: true, answer: ANSWER, broadcast: "b1", resumed: false, session: "s1" };
   publisher = new Publisher(
     link.asLink(),
     { video: track("video"), audio: track("audio") },
@@ -62,19 +62,49 @@ describe("going live", () => {
 });
 
 describe("staying on air", () => {
-  it("waits a moment when the connection only stutters", async () => {
+  it("looks for another path first, and goes on by the same connection", async () => {
     const peer = await goLive();
+    link.restartReply = { ok: true, fragment: "a=ice-ufrag:new\r\na=ice-pwd:secret\r\n" };
     peer.become("disconnected");
+    expect(kind()).toBe("reconnecting");
     await vi.advanceTimersByTimeAsync(2_000);
+    expect(peer.remote).toContain("a=ice-ufrag:new\r\n");
     peer.become("connected");
     await vi.advanceTimersByTimeAsync(5_000);
+    expect(link.asked).toEqual(["start", "restart s1"]);
+    expect([kind(), peer.closed]).toEqual(["on-air", false]);
+  });
+
+  it("offers anew when no other path was found in time", async () => {
+    const peer = await goLive();
+    link.restartReply = { ok: true, fragment: "a=ice-ufrag:new\r\na=ice-pwd:secret\r\n" };
+    peer.become("disconnected");
+    peer.become("failed");
+    peer.become("connecting");
+    await vi.advanceTimersByTimeAsync(3_900);
+    expect(link.asked).toEqual(["start", "restart s1"]);
+    await vi.advanceTimersByTimeAsync(200);
+    expect(link.asked).toEqual(["start", "restart s1", "start"]);
+    expect(peer.closed).toBe(true);
+  });
+
+  it("asks for another path as soon as the socket is back", async () => {
+    const peer = await goLive();
+    link.restartReply = { ok: true, fragment: "a=ice-ufrag:new\r\na=ice-pwd:secret\r\n" };
+    link.disconnect();
+    peer.become("disconnected");
+    await vi.advanceTimersByTimeAsync(1_000);
     expect(link.asked).toEqual(["start"]);
-    expect(kind()).toBe("on-air");
+    link.connect();
+    await settle();
+    expect(link.asked).toEqual(["start", "watch", "restart s1"]);
+    peer.become("connected");
+    expect([kind(), peer.closed]).toEqual(["on-air", false]);
   });
 
   it("offers anew when the connection has failed, and the broadcast goes on", async () => {
     const peer = await goLive();
-    link.startReply = { ok: true, answer: ANSWER, broadcast: "b1", resumed: true };
+    link.startReply = { ok: true, answer: ANSWER, broadcast: "b1", resumed: true, session: "s2" };
     peer.become("failed");
     expect(kind()).toBe("reconnecting");
     await settle();
@@ -86,7 +116,7 @@ describe("staying on air", () => {
   it("leaves media alone that went on while the socket was away", async () => {
     await goLive();
     link.disconnect();
-    link.watchReply = { ok: true, state: "live", live: live(), answer: null };
+    link.watchReply = { ok: true, state: "live", live: live(), answer: null, session: null };
     link.connect();
     await settle();
     expect(link.asked).toEqual(["start", "watch"]);
@@ -107,7 +137,7 @@ describe("staying on air", () => {
     peer.become("failed");
     await vi.advanceTimersByTimeAsync(3_100);
     expect(link.asked.filter((asked) => asked === "start").length).toBeGreaterThanOrEqual(4);
-    link.startReply = { ok: true, answer: ANSWER, broadcast: "b1", resumed: true };
+    link.startReply = { ok: true, answer: ANSWER, broadcast: "b1", resumed: true, session: "s2" };
     await vi.advanceTimersByTimeAsync(1_100);
     FakePeer.last.become("connected");
     expect(kind()).toBe("on-air");

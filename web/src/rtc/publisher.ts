@@ -1,5 +1,6 @@
-// Puts a camera, a screen or only sound on air, and keeps it there: a dropped connection is offered anew for as long as the server
-// holds the broadcast. Which devices and what is shown does not belong here.
+// Puts a camera, a screen or only sound on air, and keeps it there: a dropped connection looks for another path (ICE restart), then is
+// offered anew for as long as the server holds the broadcast. Which devices and what is shown does not belong here.
+import { restartIce, type Standing } from "./ice";
 import type { Link, Off, VideoCodec } from "./link";
 import { codecOf, withStartBitrate, withStereo } from "./sdp";
 import { encodings } from "./simulcast";
@@ -24,7 +25,8 @@ export type PublisherOptions = {
 
 /** The server holds a broadcast this long for its streamer. */
 export const HOLD_MS = 30_000;
-const DISCONNECTED_MS = 2_500;
+/** A restart of ICE gets this long before everything is offered anew. */
+const RESTART_MS = 4_000;
 const CONNECT_MS = 10_000;
 const AGAIN_MS = 1_000;
 /** The server takes a silent session for gone after 3 s; a channel busy for longer is busy with somebody else. */
@@ -112,7 +114,31 @@ export class Publisher {
     const reply = await this.#link.watch();
     if (this.#closed || this.#broadcast() !== state.broadcast) return;
     const going = reply.ok && reply.live?.broadcast === state.broadcast && reply.live.state === "live";
-    if (!going || this.#pc?.connectionState !== "connected") this.#reoffer();
+    if (going && this.#pc?.connectionState === "connected") return;
+    if (this.#mending && this.#pc) void this.#restart(this.#pc);
+    else this.#reoffer();
+  }
+
+  /** A connection that stood is broken: its session may go on by another path. Nothing but time or its success ends the attempt. */
+  #mend(pc: RTCPeerConnection, broadcast: string): void {
+    if (this.#mending) return;
+    if (this.#standing === null || this.state.snapshot().kind !== "on-air") return this.#reoffer();
+    this.#mending = true;
+    this.state.set({ kind: "reconnecting", broadcast, since: Date.now() });
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => this.#reoffer(), RESTART_MS);
+    void this.#restart(pc);
+  }
+
+  async #restart(pc: RTCPeerConnection): Promise<void> {
+    // Without a socket there is nobody to ask; its return asks again.
+    if (this.#standing === null || !this.#link.connected || this.#restarting) return;
+    this.#restarting = true;
+    const restarted = await restartIce(pc, this.#link, this.#standing);
+    this.#restarting = false;
+    if (this.#closed || pc !== this.#pc) return;
+    if (restarted.ok) this.#standing = restarted.standing;
+    else if (restarted.gone && this.#mending) this.#reoffer();
   }
 
   #reoffer(): void {
@@ -139,7 +165,9 @@ export class Publisher {
       if (this.#closed || pc !== this.#pc) return;
       if (!reply.ok) return this.#refused(reply.error);
       const kilobits = Math.round(this.#options.videoBitrate / 1_000 / 2);
-      await pc.setRemoteDescription({ type: "answer", sdp: withStartBitrate(reply.answer, kilobits) });
+      const answer = withStartBitrate(reply.answer, kilobits);
+      await pc.setRemoteDescription({ type: "answer", sdp: answer });
+      this.#standing = { session: reply.session, answer };
       this.#answered(pc, reply.broadcast, codecOf(reply.answer, "video"));
     } catch (cause) {
       this.#refused({ code: "malformed_offer", detail: String(cause) });
@@ -152,18 +180,20 @@ export class Publisher {
     this.#busySince = null;
     const settle = () => {
       if (pc !== this.#pc || this.#closed) return;
-      clearTimeout(this.#timer);
       if (pc.connectionState === "connected") {
+        clearTimeout(this.#timer);
+        this.#mending = false;
         this.state.set({
           kind: "on-air",
           broadcast,
           codec: pc.getSenders().some((s) => s.track?.kind === "video") ? codec : null,
         });
-      } else if (pc.connectionState === "failed" || pc.connectionState === "closed") {
+      } else if (pc.connectionState === "closed") {
         this.#reoffer();
-      } else if (pc.connectionState === "disconnected") {
-        this.#timer = setTimeout(() => this.#reoffer(), DISCONNECTED_MS);
-      } else {
+      } else if (pc.connectionState === "failed" || pc.connectionState === "disconnected") {
+        this.#mend(pc, broadcast);
+      } else if (!this.#mending) {
+        clearTimeout(this.#timer);
         this.#timer = setTimeout(() => this.#reoffer(), CONNECT_MS);
       }
     };
@@ -175,6 +205,11 @@ export class Publisher {
     pc.onconnectionstatechange = settle;
     settle();
   }
+
+  /** What a restart of ICE needs; null until an answer is in. */
+  #standing: Standing | null = null;
+  #mending = false;
+  #restarting = false;
 
   /** The broadcast of an answer whose connection does not stand yet. */
   #pending: string | null = null;
@@ -218,6 +253,8 @@ export class Publisher {
     if (this.#pc) this.#pc.onconnectionstatechange = null;
     this.#pc?.close();
     this.#pc = null;
+    this.#standing = null;
+    this.#mending = false;
   }
 
   #newConnection(): RTCPeerConnection {

@@ -75,3 +75,22 @@ export function codecOf(answer: string, kind: Kind): string | null {
   const line = section?.find((l) => l.startsWith(`a=rtpmap:${first} `));
   return line?.split(" ")[1]?.split("/")[0]?.toLowerCase() ?? null;
 }
+
+const ICE = ["a=ice-ufrag:", "a=ice-pwd:"] as const;
+
+/** The credentials of a description, as the server wants them for a restart (RFC 8840 §9). */
+export function iceFragment(sdp: string): string {
+  const lines = sdp.split(/\r?\n/);
+  const found = ICE.flatMap((name) => lines.find((line) => line.startsWith(name)) ?? []);
+  return `${found.join("\r\n")}\r\n`;
+}
+
+/** A description with the credentials of a fragment. */
+export function withIce(sdp: string, fragment: string): string {
+  const renewed = iceFragment(fragment).split("\r\n");
+  const of = (line: string) => {
+    const name = ICE.find((candidate) => line.startsWith(candidate));
+    return (name && renewed.find((candidate) => candidate.startsWith(name))) ?? line;
+  };
+  return join(sections(sdp).map((section) => section.map(of)));
+}

@@ -45,7 +45,7 @@ pub(super) fn decide(offer: &Offer, terms: &mut Terms<'_>) -> Result<(Negotiated
     }
     refuse_unserved(offer, &wanted, &served, terms.role)?;
     let text = write(offer, &served, terms);
-    Ok((Negotiated { sections: served.into_iter().flatten().collect() }, text))
+    Ok((Negotiated { sections: served.into_iter().flatten().collect(), ..Negotiated::default() }, text))
 }
 
 /// Which sections carry media in the direction that the role is about, over the one transport that there is.
@@ -298,23 +298,27 @@ fn write_section(out: &mut String, offered: &OfferedSection, section: &Section, 
 }
 
 fn write_transport(out: &mut String, terms: &Terms<'_>) {
-    for (at, address) in terms.announce.iter().enumerate() {
+    write_candidates(out, terms.announce);
+    line(out, format_args!("a=ice-ufrag:{}", terms.ufrag));
+    line(out, format_args!("a=ice-pwd:{}", terms.password));
+    line(out, format_args!("a=fingerprint:{}", terms.fingerprint));
+    line(out, format_args!("a=setup:passive"));
+}
+
+pub(super) fn write_candidates(out: &mut String, announce: &[SocketAddr]) {
+    for (at, address) in announce.iter().enumerate() {
         // RFC 8445 §5.1.2.1: host candidates, the first preferred.
         let priority = (126u32 << 24) | (65_535u32.saturating_sub(at as u32) << 8) | 255;
         let (ip, port) = (address.ip().to_canonical(), address.port());
         line(out, format_args!("a=candidate:{} 1 udp {priority} {ip} {port} typ host", at + 1));
     }
-    for (at, address) in terms.announce.iter().enumerate() {
+    for (at, address) in announce.iter().enumerate() {
         // RFC 6544 §4.2: below every UDP candidate; direction preference 4 for a passive host candidate.
         let priority = (90u32 << 24) | (((4 << 13) + 8_191u32.saturating_sub(at as u32)) << 8) | 255;
-        let (ip, port, foundation) = (address.ip().to_canonical(), address.port(), terms.announce.len() + at + 1);
+        let (ip, port, foundation) = (address.ip().to_canonical(), address.port(), announce.len() + at + 1);
         line(out, format_args!("a=candidate:{foundation} 1 tcp {priority} {ip} {port} typ host tcptype passive"));
     }
     line(out, format_args!("a=end-of-candidates"));
-    line(out, format_args!("a=ice-ufrag:{}", terms.ufrag));
-    line(out, format_args!("a=ice-pwd:{}", terms.password));
-    line(out, format_args!("a=fingerprint:{}", terms.fingerprint));
-    line(out, format_args!("a=setup:passive"));
 }
 
 fn write_extensions(out: &mut String, offered: &OfferedSection, accepted: &ExtensionIds) {
@@ -400,7 +404,7 @@ fn write_stream(out: &mut String, offered: &OfferedSection, stream: Stream) {
     }
 }
 
-fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
+pub(super) fn line(out: &mut String, text: std::fmt::Arguments<'_>) {
     // Writing to a String cannot fail.
     let _ = write!(out, "{text}\r\n");
 }

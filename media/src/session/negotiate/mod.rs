@@ -4,6 +4,7 @@
 //! common, whatever is on air, and the payload type is chosen per packet.
 
 mod answer;
+pub(super) mod fragment;
 mod offer;
 #[cfg(test)]
 mod tests;
@@ -20,7 +21,8 @@ use crate::message::{Codec, Refusal};
 /// [`Refusal::MalformedOffer`] names the problem, [`Refusal::NoCommonCodec`] what was offered.
 pub(super) fn negotiate(offer: &str, mut terms: Terms<'_>) -> Result<(Negotiated, Vec<Fingerprint>, String), Refusal> {
     let offer = offer::parse(offer)?;
-    let (negotiated, answer) = answer::decide(&offer, &mut terms)?;
+    let (mut negotiated, answer) = answer::decide(&offer, &mut terms)?;
+    negotiated.remote_ufrag = offer.ufrag;
     Ok((negotiated, offer.fingerprints, answer))
 }
 
@@ -35,6 +37,8 @@ pub enum Kind {
 #[derive(Clone, Debug, Default)]
 pub struct Negotiated {
     pub sections: Vec<Section>,
+    /// The peer's; another one in a later fragment restarts ICE.
+    pub remote_ufrag: Box<str>,
 }
 
 /// One m-line that carries media. A publisher's flows to us, a viewer's from us.

@@ -16,6 +16,8 @@ pub(super) struct Offer {
     /// Mids of `a=group:BUNDLE`, `None` without the attribute.
     pub bundle: Option<Vec<String>>,
     pub allow_mixed: bool,
+    /// `a=ice-ufrag`, never empty.
+    pub ufrag: Box<str>,
     pub fingerprints: Vec<Fingerprint>,
 }
 
@@ -156,6 +158,7 @@ pub(super) fn parse(text: &str) -> Result<Offer, Refusal> {
             .and_then(|v| v.strip_prefix("BUNDLE"))
             .map(|mids| mids.split_whitespace().map(str::to_owned).collect()),
         allow_mixed: has(&sdp.attributes, "extmap-allow-mixed"),
+        ufrag: all_values(&sdp, "ice-ufrag").next().unwrap_or_default().into(),
         fingerprints: fingerprints(&sdp)?,
     })
 }

@@ -18,7 +18,7 @@ export type List<T> = { items: Array<T>, };
 /**
  * The closed list of what can be wrong, as programs read it.
  */
-export type Code = "bad_key" | "key_required" | "malformed_offer" | "no_common_codec" | "channel_busy" | "not_live" | "not_found" | "invalid" | "too_large" | "unsupported_media_type" | "method_not_allowed" | "range_not_satisfiable" | "rate_limited" | "conflict" | "away" | "full" | "shutting_down" | "forbidden" | "internal";
+export type Code = "bad_key" | "key_required" | "malformed_offer" | "no_common_codec" | "channel_busy" | "not_live" | "not_found" | "invalid" | "too_large" | "unsupported_media_type" | "method_not_allowed" | "range_not_satisfiable" | "rate_limited" | "conflict" | "precondition_required" | "away" | "full" | "shutting_down" | "forbidden" | "internal";
 
 /**
  * RFC 9457. `code` is for programs, `detail` for people.
@@ -226,7 +226,11 @@ answer: string, broadcast: string,
 /**
  * True when a broadcast that was held for its streamer goes on.
  */
-resumed: boolean, };
+resumed: boolean, 
+/**
+ * Names this connection in `restart-ice`.
+ */
+session: string, };
 
 /**
  * `watch`: follow a channel, and play it when an offer is given and it is on air.
@@ -245,7 +249,30 @@ export type WatchAnswered = { state: AirState, live: Live | null,
 /**
  * SDP with complete candidates; null without an offer or a live.
  */
-answer: string | null, };
+answer: string | null, 
+/**
+ * Names this connection in `restart-ice`; null without an answer.
+ */
+session: string | null, };
+
+/**
+ * `restart-ice`: the network has changed; the connection goes on with new credentials on both sides (RFC 8445 §9).
+ */
+export type RestartIce = { 
+/**
+ * Of the ack that opened the connection; any socket may name it.
+ */
+session: string, 
+/**
+ * `a=ice-ufrag` and `a=ice-pwd` of the new offer, as RFC 8840 §9 writes them.
+ */
+fragment: string, };
+
+export type IceRestarted = { 
+/**
+ * The server's new credentials, with complete candidates.
+ */
+fragment: string, };
 
 /**
  * `quality`: which size of the picture to play. It holds for the session that `watch` opened last.
@@ -345,6 +372,7 @@ export interface ClientToServerEvents {
   "watch": (payload: Watch, ack: (answer: Ack<WatchAnswered>) => void) => void;
   "quality": (payload: QualityWanted, ack: (answer: Ack<Done>) => void) => void;
   "unwatch": (payload: Nothing, ack: (answer: Ack<Done>) => void) => void;
+  "restart-ice": (payload: RestartIce, ack: (answer: Ack<IceRestarted>) => void) => void;
   "ice-candidate": (payload: IceCandidate, ack: (answer: Ack<Done>) => void) => void;
   "clip": (payload: ClipWanted, ack: (answer: Ack<Requested>) => void) => void;
 }
