@@ -41,17 +41,18 @@ impl Appender {
     /// Creates the file and makes its name and header durable: the folder is created and synced too.
     ///
     /// # Errors
-    /// [`AppendError::Create`], also when the file exists; nothing is left behind then that this call made.
+    /// [`AppendError::Create`], also when the file exists and has records. What an earlier try of the same part left behind on a disk that went away
+    /// in between, a header at most, is begun anew.
     pub fn create(path: &Path, header: &Header) -> Result<Self, AppendError> {
         let failed = |source| AppendError::Create { path: path.to_owned(), source };
         if let Some(folder) = path.parent() {
             create_folder(folder).map_err(failed)?;
         }
-        let file = OpenOptions::new().write(true).create_new(true).open(path).map_err(failed)?;
         let bytes = format::encode_header(header);
+        let file = open_without_records(path, bytes.len() as u64).map_err(failed)?;
         let head = (&file).write_all(&bytes).and_then(|()| file.sync_data()).and_then(|()| sync_folder_of(path));
         if let Err(source) = head {
-            let _ = fs::remove_file(path); // a file without a header is nothing; recovery removes it as well
+            let _ = fs::remove_file(path); // a file without a record is nothing; recovery removes it as well
             return Err(failed(source));
         }
         Ok(Self {
@@ -199,6 +200,21 @@ fn write_slices(mut file: &File, mut rest: &mut [IoSlice<'_>], total: usize) -> 
         }
     }
     (done, Ok(()))
+}
+
+/// A new file, or an empty one again: whatever is longer than a header has records.
+fn open_without_records(path: &Path, header_bytes: u64) -> io::Result<File> {
+    match OpenOptions::new().write(true).create_new(true).open(path) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            let file = OpenOptions::new().write(true).open(path)?;
+            if file.metadata()?.len() > header_bytes {
+                return Err(error);
+            }
+            file.set_len(0)?;
+            Ok(file)
+        }
+        opened => opened,
+    }
 }
 
 /// Creates `folder` and makes each new name durable in its parent.

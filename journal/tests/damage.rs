@@ -142,6 +142,21 @@ fn a_part_is_never_written_over() {
 }
 
 #[test]
+fn a_header_that_an_earlier_try_left_behind_is_begun_anew() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = journal::part_path(folder.path(), header().broadcast, 0, header().clip);
+    let header_bytes = write(&path, &[])[0] as usize;
+    let whole = fs::read(&path).expect("read");
+    for left in [0, 5, header_bytes] {
+        fs::write(&path, &whole[..left]).expect("write");
+        write(&path, &[unit(0, true, 1, 10)]);
+        let (records, tail) = read(&path);
+        assert_eq!((records.len(), matches!(tail, Tail::Clean)), (1, true), "{left} bytes were left");
+        fs::remove_file(&path).expect("remove");
+    }
+}
+
+#[test]
 fn a_refused_record_leaves_the_others_in_order() {
     let folder = tempfile::tempdir().expect("folder");
     let path = folder.path().join("a.oxj");

@@ -120,7 +120,10 @@ impl Node {
             let spool = files(&self.data.join("spool"));
             (stored == clips && counts.values().sum::<u64>() == clips && ended && sent && spool.is_empty())
                 .then_some(())
-                .ok_or_else(|| format!("wanted {clips} stored, have {counts:?}, ended {ended}, sent {sent}, {spool:?}"))
+                .ok_or_else(|| {
+                    let alarms = self.recorder.status().alarms;
+                    format!("wanted {clips} stored, have {counts:?}, ended {ended}, sent {sent}, {spool:?}, {alarms:?}")
+                })
         });
         told.await;
     }
