@@ -247,6 +247,6 @@ mod tests {
         let watch: Watch = serde_json::from_str(r#"{"channel":"main","volume":11}"#).unwrap();
         assert_eq!(watch.channel.as_deref(), Some("main"));
         assert!(serde_json::from_str::<StartStream>(r#"{"offer":7}"#).is_err());
-        assert!(serde_json::from_str::<StartStream>(r#"{"offer":"v=0","codec":"av1"}"#).is_err());
+        assert!(serde_json::from_str::<StartStream>(r#"{"offer":"v=0","codec":"theora"}"#).is_err());
     }
 }
