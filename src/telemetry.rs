@@ -14,6 +14,7 @@ use crate::config::Environment;
 
 /// Seconds: answers from memory, from a database, from a store far away.
 const HTTP_SECONDS: &[f64] = &[0.001, 0.005, 0.02, 0.1, 0.5, 2.0, 10.0];
+const LATENCY_SECONDS: &[f64] = &[0.05, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75, 1.0, 2.0, 5.0, 10.0];
 
 /// Counts before what is asked for, so that RUST_LOG may still name it: the DTLS library warns of every extension that browsers
 /// send and it does not know, several lines a viewer.
@@ -38,9 +39,10 @@ pub fn start(environment: Environment, filter: &str, secrets: &[Secret]) -> Resu
         Environment::Production => log.json().flatten_event(true).init(),
         Environment::Dev => log.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).init(),
     }
-    let buckets = Matcher::Full("oxbow_http_seconds".to_owned());
+    let named = |name: &str| Matcher::Full(name.to_owned());
     PrometheusBuilder::new()
-        .set_buckets_for_metric(buckets, HTTP_SECONDS)
+        .set_buckets_for_metric(named("oxbow_http_seconds"), HTTP_SECONDS)
+        .and_then(|builder| builder.set_buckets_for_metric(named("oxbow_latency_seconds"), LATENCY_SECONDS))
         .and_then(PrometheusBuilder::install_recorder)
         .map_err(|error| TelemetryError::Figures(error.to_string()))
 }

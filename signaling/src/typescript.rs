@@ -58,6 +58,8 @@ pub fn text() -> String {
         QualityWanted,
         IceCandidate,
         ClipWanted,
+        Latency,
+        ServerClock,
         Nothing,
         Done,
         AckError,

@@ -206,6 +206,9 @@ async function main() {
     assert.match(watching.answer, /^v=0/);
     const again = await ask(viewer, "watch", { offer: offer("firefox-watch") });
     assert.match(again.answer, /^v=0/);
+    const { utcMs } = await ask(viewer, "latency", { ms: 120 });
+    assert.ok(Math.abs(utcMs - Date.now()) < 5_000, "the server tells its clock");
+    assert.equal((await ask(viewer, "latency", { ms: -1 })).error.code, "invalid");
     assert.deepEqual(await ask(viewer, "unwatch", {}), { ok: true });
     assert.equal((await ask(viewer, "watch", {})).state, "live");
     say("watching is answered, replaced and ended");

@@ -58,6 +58,21 @@ test("the picture moves and is the right one", async () => {
   }
 });
 
+test("the page says how late the picture is, and tells the server", async ({ oxbow }) => {
+  const latency = viewer.locator("[data-latency]");
+  await expect(latency).toBeVisible();
+  const ms = Number(await latency.getAttribute("data-latency"));
+  // One machine: encoder, network and decoder, and no clock between them.
+  expect(ms).toBeGreaterThan(0);
+  expect(ms).toBeLessThan(2_000);
+  await expect(latency).toContainText(/^\d+\.\d+ s behind$/);
+  const told = async () => {
+    const metrics = await (await fetch(`${oxbow.url}/metrics`)).text();
+    return Number(/^oxbow_latency_seconds_count (\d+)$/m.exec(metrics)?.[1] ?? 0);
+  };
+  await expect.poll(told, { timeout: 20_000 }).toBeGreaterThan(0);
+});
+
 test("a viewer who comes later sees the picture within a second", async ({ browser, oxbow }, info) => {
   const joins: number[] = [];
   // Three, since the machine also encodes, decodes and records meanwhile; the middle one counts.

@@ -112,6 +112,22 @@ pub struct ClipWanted {
     pub title: Option<String>,
 }
 
+/// `latency`: how far behind the streamer's camera this viewer's picture is.
+#[derive(Clone, Copy, Debug, Default, Deserialize, TS)]
+pub struct Latency {
+    /// Milliseconds, at most 60,000; absent while it is not known, since the answer is needed to know it.
+    #[ts(optional)]
+    pub ms: Option<f64>,
+}
+
+/// The clock that our sender reports carry.
+#[derive(Clone, Copy, Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct ServerClock {
+    /// Milliseconds since 1970.
+    pub utc_ms: f64,
+}
+
 /// `stop-stream` and `unwatch` take nothing; an empty object is welcome.
 #[derive(Clone, Debug, Default, Deserialize, TS)]
 pub struct Nothing {}

@@ -1,6 +1,7 @@
 //! Going live and watching. Each handler checks who asks, hands the offer to the media plane, and answers.
 
 use std::sync::PoisonError;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use ::media::id::SessionId;
 use ::media::message::{Codec, EndReason, Quality, Refusal};
@@ -8,8 +9,8 @@ use shard::{PublishRequest, WatchRequest};
 use socketioxide::extract::SocketRef;
 
 use super::event::{
-    Done, IceCandidate, IceRestarted, Nothing, QualityWanted, RestartIce, StartStream, StreamAnswered, VideoCodec,
-    Watch, WatchAnswered,
+    Done, IceCandidate, IceRestarted, Latency, Nothing, QualityWanted, RestartIce, ServerClock, StartStream,
+    StreamAnswered, VideoCodec, Watch, WatchAnswered,
 };
 use super::handshake::Guest;
 use super::room;
@@ -21,6 +22,8 @@ use crate::view::AirState;
 
 /// Longest candidate line, in bytes. Browsers write up to 200.
 const CANDIDATE_BYTES: usize = 1024;
+/// A picture later than this is no live one.
+const LATENCY_MS: f64 = 60_000.0;
 
 /// H.264 keeps a recording playable everywhere as MP4; without a recording the streamer's first choice is as good.
 pub fn preferred(asked: Option<VideoCodec>, record: bool) -> Option<Codec> {
@@ -134,6 +137,21 @@ pub async fn ice_candidate(_: App, _: SocketRef, _: Guest, candidate: IceCandida
         return Err(Error::invalid("a candidate begins with 'candidate:'"));
     }
     Ok(Done {})
+}
+
+/// A viewer says how late its picture is, and learns the clock to measure it by.
+pub async fn latency(_: App, _: SocketRef, guest: Guest, latency: Latency) -> Result<ServerClock, Error> {
+    if let Some(ms) = latency.ms {
+        if !(0.0..=LATENCY_MS).contains(&ms) {
+            return Err(Error::invalid(format!("ms lies between 0 and {LATENCY_MS}")));
+        }
+        let watches = guest.watching.lock().unwrap_or_else(PoisonError::into_inner).is_some();
+        if watches {
+            metrics::histogram!("oxbow_latency_seconds").record(ms / 1000.0);
+        }
+    }
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Ok(ServerClock { utc_ms: since_1970.as_secs_f64() * 1000.0 })
 }
 
 /// The socket is gone or wants no more: its viewing session ends. A streamer's session is left alone, since the media

@@ -27,8 +27,8 @@ use crate::error::Error;
 use crate::limits::{SOCKET_MESSAGE_BYTES, SOCKET_QUEUE, refused};
 use crate::view::Requested;
 use event::{
-    Ack, ClipWanted, Done, Handshake, IceCandidate, IceRestarted, Nothing, QualityWanted, RestartIce, StartStream,
-    StreamAnswered, Watch, WatchAnswered,
+    Ack, ClipWanted, Done, Handshake, IceCandidate, IceRestarted, Latency, Nothing, QualityWanted, RestartIce,
+    ServerClock, StartStream, StreamAnswered, Watch, WatchAnswered,
 };
 pub use handshake::REFUSALS;
 use handshake::{Guest, NotAdmitted};
@@ -56,6 +56,7 @@ requests! {
     "restart-ice" => media::restart_ice: RestartIce -> IceRestarted,
     "ice-candidate" => media::ice_candidate: IceCandidate -> Done,
     "clip" => room::clip: ClipWanted -> Requested,
+    "latency" => media::latency: Latency -> ServerClock,
 }
 
 /// (event, payload): server to client. `announce.rs` sends them.

@@ -7,6 +7,7 @@ import {
   type IceRestarted,
   REFUSALS,
   type Requested,
+  type ServerClock,
   type ServerToClientEvents,
   type StreamAnswered,
   type VideoCodec,
@@ -94,6 +95,10 @@ export class ChannelSocket {
 
   stopStream(): Promise<Answer<Done>> {
     return this.#ask("stop-stream", {});
+  }
+
+  latency(ms?: number): Promise<Answer<ServerClock>> {
+    return this.#ask("latency", ms === undefined ? {} : { ms });
   }
 
   clip(): Promise<Answer<Requested>> {

@@ -49,6 +49,8 @@ export const en = {
   count: {
     watching: (n: number) => plural(n, "watching", "watching"),
     listening: (n: number) => plural(n, "listening", "listening"),
+    behind: (ms: number) => `${(ms / 1_000).toFixed(ms < 1_000 ? 2 : 1)} s behind`,
+    behindWhat: "From the streamer's camera to this screen",
     clips: (n: number) => plural(n, "clip", "clips"),
     clipsSoFar: (n: number) => `${plural(n, "clip", "clips")} so far`,
     broadcasts: (n: number) => plural(n, "broadcast", "broadcasts"),

@@ -62,6 +62,7 @@ function Watch({ channel }: { channel: string }) {
       <TitleRow
         channel={channel}
         viewers={live ? (view.viewers ?? live.viewers) : null}
+        latencyMs={state.kind === "live" ? view.latencyMs : null}
         sound={live !== null && live.video === null && live.audio !== null}
         line={
           live
@@ -135,11 +136,13 @@ function useAnnouncedClips(seat: Seat | null, broadcast: string | null): void {
 function TitleRow({
   channel,
   viewers,
+  latencyMs,
   sound,
   line,
 }: {
   channel: string;
   viewers: number | null;
+  latencyMs: number | null;
   sound: boolean;
   line: string;
 }) {
@@ -150,6 +153,15 @@ function TitleRow({
         <h1 className="truncate text-title max-tablet:text-reading">@{channel}</h1>
         <p className="num min-h-[18px] truncate text-dense text-ink-2">{line}</p>
       </div>
+      {latencyMs !== null && (
+        <p
+          className="num text-dense whitespace-nowrap text-ink-2"
+          data-latency={latencyMs}
+          title={m.count.behindWhat}
+        >
+          {m.count.behind(latencyMs)}
+        </p>
+      )}
       {viewers !== null && (
         <p
           className="num flex items-center gap-2 text-dense whitespace-nowrap text-ink-2"

@@ -45,6 +45,8 @@ export class FakePeer {
   remote: string | null = null;
   closed = false;
   bytes = 0;
+  /** Of the picture on the screen, as getStats says it. */
+  playout: number | undefined;
   transceivers: Transceiver[] = [];
 
   constructor() {
@@ -73,7 +75,19 @@ export class FakePeer {
     this.remote = sdp;
   };
   getStats = async () =>
-    new Map([["in", { type: "inbound-rtp", bytesReceived: this.bytes, framesDecoded: 0 }]]);
+    new Map([
+      [
+        "in",
+        {
+          type: "inbound-rtp",
+          kind: "video",
+          timestamp: Date.now(),
+          bytesReceived: this.bytes,
+          framesDecoded: 0,
+          estimatedPlayoutTimestamp: this.playout,
+        },
+      ],
+    ]);
   close(): void {
     this.closed = true;
     this.connectionState = "closed";
@@ -139,6 +153,8 @@ export class FakeLink {
     this.asked.push("stop");
     return { ok: true as const };
   };
+
+  latency = async () => ({ ok: true as const, utcMs: Date.now() });
 
   connect(): void {
     this.connected = true;

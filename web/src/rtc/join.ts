@@ -6,6 +6,8 @@ import { carries, withStereo } from "./sdp";
 
 export type Joined = { ok: true } | { ok: false; reason: "codec" | "answer" };
 
+export type Progress = { bytes: number; frames: number; playout: number | null; at: number };
+
 export class Join {
   readonly stream = new MediaStream();
   readonly offer: Promise<string | null>;
@@ -61,13 +63,19 @@ export class Join {
     this.#restarting = false;
   }
 
-  /** Bytes received and pictures decoded so far. */
-  async progress(): Promise<{ bytes: number; frames: number }> {
-    const total = { bytes: 0, frames: 0 };
+  /** Bytes received and pictures decoded so far; which moment of the server's clock is played `at` this one of ours, where the browser tells. */
+  async progress(): Promise<Progress> {
+    const total: Progress = { bytes: 0, frames: 0, playout: null, at: 0 };
     for (const report of (await this.#pc.getStats()).values()) {
       if (report.type !== "inbound-rtp") continue;
       total.bytes += Number(report.bytesReceived ?? 0);
       total.frames += Number(report.framesDecoded ?? 0);
+      const playout = report.estimatedPlayoutTimestamp;
+      // The picture's where there is one.
+      if (typeof playout === "number" && (total.playout === null || report.kind === "video")) {
+        total.playout = playout;
+        total.at = Number(report.timestamp);
+      }
     }
     return total;
   }

@@ -37,6 +37,8 @@ export type StartReply =
 
 export type RestartReply = { ok: true; fragment: string } | Refused;
 
+export type LatencyReply = { ok: true; utcMs: number } | Refused;
+
 export type Ended = { channel: string; broadcast: string; reason: string; recording: string | null };
 
 /** Both drivers' view of the channel's socket. */
@@ -51,6 +53,8 @@ export interface Link {
   startStream(offer: string, codec: VideoCodec): Promise<StartReply>;
   restartIce(session: string, fragment: string): Promise<RestartReply>;
   stopStream(): Promise<{ ok: true } | Refused>;
+  /** Tells how late the picture is, and asks for the server's clock. */
+  latency(ms?: number): Promise<LatencyReply>;
   on(event: "stream-started", listener: (payload: { live: OnAir; resumed: boolean }) => void): Off;
   on(event: "stream-interrupted", listener: (payload: { channel: string; broadcast: string }) => void): Off;
   on(event: "stream-ended", listener: (payload: Ended) => void): Off;

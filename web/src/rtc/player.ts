@@ -5,6 +5,7 @@
 // gone, not us; what the server announces (started, interrupted, ended) always wins.
 // What is shown for a state does not belong here.
 import { Join } from "./join";
+import { LatencyMeter } from "./latency";
 import type { Ended, Link, Off, OnAir } from "./link";
 import { Store } from "./store";
 
@@ -31,6 +32,7 @@ export type PlayerView = {
   heights: readonly number[];
   /** The viewer's choice: none higher; null is the best that the network carries. */
   quality: number | null;
+  latencyMs: number | null;
 };
 
 const STALL_MS = 1_000;
@@ -40,6 +42,8 @@ const SILENT_MS = 2_000;
 /** Media that was on its way when the streamer was declared gone. */
 const TRAILING_MS = 1_500;
 const REJOIN_WAITS_MS = [0, 1_000, 2_000, 4_000, 8_000];
+/** Finer than this nobody reads it. */
+const LATENCY_STEP_MS = 50;
 /** An unanswered offer is made anew when it is older: its candidates may be of another network. */
 const OFFER_GOOD_MS = 120_000;
 
@@ -50,6 +54,7 @@ export class Player {
     viewers: null,
     heights: [],
     quality: null,
+    latencyMs: null,
   });
   #link: Link;
   #offs: Off[];
@@ -63,9 +68,11 @@ export class Player {
   #rejoinTimer: ReturnType<typeof setTimeout> | undefined;
   #watchdog: ReturnType<typeof setInterval>;
   #last = { bytes: -1, at: 0 };
+  #latency: LatencyMeter;
 
   constructor(link: Link) {
     this.#link = link;
+    this.#latency = new LatencyMeter((ms) => link.latency(ms));
     this.#prepared();
     this.#offs = [
       link.onConnect(() => void this.#ask()),
@@ -257,7 +264,8 @@ export class Player {
     this.#current = join;
     this.#next = null;
     this.#last = { bytes: -1, at: Date.now() };
-    this.view.set({ ...this.#view, stream: join.stream });
+    this.#latency.restart();
+    this.view.set({ ...this.#view, stream: join.stream, latencyMs: null });
     old?.close();
   }
 
@@ -283,12 +291,20 @@ export class Player {
     this.#rejoinTimer = setTimeout(() => void this.#ask(), wait);
   }
 
+  #measure(playout: number | null, at: number): void {
+    this.#latency.sample(playout, at);
+    const { ms } = this.#latency;
+    const latencyMs = ms === null ? null : Math.round(ms / LATENCY_STEP_MS) * LATENCY_STEP_MS;
+    if (latencyMs !== this.#view.latencyMs) this.view.set({ ...this.#view, latencyMs });
+  }
+
   async #watch(): Promise<void> {
     const join = this.#current;
     const state = this.#state;
     if (join === null || !["joining", "live", "reconnecting", "interrupted"].includes(state.kind)) return;
-    const { bytes } = await join.progress();
+    const { bytes, playout, at } = await join.progress();
     if (this.#closed || join !== this.#current || !("live" in this.#state)) return;
+    if (this.#state.kind === "live") this.#measure(playout, at);
     const now = Date.now();
     if (bytes !== this.#last.bytes) {
       const flowed = this.#last.bytes >= 0;

@@ -294,6 +294,24 @@ export type IceCandidate = { candidate: RTCIceCandidateInit | string | null, };
 export type ClipWanted = { title?: string, };
 
 /**
+ * `latency`: how far behind the streamer's camera this viewer's picture is.
+ */
+export type Latency = { 
+/**
+ * Milliseconds, at most 60,000; absent while it is not known, since the answer is needed to know it.
+ */
+ms?: number, };
+
+/**
+ * The clock that our sender reports carry.
+ */
+export type ServerClock = { 
+/**
+ * Milliseconds since 1970.
+ */
+utcMs: number, };
+
+/**
  * `stop-stream` and `unwatch` take nothing; an empty object is welcome.
  */
 export type Nothing = Record<symbol, never>;
@@ -375,6 +393,7 @@ export interface ClientToServerEvents {
   "restart-ice": (payload: RestartIce, ack: (answer: Ack<IceRestarted>) => void) => void;
   "ice-candidate": (payload: IceCandidate, ack: (answer: Ack<Done>) => void) => void;
   "clip": (payload: ClipWanted, ack: (answer: Ack<Requested>) => void) => void;
+  "latency": (payload: Latency, ack: (answer: Ack<ServerClock>) => void) => void;
 }
 
 /** Server to client. */

@@ -11,6 +11,7 @@ const NOBODY: PlayerView = {
   viewers: null,
   heights: [],
   quality: null,
+  latencyMs: null,
 };
 const nothing = () => () => {};
 
