@@ -9,6 +9,7 @@ mod rungs;
 mod viewer;
 mod world;
 
+mod codecs;
 mod hostile;
 mod keyframes;
 mod lives;

@@ -16,6 +16,8 @@ const OPUS_20_MS: u8 = 0x78;
 const HISTORY: usize = 1000;
 const FPS: u64 = 30;
 const SPS: [u8; 14] = [0x67, 0x42, 0xc0, 0x1f, 0x8c, 0x8d, 0x40, 0x50, 0x1e, 0x90, 0x0f, 0x08, 0x84, 0x6a];
+/// A sequence header OBU without a size field: main profile, 8 bits, 640 × 360.
+const AV1_SEQUENCE: [u8; 13] = [0x08, 0x00, 0x00, 0x00, 0x0c, 0xc4, 0xff, 0x67, 0xe0, 0x6d, 0x7c, 0x80, 0x20];
 const PPS: [u8; 4] = [0x68, 0xce, 0x3c, 0x80];
 
 pub struct Publisher {
@@ -231,13 +233,14 @@ impl Publisher {
         }
         let payloads = match self.codec {
             Codec::H264 => self.h264(number, key),
+            Codec::Vp9 => self.vp9(number, key),
+            Codec::Av1 => self.av1(number, key),
             _ => self.vp8(number, key),
         };
         let last = payloads.len() - 1;
-        let pt = if self.codec == Codec::H264 { 102 } else { 96 };
         let mut packets = Vec::new();
         for (at, payload) in payloads.iter().enumerate() {
-            let packet = rtp(pt, at == last, self.video_sequence, timestamp, VIDEO_SSRC, payload);
+            let packet = rtp(payload_type(self.codec), at == last, self.video_sequence, timestamp, VIDEO_SSRC, payload);
             self.video_sequence = self.video_sequence.wrapping_add(1);
             self.sent[0].0 += 1;
             self.sent[0].1 += payload.len() as u32;
@@ -256,6 +259,32 @@ impl Publisher {
         let chunk = frame.len().div_ceil(count);
         let chunks = frame.chunks(chunk).enumerate();
         chunks.map(|(at, part)| [&[if at == 0 { 0x10 } else { 0x00 }], part].concat()).collect()
+    }
+
+    fn vp9(&self, number: u32, key: bool) -> Vec<Vec<u8>> {
+        let frame = vp9_frame(number, key, self.packets);
+        let count = if key { self.packets.1 } else { self.packets.0 };
+        let chunks: Vec<&[u8]> = frame.chunks(frame.len().div_ceil(count)).collect();
+        let last = chunks.len() - 1;
+        let head =
+            |at| 0x80 | if key { 0 } else { 0x40 } | if at == 0 { 0x08 } else { 0 } | if at == last { 0x04 } else { 0 };
+        chunks.iter().enumerate().map(|(at, part)| [&[head(at), number as u8 & 0x7f][..], part].concat()).collect()
+    }
+
+    fn av1(&self, number: u32, key: bool) -> Vec<Vec<u8>> {
+        let obu = [&[0x30][..], &av1_frame(number, key, self.packets)].concat();
+        let count = if key { self.packets.1 } else { self.packets.0 };
+        let chunks: Vec<&[u8]> = obu.chunks(obu.len().div_ceil(count)).collect();
+        let last = chunks.len() - 1;
+        let payload = |(at, part): (usize, &&[u8])| {
+            let (z, y) = (if at > 0 { 0x80 } else { 0 }, if at < last { 0x40 } else { 0 });
+            if key && at == 0 {
+                [&[0x28 | y, AV1_SEQUENCE.len() as u8][..], &AV1_SEQUENCE, part].concat()
+            } else {
+                [&[0x10 | z | y][..], part].concat()
+            }
+        };
+        chunks.iter().enumerate().map(payload).collect()
     }
 
     fn h264(&self, number: u32, key: bool) -> Vec<Vec<u8>> {
@@ -289,10 +318,38 @@ impl Publisher {
     }
 }
 
+/// As [`Peer::offer`] numbers them.
+pub fn payload_type(codec: Codec) -> u8 {
+    match codec {
+        Codec::Vp8 => 96,
+        Codec::H264 => 102,
+        Codec::Vp9 => 98,
+        Codec::Av1 => 104,
+        Codec::Opus => 111,
+    }
+}
+
 /// The bytes of a picture, its number behind the header.
 pub fn vp8_frame(number: u32, key: bool, packets: (usize, usize)) -> Vec<u8> {
     let mut frame = if key { vec![0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x80, 0x02, 0x68, 0x01] } else { vec![0x11, 0, 0] };
     frame.extend(number.to_be_bytes());
+    frame.resize(900 * if key { packets.1 } else { packets.0 }, number as u8);
+    frame
+}
+
+/// A VP9 frame of 640 × 360, its number behind the header.
+pub fn vp9_frame(number: u32, key: bool, packets: (usize, usize)) -> Vec<u8> {
+    let head: &[u8] = if key { &[0x82, 0x49, 0x83, 0x42, 0x20, 0x27, 0xf0, 0x16, 0x70] } else { &[0x86, 0, 0] };
+    filled(head, number, key, packets)
+}
+
+/// The payload of an AV1 frame OBU.
+pub fn av1_frame(number: u32, key: bool, packets: (usize, usize)) -> Vec<u8> {
+    filled(&[if key { 0x10 } else { 0x30 }], number, key, packets)
+}
+
+fn filled(head: &[u8], number: u32, key: bool, packets: (usize, usize)) -> Vec<u8> {
+    let mut frame = [head, &number.to_be_bytes()].concat();
     frame.resize(900 * if key { packets.1 } else { packets.0 }, number as u8);
     frame
 }

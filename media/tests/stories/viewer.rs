@@ -77,9 +77,10 @@ impl Viewer {
         if !self.vp8_only {
             return offer;
         }
-        let is_h264 = |line: &&str| [":102 ", ":103 "].iter().any(|pt| line.contains(pt));
-        let lines: Vec<&str> = offer.lines().filter(|line| !is_h264(line)).collect();
-        lines.join("\r\n").replace("96 97 102 103", "96 97") + "\r\n"
+        let others = [":102 ", ":103 ", ":98 ", ":99 ", ":104 ", ":105 "];
+        let is_other = |line: &&str| others.iter().any(|pt| line.contains(pt));
+        let lines: Vec<&str> = offer.lines().filter(|line| !is_other(line)).collect();
+        lines.join("\r\n").replace("96 97 102 103 98 99 104 105", "96 97") + "\r\n"
     }
 
     pub fn answered(mut self, answer: &str) -> Self {

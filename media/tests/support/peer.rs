@@ -103,7 +103,7 @@ impl Peer {
         }
     }
 
-    /// A minimal offer with VP8, H.264, Opus and repair; `direction` is `sendonly` (publish) or `recvonly` (watch).
+    /// A minimal offer with VP8, H.264, VP9, AV1, Opus and repair; `direction` is `sendonly` (publish) or `recvonly` (watch).
     pub fn offer(&self, direction: &str) -> String {
         let transport = format!(
             "c=IN IP4 0.0.0.0\r\na=rtcp-mux\r\na=rtcp-rsize\r\na=ice-ufrag:{}\r\na=ice-pwd:{}\r\na=fingerprint:{}\r\na=setup:actpass\r\na={direction}\r\n",
@@ -120,10 +120,10 @@ impl Peer {
         if direction == "sendonly" {
             sdp += "a=ssrc:1001 cname:peer\r\n";
         }
-        sdp += "m=video 9 UDP/TLS/RTP/SAVPF 96 97 102 103\r\na=mid:1\r\n";
+        sdp += "m=video 9 UDP/TLS/RTP/SAVPF 96 97 102 103 98 99 104 105\r\na=mid:1\r\n";
         sdp += &transport;
         sdp += &format!("a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\r\na=extmap:3 {twcc}\r\n");
-        for (pt, rtx, name) in [(96, 97, "VP8"), (102, 103, "H264")] {
+        for (pt, rtx, name) in [(96, 97, "VP8"), (102, 103, "H264"), (98, 99, "VP9"), (104, 105, "AV1")] {
             sdp += &format!("a=rtpmap:{pt} {name}/90000\r\na=rtpmap:{rtx} rtx/90000\r\na=fmtp:{rtx} apt={pt}\r\n");
             for feedback in ["transport-cc", "ccm fir", "nack", "nack pli"] {
                 sdp += &format!("a=rtcp-fb:{pt} {feedback}\r\n");
