@@ -2,10 +2,13 @@
 //!
 //! They are fetched every two seconds whoever scrapes, so that a scrape costs nothing but its text.
 
+use std::collections::HashMap;
 use std::time::Duration;
 
+use media::id::ShardId;
 use media::message::ShardStats;
-use metrics::{counter, gauge};
+use media::stats::Spans;
+use metrics::{counter, gauge, histogram};
 use recorder::RecorderStatus;
 use shard::MediaPlane;
 use storage::{Health, StoreStatus};
@@ -15,16 +18,49 @@ const EVERY: Duration = Duration::from_secs(2);
 
 /// Never returns.
 pub async fn collect(plane: MediaPlane, recorder: watch::Receiver<RecorderStatus>, health: Health) {
+    let mut seen = Seen::default();
     let mut tick = tokio::time::interval(EVERY);
     tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     loop {
         tick.tick().await;
-        of_plane(&plane.stats().await);
+        let shards = plane.stats().await;
+        of_plane(&shards);
+        seen.spans(&shards);
         of_recorder(&recorder.borrow());
         for (part, status) in [("storage", health.objects()), ("database", health.database())] {
             gauge!("oxbow_part_up", "part" => part).set(f64::from(matches!(status, StoreStatus::Here { .. })));
         }
     }
+}
+
+/// What histograms were given so far: shards count since their start, histograms take what is new.
+#[derive(Default)]
+struct Seen(HashMap<(ShardId, &'static str), Spans>);
+
+impl Seen {
+    fn spans(&mut self, shards: &[ShardStats]) {
+        for stats in shards {
+            for (name, now) in
+                [("oxbow_join_seconds", stats.join), ("oxbow_first_picture_seconds", stats.first_picture)]
+            {
+                let before = self.0.insert((stats.shard, name), now).unwrap_or_default();
+                for (class, count) in fresh(before, now) {
+                    histogram!(name).record_many(class, count);
+                }
+            }
+        }
+    }
+}
+
+/// Upper bounds in seconds of the classes that grew, and by how much. A shard that was started anew counts from zero.
+fn fresh(before: Spans, now: Spans) -> impl Iterator<Item = (f64, usize)> {
+    let anew = before.classes.iter().zip(now.classes).any(|(before, now)| now < *before);
+    let before = if anew { Spans::default() } else { before };
+    let longest = Spans::BOUNDS_MS[Spans::BOUNDS_MS.len() - 1];
+    // What has no bound lies beyond the last.
+    let bounds = Spans::BOUNDS_MS.into_iter().chain([2 * longest]);
+    let grown = before.classes.into_iter().zip(now.classes).map(|(before, now)| (now - before) as usize);
+    bounds.map(|ms| ms as f64 / 1000.0).zip(grown).filter(|(_, count)| *count > 0)
 }
 
 fn of_plane(shards: &[ShardStats]) {
@@ -81,4 +117,20 @@ fn of_recorder(status: &RecorderStatus) {
     counter!("oxbow_recorded_bytes_total").absolute(status.written_bytes);
     counter!("oxbow_recorder_dropped_units_total").absolute(status.dropped_units);
     counter!("oxbow_recorder_dropped_events_total").absolute(status.dropped_events);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn histograms_are_given_what_is_new() {
+        let (mut before, mut now) = (Spans::default(), Spans::default());
+        before.classes[1] = 2;
+        now.classes[1] = 5;
+        now.classes[12] = 1;
+        assert_eq!(fresh(before, now).collect::<Vec<_>>(), [(0.025, 3), (20.0, 1)]);
+        assert_eq!(fresh(now, now).count(), 0);
+        assert_eq!(fresh(now, before).collect::<Vec<_>>(), [(0.025, 2)], "after a restart of the shard");
+    }
 }

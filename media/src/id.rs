@@ -27,6 +27,19 @@ impl fmt::Display for SessionId {
     }
 }
 
+impl FromStr for SessionId {
+    type Err = IdError;
+
+    fn from_str(text: &str) -> Result<Self, IdError> {
+        let numbers = text.strip_prefix('s').and_then(|rest| rest.split_once('-'));
+        let (shard, counter) = numbers.ok_or(IdError::Session)?;
+        let id =
+            shard.parse().ok().zip(counter.parse().ok()).map(|(shard, counter)| Self::new(ShardId(shard), counter));
+        // One text for each id.
+        id.filter(|id| id.to_string() == text).ok_or(IdError::Session)
+    }
+}
+
 /// A track within its broadcast. It keeps its number when the streamer reconnects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct TrackId(pub u8);
@@ -68,6 +81,8 @@ impl fmt::Debug for BroadcastId {
 pub enum IdError {
     #[error("an id is 26 characters of 0-9 and a-z without i, l, o, u")]
     Malformed,
+    #[error("a session is named s, the number of its shard, a hyphen and a number")]
+    Session,
     #[error("a channel name is 1 to 32 characters of a-z, 0-9 and '-'")]
     ChannelName,
 }
@@ -151,5 +166,9 @@ mod tests {
         let id = SessionId::new(ShardId(3), 17);
         assert_eq!(id.shard(), ShardId(3));
         assert_eq!(id.to_string(), "s3-17");
+        assert_eq!("s3-17".parse(), Ok(id));
+        for text in ["", "s3", "3-17", "s3-", "s03-17", "s3-+17", "s70000-1", "s3-999999999999999999"] {
+            assert_eq!(text.parse::<SessionId>(), Err(IdError::Session), "{text}");
+        }
     }
 }

@@ -7,6 +7,7 @@
 pub mod arena;
 pub mod buffer;
 mod demux;
+pub mod diagnostics;
 pub mod forward;
 pub mod id;
 pub mod limit;

@@ -84,3 +84,11 @@ pub const TCP_FIRST_CHECK: Duration = Duration::from_secs(5);
 pub const TCP_SEND_BUFFER: usize = 256 * 1024;
 /// How often connections that no session uses any more are looked for.
 pub const TCP_SWEEP: Duration = Duration::from_secs(5);
+/// Notes in the flight record of a streamer's session, about ten seconds of media. More: the oldest goes.
+pub const STREAMER_NOTES: usize = 4096;
+/// Notes in the flight record of a viewer's session. More: the oldest goes.
+pub const VIEWER_NOTES: usize = 32;
+/// Closed sessions that can still be diagnosed. More: the one that closed first is forgotten.
+pub const REMEMBERED_SESSIONS: usize = 64;
+/// Sessions in one list. More: the oldest are left out.
+pub const LISTED_SESSIONS: usize = 1000;

@@ -5,7 +5,9 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use crate::diagnostics::Diagnosis;
 use crate::id::{BroadcastId, ChannelName, SessionId, ShardId, TrackId};
+use crate::stats::Spans;
 
 /// The time of a batch. The caller reads the clocks, once per turn.
 #[derive(Clone, Copy, Debug)]
@@ -83,6 +85,12 @@ pub enum Command {
     },
     /// One [`RoomStats`] per live room and the counters of the shard.
     Stats,
+    /// All that is known of one session, open or closed a while ago.
+    Diagnose {
+        session: SessionId,
+    },
+    /// The newest [`crate::limit::LISTED_SESSIONS`] sessions, without flight records.
+    DiagnoseAll,
 }
 
 /// A streamer's offer.
@@ -135,6 +143,8 @@ pub enum Reply {
     },
     Done,
     Stats(Box<ShardStats>),
+    Diagnosis(Box<Diagnosis>),
+    Diagnoses(Vec<Diagnosis>),
 }
 
 /// Why a command was not carried out. The text is for people.
@@ -377,6 +387,10 @@ pub struct ShardStats {
     pub retransmitted: u64,
     pub plis_in: u64,
     pub plis_out: u64,
+    /// From the request of a session to its finished handshake.
+    pub join: Spans,
+    /// From a viewer's request to the first packet of its first picture.
+    pub first_picture: Spans,
     pub rooms: Vec<RoomStats>,
     /// Filled in by the loop that drives the shard.
     pub drive: DriveStats,

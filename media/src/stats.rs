@@ -1,5 +1,7 @@
 //! Every drop has a name and is counted. Names are stable: metrics and dashboards use them.
 
+use std::time::Duration;
+
 /// Why a datagram, a packet or a unit went no further.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[repr(u8)]
@@ -157,7 +159,31 @@ pub struct Counters {
     pub retransmitted: u64,
     pub plis_in: u64,
     pub plis_out: u64,
+    /// From the request of a session to its finished handshake.
+    pub join: Spans,
+    /// From a viewer's request to the first packet of its first picture.
+    pub first_picture: Spans,
     drops: [u64; DropReason::ALL.len()],
+    /// Drops since somebody asked whose they are.
+    news: [u64; DropReason::ALL.len()],
+    has_news: bool,
+}
+
+/// How long something took, counted in classes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Spans {
+    /// One more than [`Spans::BOUNDS_MS`]: the last has no bound.
+    pub classes: [u64; Spans::BOUNDS_MS.len() + 1],
+}
+
+impl Spans {
+    /// Upper bounds of the classes in milliseconds, included.
+    pub const BOUNDS_MS: [u64; 12] = [10, 25, 50, 100, 150, 200, 300, 500, 1000, 2000, 5000, 10_000];
+
+    pub fn note(&mut self, span: Duration) {
+        let at = Self::BOUNDS_MS.iter().position(|bound| span <= Duration::from_millis(*bound));
+        self.classes[at.unwrap_or(Self::BOUNDS_MS.len())] += 1;
+    }
 }
 
 impl Counters {
@@ -167,6 +193,24 @@ impl Counters {
 
     pub fn drop_many(&mut self, reason: DropReason, count: u64) {
         self.drops[reason as usize] += count;
+        self.news[reason as usize] += count;
+        self.has_news = true;
+    }
+
+    /// What was dropped since the last call, or since [`Counters::forget_news`].
+    pub fn take_news(&mut self, mut each: impl FnMut(DropReason, u64)) {
+        if std::mem::take(&mut self.has_news) {
+            for reason in DropReason::ALL {
+                let count = std::mem::take(&mut self.news[reason as usize]);
+                if count > 0 {
+                    each(reason, count);
+                }
+            }
+        }
+    }
+
+    pub fn forget_news(&mut self) {
+        self.take_news(|_, _| {});
     }
 
     pub fn dropped(&self, reason: DropReason) -> u64 {
@@ -182,6 +226,28 @@ impl Counters {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn news_are_told_once() {
+        let mut counters = Counters::default();
+        let mut told = Vec::new();
+        counters.drop(DropReason::BadStun);
+        counters.forget_news();
+        counters.drop_many(DropReason::BadRtp, 3);
+        counters.take_news(|reason, count| told.push((reason, count)));
+        counters.take_news(|reason, count| told.push((reason, count)));
+        assert_eq!(told, [(DropReason::BadRtp, 3)]);
+        assert_eq!(counters.dropped(DropReason::BadStun), 1);
+    }
+
+    #[test]
+    fn spans_fall_into_their_classes() {
+        let mut spans = Spans::default();
+        for ms in [0, 10, 11, 10_000, 10_001, 99_999] {
+            spans.note(Duration::from_millis(ms));
+        }
+        assert_eq!((spans.classes[0], spans.classes[1], spans.classes[11], spans.classes[12]), (2, 1, 1, 2));
+    }
 
     #[test]
     fn every_reason_has_its_own_counter_and_name() {

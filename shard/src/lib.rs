@@ -7,6 +7,7 @@
 mod inbox;
 mod ledger;
 mod plane;
+mod sdp;
 mod shard;
 pub mod socket;
 mod sources;
@@ -15,4 +16,5 @@ mod taps;
 mod tcp;
 
 pub use plane::{MediaConfig, MediaPlane, PlaneState, PublishRequest, Published, StartError, WatchRequest, Watching};
+pub use sdp::Sdp;
 pub use taps::{TapError, Taps};

@@ -7,12 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use media::diagnostics::Diagnosis;
 use media::id::{BroadcastId, ChannelName, SessionId, ShardId};
 use media::message::{Codec, Command, EndReason, Event, Publish, Quality, Refusal, Reply, ShardStats, Watch};
 use media::session::Certificate;
 use tokio::sync::{broadcast, watch};
 
 use crate::inbox::{Outside, inbox};
+use crate::sdp::{Sdp, SdpLog};
 use crate::shard::Lines;
 use crate::socket::Socket;
 use crate::supervise;
@@ -107,6 +109,7 @@ struct Inner {
     outside: Arc<Outside>,
     local: SocketAddr,
     sessions: AtomicU64,
+    sdp: SdpLog,
     events: broadcast::Sender<Event>,
     state: watch::Receiver<PlaneState>,
     thread: Mutex<Option<JoinHandle<()>>>,
@@ -176,7 +179,8 @@ impl MediaPlane {
             .map_err(StartError::Thread)?;
 
         let (sessions, thread) = (AtomicU64::new(1), Mutex::new(Some(thread)));
-        let inner = Inner { outside, local, sessions, events, state, thread, _acceptor: acceptor };
+        let inner =
+            Inner { outside, local, sessions, sdp: SdpLog::default(), events, state, thread, _acceptor: acceptor };
         Ok((MediaPlane { inner: Arc::new(inner) }, taps))
     }
 
@@ -196,12 +200,15 @@ impl MediaPlane {
             session,
             channel: request.channel,
             broadcast: BroadcastId::new(utc_ms, rand::random()),
-            offer: request.offer,
+            offer: request.offer.clone(),
             record: request.record,
             prefer_video: request.prefer_video,
         };
         match self.inner.outside.command(Command::Publish(publish)).await? {
-            Reply::Published { broadcast, answer, resumed } => Ok(Published { session, broadcast, answer, resumed }),
+            Reply::Published { broadcast, answer, resumed } => {
+                self.inner.sdp.keep(session, &request.offer, &answer);
+                Ok(Published { session, broadcast, answer, resumed })
+            }
             _ => unreachable!("a publish is answered by Published or a refusal"),
         }
     }
@@ -212,9 +219,12 @@ impl MediaPlane {
     /// Any [`Refusal`]; [`Refusal::NotLive`] when the channel is not on air.
     pub async fn watch(&self, request: WatchRequest) -> Result<Watching, Refusal> {
         let session = self.next_session();
-        let watch = Watch { session, channel: request.channel, offer: request.offer };
+        let watch = Watch { session, channel: request.channel, offer: request.offer.clone() };
         match self.inner.outside.command(Command::Watch(watch)).await? {
-            Reply::Watching { broadcast, answer } => Ok(Watching { session, broadcast, answer }),
+            Reply::Watching { broadcast, answer } => {
+                self.inner.sdp.keep(session, &request.offer, &answer);
+                Ok(Watching { session, broadcast, answer })
+            }
             _ => unreachable!("a watch is answered by Watching or a refusal"),
         }
     }
@@ -272,6 +282,30 @@ impl MediaPlane {
     pub async fn stats(&self) -> Vec<ShardStats> {
         match self.inner.outside.command(Command::Stats).await {
             Ok(Reply::Stats(stats)) => vec![*stats],
+            _ => Vec::new(),
+        }
+    }
+
+    /// All that is known of one session, open or closed a while ago.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`] when it is not known any more.
+    pub async fn diagnose(&self, session: SessionId) -> Result<Diagnosis, Refusal> {
+        match self.inner.outside.command(Command::Diagnose { session }).await? {
+            Reply::Diagnosis(diagnosis) => Ok(*diagnosis),
+            _ => unreachable!("a diagnosis is answered by one or a refusal"),
+        }
+    }
+
+    /// Offer and answer of one of the newest sessions, without their secrets.
+    pub fn sdp(&self, session: SessionId) -> Option<Sdp> {
+        self.inner.sdp.of(session)
+    }
+
+    /// The newest sessions, without their flight records; none after the end.
+    pub async fn diagnose_all(&self) -> Vec<Diagnosis> {
+        match self.inner.outside.command(Command::DiagnoseAll).await {
+            Ok(Reply::Diagnoses(all)) => all,
             _ => Vec::new(),
         }
     }

@@ -93,6 +93,9 @@ impl Lines {
 
     fn tell(&mut self, event: Event) {
         self.ledger.note(&event);
+        if let Event::SessionClosed { session, channel, role, reason: CloseReason::Fault } = &event {
+            tracing::error!(%session, %channel, ?role, "a session failed on a broken invariant and was closed; all others go on");
+        }
         // Without a receiver nobody wants to know.
         let _ = self.events.send(event);
     }

@@ -5,6 +5,7 @@ mod harness;
 mod stores;
 
 mod away;
+mod diagnostics;
 mod files;
 mod negotiate;
 mod presign;

@@ -39,6 +39,7 @@ async fn refusals_are_problems_with_their_code() {
         (Method::DELETE, NO_CLIP, 401, "key_required"),
         (Method::POST, "/api/broadcasts/0000000000000000000000000a/stop", 401, "key_required"),
         (Method::GET, "/api/channels/main/stats", 401, "key_required"),
+        (Method::GET, "/api/connections", 401, "key_required"),
         (Method::POST, "/api/channels/main/clip", 404, "not_live"),
     ] {
         let answer = server.request(method.clone(), path).send().await.unwrap();

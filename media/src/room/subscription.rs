@@ -115,6 +115,11 @@ impl Subscription {
         }
     }
 
+    /// Something of it was sent.
+    pub fn has_sent(&self) -> bool {
+        self.packets > 0
+    }
+
     pub fn ssrc(&self) -> u32 {
         self.rewriter.ssrc()
     }

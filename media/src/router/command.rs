@@ -1,6 +1,9 @@
 //! Commands from above.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
 use crate::arena::SendArena;
+use crate::diagnostics::Diary;
 use crate::id::{BroadcastId, SessionId};
 use crate::limit;
 use crate::message::{
@@ -9,6 +12,7 @@ use crate::message::{
 use crate::room::{Publisher, Room};
 use crate::session::{Session, SessionConfig};
 use crate::slab::Key;
+use crate::stats::DropReason;
 
 use super::ingest::Ingest;
 use super::peer::{Peer, PeerRole};
@@ -43,6 +47,8 @@ impl Router {
                 Ok(Reply::Done)
             }
             Command::Stats => Ok(Reply::Stats(Box::new(self.stats(now)))),
+            Command::Diagnose { session } => Ok(Reply::Diagnosis(Box::new(self.diagnose(session)?))),
+            Command::DiagnoseAll => Ok(Reply::Diagnoses(self.diagnose_all(limit::LISTED_SESSIONS))),
         }
     }
 
@@ -88,7 +94,7 @@ impl Router {
         let Some(room) = self.rooms.get_mut(room_key) else { return Err(Refusal::Unknown) };
         let ingest = Ingest::new(session.media(), room, &mut self.rng);
         let (broadcast, resumed) = (room.broadcast, room.started_utc_us.is_some());
-        let key = self.admit(session, publish.session, room_key, PeerRole::Publisher(ingest))?;
+        let key = self.admit(now, session, publish.session, room_key, PeerRole::Publisher(ingest))?;
         if let Some(room) = self.rooms.get_mut(room_key) {
             room.publisher = Some(Publisher { session: key, connected: false });
         }
@@ -101,7 +107,7 @@ impl Router {
             self.by_channel.get(&watch.channel).copied().filter(live).ok_or(Refusal::NotLive(watch.channel))?;
         let (session, answer) = self.accept(now, &watch.offer, watch.session, Role::Viewer, None)?;
         let viewer = viewer::subscribe(session.media(), &mut self.rng);
-        let key = self.admit(session, watch.session, room_key, PeerRole::Viewer(viewer))?;
+        let key = self.admit(now, session, watch.session, room_key, PeerRole::Viewer(viewer))?;
         let room = self.rooms.get_mut(room_key).ok_or(Refusal::Unknown)?;
         room.viewers.push(key);
         Ok(Reply::Watching { broadcast: room.broadcast, answer })
@@ -129,13 +135,18 @@ impl Router {
             prefer_video,
             rng: &mut self.rng,
         };
-        Session::accept(now, offer, config)
+        // Nothing of the session is in our books yet, so a panic leaves nothing behind.
+        catch_unwind(AssertUnwindSafe(|| Session::accept(now, offer, config))).unwrap_or_else(|_| {
+            self.counters.drop(DropReason::Fault);
+            Err(Refusal::MalformedOffer("the server fails on it".into()))
+        })
     }
 
-    fn admit(&mut self, session: Session, id: SessionId, room: Key, role: PeerRole) -> Result<Key, Refusal> {
+    fn admit(&mut self, now: Now, session: Session, id: SessionId, room: Key, role: PeerRole) -> Result<Key, Refusal> {
         let channel = self.rooms.get(room).map(|room| room.channel.clone()).ok_or(Refusal::Unknown)?;
         let ufrag: Box<str> = session.local_ufrag().into();
-        let peer = Peer { id, session, channel, room, role, connected: false, closing: false, scheduled: None };
+        let diary = Diary::new(now, session.role());
+        let peer = Peer { id, session, channel, room, role, connected: false, closing: false, scheduled: None, diary };
         let key = self.sessions.insert(peer);
         // 64 random bits and more: a second session of the same name is no accident of this process.
         assert!(self.demux.expect(&ufrag, key), "a user name was drawn twice");
@@ -176,6 +187,8 @@ impl Router {
             retransmitted: counters.retransmitted,
             plis_in: counters.plis_in,
             plis_out: counters.plis_out,
+            join: counters.join,
+            first_picture: counters.first_picture,
             rooms: self.rooms.iter().filter_map(|(_, room)| self.room_stats(now, room)).collect(),
         }
     }

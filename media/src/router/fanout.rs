@@ -37,6 +37,13 @@ struct Marked {
 }
 
 impl Fanout {
+    /// A viewer left its room's list in the middle of a fan-out: the one who moved into its place is still to be served.
+    pub fn viewer_left(&mut self, room: Key, at: usize) {
+        if self.active.last() == Some(&room) && at < self.position {
+            self.position -= 1;
+        }
+    }
+
     /// When a room is served at the latest, whole or not.
     pub fn deadline(&self) -> Option<Instant> {
         self.marked.iter().map(|marked| marked.since + limit::COALESCE).min()

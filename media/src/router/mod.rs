@@ -4,6 +4,7 @@
 //! back. Decisions live in the rooms and sessions; here is only who is asked when.
 
 mod command;
+mod diagnose;
 mod fanout;
 mod ingest;
 mod peer;
@@ -24,6 +25,7 @@ use rand::rngs::StdRng;
 
 use crate::arena::SendArena;
 use crate::demux::Demux;
+use crate::diagnostics::Diagnosis;
 use crate::id::{ChannelName, SessionId, ShardId};
 use crate::limit;
 use crate::message::{CloseReason, Event, Input, Now, Output};
@@ -73,6 +75,8 @@ pub struct Router {
     outputs: VecDeque<Output>,
     counters: Counters,
     compound: Compound,
+    /// Sessions that closed, oldest first.
+    remembered: VecDeque<Diagnosis>,
 }
 
 impl Router {
@@ -94,6 +98,7 @@ impl Router {
             outputs: VecDeque::new(),
             counters: Counters::default(),
             compound: Compound::new(),
+            remembered: VecDeque::new(),
         }
     }
 
@@ -150,9 +155,11 @@ impl Router {
             Received::Rtp(packet) => {
                 self.counters.packets_in += 1;
                 self.counters.bytes_in += packet.len() as u64;
-                if let Err(reason) = self.publisher_rtp(now, key, packet) {
+                let outcome = self.publisher_rtp(now, key, packet);
+                if let Err(reason) = outcome {
                     self.counters.drop(reason);
                 }
+                self.note_packet(now, key, packet, outcome);
             }
             Received::Rtcp(compound) => match peer.role {
                 _ if peer.closing => {}
@@ -209,45 +216,44 @@ impl Router {
 
     /// A panic in one session's work closes that session; the others go on.
     fn guarded(&mut self, now: Now, key: Key, arena: &mut SendArena, work: impl FnOnce(&mut Self, &mut SendArena)) {
-        if catch_unwind(AssertUnwindSafe(|| work(self, arena))).is_err() {
+        let before = self.begin_account();
+        let done = catch_unwind(AssertUnwindSafe(|| {
+            failpoint::pass(self.sessions.get(key).map(|peer| peer.id));
+            work(self, arena);
+        }));
+        if done.is_err() {
             self.counters.drop(DropReason::Fault);
+        }
+        self.account(now, key, before);
+        if done.is_err() {
             self.closed(now, key, CloseReason::Fault, arena);
         }
     }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::id::BroadcastId;
-    use crate::message::{Command, Publish, Reply, RequestId};
+/// Where a test makes the work of one session panic. Production code has none of it.
+mod failpoint {
+    #[cfg(test)]
+    thread_local!(static FAILING: std::cell::Cell<Option<crate::id::SessionId>> = const { std::cell::Cell::new(None) });
 
-    #[test]
-    #[expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
-    fn a_panic_closes_its_session_and_no_other() {
-        let now = Now { mono: Instant::now(), utc_us: 1_700_000_000_000_000 };
-        let config =
-            RouterConfig { shard: ShardId(0), announce: vec![SocketAddr::from(([127, 0, 0, 1], 1))], seed: [7; 32] };
-        let mut router = Router::new(config, Certificate::generate().unwrap());
-        let mut arena = SendArena::new();
-        for number in 1..=2 {
-            let publish = Publish {
-                session: SessionId::new(ShardId(0), number),
-                channel: format!("channel-{number}").parse().unwrap(),
-                broadcast: BroadcastId(number.into()),
-                offer: include_str!("../../tests/offers/chromium-publish.sdp").into(),
-                record: true,
-                prefer_video: None,
-            };
-            let (request, command) = (RequestId(number), Command::Publish(publish));
-            router.handle(now, Input::Command { request, command }, &mut arena);
-            assert!(matches!(router.poll(), Some(Output::Reply { reply: Ok(Reply::Published { .. }), .. })));
-        }
-        let faulty = router.by_id[&SessionId::new(ShardId(0), 1)];
-        router.guarded(now, faulty, &mut arena, |_, _| panic!("a broken invariant, as this test wants it"));
-        let Some(Output::Event(Event::SessionClosed { session, reason, .. })) = router.poll() else { panic!("closed") };
-        assert_eq!((session, reason), (SessionId::new(ShardId(0), 1), CloseReason::Fault));
-        assert!(router.poll().is_none());
-        assert_eq!((router.sessions.len(), router.rooms.len(), router.counters.dropped(DropReason::Fault)), (1, 1, 1));
+    /// The next work of this session on this thread panics.
+    #[cfg(test)]
+    pub fn arm(session: crate::id::SessionId) {
+        FAILING.set(Some(session));
     }
+
+    #[cfg(test)]
+    pub fn pass(session: Option<crate::id::SessionId>) {
+        if session.is_some() && FAILING.get() == session {
+            FAILING.set(None);
+            panic!("a broken invariant, as a test wants it");
+        }
+    }
+
+    #[cfg(not(test))]
+    #[inline(always)]
+    pub fn pass(_: Option<crate::id::SessionId>) {}
 }
+
+#[cfg(test)]
+mod faults;

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use crate::diagnostics::Diary;
 use crate::id::{ChannelName, SessionId};
 use crate::message::Role;
 use crate::room::Room;
@@ -41,6 +42,7 @@ pub struct Peer {
     /// Only waits for its last DTLS words to be out.
     pub closing: bool,
     pub scheduled: Option<Instant>,
+    pub diary: Diary,
 }
 
 impl Peer {

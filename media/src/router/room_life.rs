@@ -23,6 +23,8 @@ impl Router {
             return;
         }
         peer.connected = true;
+        peer.diary.connected(now, profile);
+        self.counters.join.note(peer.diary.age(now));
         self.pending_sessions -= 1;
         let (session, channel, role, room) = (peer.id, peer.channel.clone(), peer.role(), peer.room);
         let publishes = match &mut peer.role {
@@ -90,6 +92,7 @@ impl Router {
     pub(super) fn closed(&mut self, now: Now, key: Key, reason: CloseReason, arena: &mut SendArena) {
         self.leave(now, key, reason, arena);
         let Some(peer) = self.sessions.remove(key) else { return };
+        self.remember(&peer);
         self.demux.forget(key, peer.session.local_ufrags(), peer.session.addresses());
         if self.by_id.get(&peer.id) == Some(&key) {
             self.by_id.remove(&peer.id);
@@ -105,13 +108,17 @@ impl Router {
         if !peer.connected {
             self.pending_sessions -= 1;
         }
+        peer.diary.closed(now, reason);
         let (was_connected, room_key) = (peer.connected, peer.room);
         let event = Event::SessionClosed { session: peer.id, channel: peer.channel.clone(), role: peer.role(), reason };
         let publishes = matches!(peer.role, PeerRole::Publisher(_));
         self.event(event);
         let Some(room) = self.rooms.get_mut(room_key) else { return };
         if !publishes {
-            room.viewers.retain(|viewer| *viewer != key);
+            if let Some(at) = room.viewers.iter().position(|viewer| *viewer == key) {
+                room.viewers.remove(at);
+                self.fanout.viewer_left(room_key, at);
+            }
             room.watching -= u32::from(was_connected);
             self.mark(now, room_key);
         } else if room.publisher.is_some_and(|publisher| publisher.session == key) {

@@ -37,7 +37,7 @@ mod srtp;
 #[cfg(test)]
 mod stories;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod transport;
 
 pub use certificate::{Certificate, CertificateError};

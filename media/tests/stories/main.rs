@@ -10,6 +10,7 @@ mod viewer;
 mod world;
 
 mod codecs;
+mod flight;
 mod hostile;
 mod keyframes;
 mod lives;

@@ -246,6 +246,20 @@ impl World {
         self.drain();
     }
 
+    /// One millisecond in which exactly these packets of a client arrive.
+    pub fn step_with(&mut self, client: usize, packets: Vec<Vec<u8>>) {
+        self.now = self.now.after(Duration::from_millis(1));
+        let from = self.clients[client].address;
+        for packet in packets {
+            let mut data = self.clients[client].peer.seal_rtp(&packet);
+            self.router.handle(self.now, Input::Datagram { from, data: &mut data }, &mut self.arena);
+        }
+        if self.router.next_deadline().is_some_and(|due| due <= self.now.mono) {
+            self.router.handle(self.now, Input::Tick, &mut self.arena);
+        }
+        self.drain();
+    }
+
     fn act(&mut self, at: usize) {
         let now = self.now;
         let client = &mut self.clients[at];

@@ -4,6 +4,7 @@
 mod broadcast;
 mod channel;
 mod clip;
+mod connection;
 mod extract;
 mod file;
 mod health;
@@ -30,6 +31,8 @@ pub fn routes(app: App) -> Router<App> {
     let api = Router::new()
         .route("/api/session", get(session::read).post(session::open).delete(session::close))
         .route("/api/server", get(health::server))
+        .route("/api/connections", get(connection::list))
+        .route("/api/connections/{session}", get(connection::read))
         .route("/api/channels", get(channel::list))
         .route("/api/channels/{channel}", get(channel::read))
         .route("/api/channels/{channel}/clip", post(channel::clip))

@@ -1,0 +1,296 @@
+//! What can be told of one session: how far it came and when, what was dropped and why, and its flight record: the last packet headers with
+//! what was decided about them. Bounded, and kept for a while after the session's end. Rendering it does not belong here.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use crate::id::{ChannelName, SessionId};
+use crate::limit;
+use crate::message::{CloseReason, Now, Role, SrtpProfile};
+use crate::rtp::packet::Header;
+use crate::stats::{Counters, DropReason};
+
+/// How far a session came, each since it was opened; `None`: not yet.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Milestones {
+    /// An authenticated check nominated an address.
+    pub path: Option<Duration>,
+    /// The DTLS handshake was complete.
+    pub connected: Option<Duration>,
+    /// First RTP packet from a streamer or to a viewer.
+    pub first_packet: Option<Duration>,
+    /// First packet of the first keyframe from a streamer or to a viewer.
+    pub first_keyframe: Option<Duration>,
+}
+
+/// One line of a flight record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Note {
+    /// Since the session was opened.
+    pub at: Duration,
+    pub what: What,
+}
+
+/// What happened, or was decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    Connected,
+    /// A streamer's packet and what became of it.
+    Packet {
+        head: Head,
+        dropped: Option<DropReason>,
+    },
+    /// Lost packets that the streamer was asked for.
+    AskedForPackets(u32),
+    /// Keyframes that the streamer was asked for.
+    AskedForKeyframes(u32),
+    /// Packets that the viewer asked for.
+    WantedPackets(u32),
+    /// Of these, repairs that were sent.
+    Repaired(u32),
+    /// Keyframes that the viewer asked for.
+    WantedKeyframes(u32),
+    Closed(CloseReason),
+}
+
+/// The parts of an RTP packet that decisions depend on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    pub ssrc: u32,
+    pub timestamp: u32,
+    pub sequence: u16,
+    pub payload_type: u8,
+    pub marker: bool,
+    /// Bytes of payload.
+    pub payload: u16,
+    /// Its first bytes, which hold a payload descriptor and the begin of a frame's header; zero where it is shorter.
+    pub begin: [u8; Head::BEGIN],
+}
+
+impl Head {
+    /// Bytes of [`Head::begin`]: the parameter sets of an H.264 stream in one packet fit.
+    pub const BEGIN: usize = 40;
+
+    /// `None` for what is no RTP packet.
+    pub fn of(packet: &[u8]) -> Option<Self> {
+        let header = Header::parse(packet)?;
+        let payload = header.payload(packet);
+        let mut begin = [0; Self::BEGIN];
+        let len = payload.len().min(Self::BEGIN);
+        begin[..len].copy_from_slice(&payload[..len]);
+        Some(Self {
+            ssrc: header.ssrc,
+            timestamp: header.timestamp,
+            sequence: header.sequence,
+            payload_type: header.payload_type,
+            marker: header.marker,
+            payload: payload.len() as u16,
+            begin,
+        })
+    }
+
+    /// A packet about which the same would be decided: the header without its extensions, and the payload with zeros behind its first bytes.
+    pub fn packet(&self) -> Vec<u8> {
+        let mut packet = vec![0x80, self.payload_type | (u8::from(self.marker) << 7)];
+        packet.extend(self.sequence.to_be_bytes());
+        packet.extend(self.timestamp.to_be_bytes());
+        packet.extend(self.ssrc.to_be_bytes());
+        let payload = usize::from(self.payload);
+        packet.extend(&self.begin[..payload.min(Self::BEGIN)]);
+        packet.resize(crate::rtp::packet::FIXED_LEN + payload, 0);
+        packet
+    }
+}
+
+/// Everything that is told.
+#[derive(Clone, Debug)]
+pub struct Diagnosis {
+    pub session: SessionId,
+    pub channel: ChannelName,
+    pub role: Role,
+    /// Microseconds since the Unix epoch.
+    pub opened_utc_us: u64,
+    pub milestones: Milestones,
+    pub srtp_profile: Option<SrtpProfile>,
+    /// Where its media comes from or goes to.
+    pub address: Option<SocketAddr>,
+    /// All that passed a check and were not forgotten.
+    pub addresses: Vec<SocketAddr>,
+    /// RTP packets, and for viewers their repairs.
+    pub packets_in: u64,
+    pub packets_out: u64,
+    pub drops: Vec<(&'static str, u64)>,
+    pub flight: Vec<Note>,
+    /// Notes that the flight record had no room for any more; the oldest go first.
+    pub notes_lost: u64,
+    /// When, and why it ended.
+    pub closed: Option<(Duration, CloseReason)>,
+}
+
+/// What a session's own work changed in the counters of the shard.
+#[derive(Clone, Copy, Default)]
+pub struct Figures {
+    packets_in: u64,
+    packets_out: u64,
+    nacks_in: u64,
+    nacks_out: u64,
+    retransmitted: u64,
+    plis_in: u64,
+    plis_out: u64,
+}
+
+impl Figures {
+    pub fn of(counters: &Counters) -> Self {
+        Self {
+            packets_in: counters.packets_in,
+            packets_out: counters.packets_out,
+            nacks_in: counters.nacks_in,
+            nacks_out: counters.nacks_out,
+            retransmitted: counters.retransmitted,
+            plis_in: counters.plis_in,
+            plis_out: counters.plis_out,
+        }
+    }
+}
+
+/// The growing part of a [`Diagnosis`], kept beside its session.
+pub struct Diary {
+    opened: Instant,
+    opened_utc_us: u64,
+    notes: VecDeque<Note>,
+    room: usize,
+    lost: u64,
+    pub milestones: Milestones,
+    pub srtp_profile: Option<SrtpProfile>,
+    packets_in: u64,
+    packets_out: u64,
+    drops: Vec<(DropReason, u64)>,
+    closed: Option<(Duration, CloseReason)>,
+}
+
+impl Diary {
+    pub fn new(now: Now, role: Role) -> Self {
+        Self {
+            opened: now.mono,
+            opened_utc_us: now.utc_us,
+            notes: VecDeque::new(),
+            room: match role {
+                Role::Publisher => limit::STREAMER_NOTES,
+                Role::Viewer => limit::VIEWER_NOTES,
+            },
+            lost: 0,
+            milestones: Milestones::default(),
+            srtp_profile: None,
+            packets_in: 0,
+            packets_out: 0,
+            drops: Vec::new(),
+            closed: None,
+        }
+    }
+
+    /// Time since the session was opened.
+    pub fn age(&self, now: Now) -> Duration {
+        now.mono.saturating_duration_since(self.opened)
+    }
+
+    pub fn note(&mut self, now: Now, what: What) {
+        if self.notes.len() == self.room {
+            self.notes.pop_front();
+            self.lost += 1;
+        }
+        let at = self.age(now);
+        self.notes.push_back(Note { at, what });
+    }
+
+    pub fn connected(&mut self, now: Now, profile: SrtpProfile) {
+        self.milestones.connected.get_or_insert(now.mono.saturating_duration_since(self.opened));
+        self.srtp_profile = Some(profile);
+        self.note(now, What::Connected);
+    }
+
+    pub fn closed(&mut self, now: Now, reason: CloseReason) {
+        if self.closed.is_none() {
+            self.closed = Some((self.age(now), reason));
+            self.note(now, What::Closed(reason));
+        }
+    }
+
+    /// Adds up what the session's work changed.
+    pub fn account(&mut self, now: Now, before: Figures, after: Figures) {
+        self.packets_in += after.packets_in - before.packets_in;
+        self.packets_out += after.packets_out - before.packets_out;
+        for (count, what) in [
+            (after.nacks_out - before.nacks_out, What::AskedForPackets as fn(u32) -> What),
+            (after.plis_out - before.plis_out, What::AskedForKeyframes),
+            (after.nacks_in - before.nacks_in, What::WantedPackets),
+            (after.retransmitted - before.retransmitted, What::Repaired),
+            (after.plis_in - before.plis_in, What::WantedKeyframes),
+        ] {
+            if count > 0 {
+                self.note(now, what(count as u32));
+            }
+        }
+    }
+
+    pub fn dropped(&mut self, reason: DropReason, count: u64) {
+        match self.drops.iter_mut().find(|(known, _)| *known == reason) {
+            Some((_, counted)) => *counted += count,
+            None => self.drops.push((reason, count)),
+        }
+    }
+
+    pub fn has_packets(&self) -> bool {
+        self.packets_in + self.packets_out > 0
+    }
+
+    /// The diary as a diagnosis; what lies beside it is the caller's to add.
+    pub fn read(&self, session: SessionId, channel: ChannelName, role: Role) -> Diagnosis {
+        Diagnosis {
+            session,
+            channel,
+            role,
+            opened_utc_us: self.opened_utc_us,
+            milestones: self.milestones,
+            srtp_profile: self.srtp_profile,
+            address: None,
+            addresses: Vec::new(),
+            packets_in: self.packets_in,
+            packets_out: self.packets_out,
+            drops: self.drops.iter().map(|(reason, count)| (reason.name(), *count)).collect(),
+            flight: self.notes.iter().copied().collect(),
+            notes_lost: self.lost,
+            closed: self.closed,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
+    fn the_oldest_notes_go_first_and_are_counted() {
+        let now = Now { mono: Instant::now(), utc_us: 1 };
+        let mut diary = Diary::new(now, Role::Viewer);
+        for n in 0..limit::VIEWER_NOTES as u32 + 3 {
+            diary.note(now.after(Duration::from_millis(u64::from(n))), What::WantedPackets(n));
+        }
+        let told = diary.read(SessionId::new(crate::id::ShardId(0), 1), "main".parse().unwrap(), Role::Viewer);
+        assert_eq!((told.flight.len(), told.notes_lost), (limit::VIEWER_NOTES, 3));
+        assert_eq!(told.flight[0], Note { at: Duration::from_millis(3), what: What::WantedPackets(3) });
+    }
+
+    #[test]
+    fn a_head_makes_a_packet_of_the_same_head() {
+        for payload in [0, 5, Head::BEGIN, 1000] {
+            let mut packet = vec![0x80, 0xe0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
+            packet.extend((0..payload).map(|n| n as u8));
+            let head = Head::of(&packet).unwrap();
+            assert_eq!((Head::of(&head.packet()), usize::from(head.payload)), (Some(head), payload));
+            assert_eq!(head.packet().len(), packet.len());
+        }
+        assert_eq!(Head::of(&[1, 2, 3]), None);
+    }
+}

@@ -1,0 +1,94 @@
+//! Keeps every session's diary: what its own work changed in the counters, how far it came, and its last words once it is gone.
+
+use crate::diagnostics::{Diagnosis, Figures, Head, What};
+use crate::id::SessionId;
+use crate::limit;
+use crate::message::{Now, Refusal};
+use crate::rtp::codec;
+use crate::session::Session;
+use crate::slab::Key;
+use crate::stats::DropReason;
+
+use super::Router;
+use super::peer::{Peer, PeerRole};
+
+impl Router {
+    /// Before a session's work: what was counted so far is not its own.
+    pub(super) fn begin_account(&mut self) -> Figures {
+        self.counters.forget_news();
+        Figures::of(&self.counters)
+    }
+
+    /// After a session's work.
+    pub(super) fn account(&mut self, now: Now, key: Key, before: Figures) {
+        let Some(peer) = self.sessions.get_mut(key) else { return };
+        let diary = &mut peer.diary;
+        diary.account(now, before, Figures::of(&self.counters));
+        self.counters.take_news(|reason, count| diary.dropped(reason, count));
+        let age = diary.age(now);
+        let milestones = &mut diary.milestones;
+        if milestones.path.is_none() && peer.session.address().is_some() {
+            milestones.path = Some(age);
+        }
+        if milestones.first_packet.is_none() && diary.has_packets() {
+            diary.milestones.first_packet = Some(age);
+        }
+        if diary.milestones.first_packet.is_none() || diary.milestones.first_keyframe.is_some() {
+            return;
+        }
+        if let PeerRole::Viewer(viewer) = &peer.role
+            && viewer.subscriptions.iter().any(|subscription| subscription.video && subscription.has_sent())
+        {
+            diary.milestones.first_keyframe = Some(age);
+            self.counters.first_picture.note(age);
+        }
+    }
+
+    /// A streamer's packet and what became of it.
+    pub(super) fn note_packet(&mut self, now: Now, key: Key, packet: &[u8], outcome: Result<(), DropReason>) {
+        let (Some(peer), Some(head)) = (self.sessions.get_mut(key), Head::of(packet)) else { return };
+        if outcome.is_ok() && peer.diary.milestones.first_keyframe.is_none() && is_keyframe(&peer.session, head) {
+            peer.diary.milestones.first_keyframe = Some(peer.diary.age(now));
+        }
+        peer.diary.note(now, What::Packet { head, dropped: outcome.err() });
+    }
+
+    /// The last that will be known of a session.
+    pub(super) fn remember(&mut self, peer: &Peer) {
+        if self.remembered.len() == limit::REMEMBERED_SESSIONS {
+            self.remembered.pop_front();
+        }
+        self.remembered.push_back(read(peer));
+    }
+
+    pub(super) fn diagnose(&self, session: SessionId) -> Result<Diagnosis, Refusal> {
+        let open = self.by_id.get(&session).and_then(|key| self.sessions.get(*key)).map(read);
+        let closed = || self.remembered.iter().rev().find(|diagnosis| diagnosis.session == session).cloned();
+        open.or_else(closed).ok_or(Refusal::Unknown)
+    }
+
+    /// Newest first, without flight records: open sessions, then closed ones that are remembered.
+    pub(super) fn diagnose_all(&self, most: usize) -> Vec<Diagnosis> {
+        let mut open: Vec<&Peer> = self.sessions.iter().map(|(_, peer)| peer).collect();
+        open.sort_unstable_by_key(|peer| std::cmp::Reverse(peer.id));
+        let open = open.into_iter().map(|peer| Diagnosis { flight: Vec::new(), ..read(peer) });
+        let closed = self.remembered.iter().rev().filter(|closed| !self.by_id.contains_key(&closed.session));
+        let closed = closed.map(|closed| Diagnosis { flight: Vec::new(), ..closed.clone() });
+        open.chain(closed).take(most).collect()
+    }
+}
+
+fn is_keyframe(session: &Session, head: Head) -> bool {
+    let map = session.media().sections.iter().find_map(|section| section.payload(head.payload_type));
+    let video = map.map(|(map, _)| map.codec).filter(|codec| codec.is_video());
+    let begin = &head.begin[..usize::from(head.payload).min(Head::BEGIN)];
+    video.and_then(|codec| codec::inspect(codec, begin)).is_some_and(|inspected| inspected.key)
+}
+
+fn read(peer: &Peer) -> Diagnosis {
+    Diagnosis {
+        address: peer.session.address(),
+        addresses: peer.session.addresses().collect(),
+        ..peer.diary.read(peer.id, peer.channel.clone(), peer.role())
+    }
+}

@@ -1,0 +1,168 @@
+//! Diagnostics: which media sessions there are, and all that is known of one. For operators; what the numbers mean is in docs/protocol.md.
+
+use std::time::Duration;
+
+use axum::Json as Answer;
+use axum::extract::{Path, Query, State};
+use axum::response::{IntoResponse, Response};
+use http::header;
+use media::diagnostics::{Diagnosis, Note, What};
+use media::id::SessionId;
+use media::message::{CloseReason, Role, SrtpProfile};
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::app::App;
+use crate::auth::Streamer;
+use crate::error::Error;
+use crate::view::List;
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Connection {
+    session: String,
+    channel: String,
+    role: &'static str,
+    state: &'static str,
+    opened_at: u64,
+    path_ms: Option<f64>,
+    connected_ms: Option<f64>,
+    first_packet_ms: Option<f64>,
+    first_keyframe_ms: Option<f64>,
+    closed_ms: Option<f64>,
+    close_reason: Option<&'static str>,
+    srtp_profile: Option<&'static str>,
+    address: Option<String>,
+    addresses: Vec<String>,
+    packets_in: u64,
+    packets_out: u64,
+    drops: Map<String, Value>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Report {
+    version: String,
+    #[serde(flatten)]
+    connection: Connection,
+    offer: Option<String>,
+    answer: Option<String>,
+    flight: Vec<Value>,
+    notes_lost: u64,
+}
+
+#[derive(Default, Deserialize)]
+pub struct Wanted {
+    download: Option<String>,
+}
+
+pub async fn list(State(app): State<App>, _: Streamer) -> Answer<List<Connection>> {
+    Answer(List { items: app.plane().diagnose_all().await.iter().map(connection).collect() })
+}
+
+pub async fn read(
+    State(app): State<App>,
+    _: Streamer,
+    Path(session): Path<String>,
+    Query(Wanted { download }): Query<Wanted>,
+) -> Result<Response, Error> {
+    let session: SessionId = session.parse().map_err(|_| Error::not_found())?;
+    let diagnosis = app.plane().diagnose(session).await?;
+    let (offer, answer) = app.plane().sdp(session).map(|sdp| (sdp.offer, sdp.answer)).unzip();
+    let report = Report {
+        version: app.settings().version.to_owned(),
+        connection: connection(&diagnosis),
+        offer,
+        answer,
+        flight: diagnosis.flight.iter().map(note).collect(),
+        notes_lost: diagnosis.notes_lost,
+    };
+    let mut response = ([(header::CACHE_CONTROL, "no-store")], Answer(report)).into_response();
+    if download.is_some_and(|wanted| wanted == "1") {
+        let name = format!("attachment; filename=\"oxbow-connection-{session}.json\"");
+        let value = name.parse().map_err(|_| Error::not_found())?;
+        response.headers_mut().insert(header::CONTENT_DISPOSITION, value);
+    }
+    Ok(response)
+}
+
+fn connection(of: &Diagnosis) -> Connection {
+    let milestones = of.milestones;
+    Connection {
+        session: of.session.to_string(),
+        channel: of.channel.to_string(),
+        role: match of.role {
+            Role::Publisher => "publisher",
+            Role::Viewer => "viewer",
+        },
+        state: match (of.closed, milestones.connected) {
+            (Some(_), _) => "closed",
+            (None, Some(_)) => "connected",
+            (None, None) => "new",
+        },
+        opened_at: of.opened_utc_us / 1000,
+        path_ms: milestones.path.map(ms),
+        connected_ms: milestones.connected.map(ms),
+        first_packet_ms: milestones.first_packet.map(ms),
+        first_keyframe_ms: milestones.first_keyframe.map(ms),
+        closed_ms: of.closed.map(|(at, _)| ms(at)),
+        close_reason: of.closed.map(|(_, reason)| reason_name(reason)),
+        srtp_profile: of.srtp_profile.map(|profile| match profile {
+            SrtpProfile::AeadAes128Gcm => "AEAD_AES_128_GCM",
+            SrtpProfile::Aes128CmSha1_80 => "AES128_CM_HMAC_SHA1_80",
+        }),
+        address: of.address.map(|address| address.to_string()),
+        addresses: of.addresses.iter().map(ToString::to_string).collect(),
+        packets_in: of.packets_in,
+        packets_out: of.packets_out,
+        drops: of.drops.iter().map(|(reason, count)| ((*reason).to_owned(), json!(count))).collect(),
+    }
+}
+
+fn note(note: &Note) -> Value {
+    let at = ms(note.at);
+    let counted = |what, count: u32| json!({"atMs": at, "what": what, "count": count});
+    match note.what {
+        What::Connected => json!({"atMs": at, "what": "connected"}),
+        What::Packet { head, dropped } => {
+            let begin = &head.begin[..usize::from(head.payload).min(head.begin.len())];
+            json!({
+                "atMs": at,
+                "what": "packet",
+                "ssrc": head.ssrc,
+                "sequence": head.sequence,
+                "timestamp": head.timestamp,
+                "payloadType": head.payload_type,
+                "marker": head.marker,
+                "payload": head.payload,
+                "begin": begin.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
+                "dropped": dropped.map(|reason| reason.name()),
+            })
+        }
+        What::AskedForPackets(count) => counted("asked-for-packets", count),
+        What::AskedForKeyframes(count) => counted("asked-for-keyframes", count),
+        What::WantedPackets(count) => counted("wanted-packets", count),
+        What::Repaired(count) => counted("repaired", count),
+        What::WantedKeyframes(count) => counted("wanted-keyframes", count),
+        What::Closed(reason) => json!({"atMs": at, "what": "closed", "reason": reason_name(reason)}),
+    }
+}
+
+fn reason_name(reason: CloseReason) -> &'static str {
+    match reason {
+        CloseReason::Requested => "requested",
+        CloseReason::PeerClosed => "peer-closed",
+        CloseReason::HandshakeTimeout => "handshake-timeout",
+        CloseReason::HandshakeFailed => "handshake-failed",
+        CloseReason::FingerprintMismatch => "fingerprint-mismatch",
+        CloseReason::ConsentLost => "consent-lost",
+        CloseReason::TakenOver => "taken-over",
+        CloseReason::Fault => "fault",
+        CloseReason::Shutdown => "shutdown",
+    }
+}
+
+/// Milliseconds with microseconds behind the point.
+fn ms(span: Duration) -> f64 {
+    span.as_micros() as f64 / 1000.0
+}
