@@ -134,6 +134,21 @@ fn waiting() -> (Session, String) {
     (session, password.to_owned())
 }
 
+/// What a peer says of its ICE after its offer. Its restart is answered with credentials of ours that are new.
+pub fn fragment(data: &[u8]) {
+    let text = String::from_utf8_lossy(data);
+    let (mut session, _) = waiting();
+    let before = session.local_ufrag().to_owned();
+    match session.ice(&text, None, &[at(8189)], &mut StdRng::seed_from_u64(8)) {
+        Ok(Some(restarted)) => {
+            assert!(session.local_ufrag() != before && restarted.fragment.contains(session.local_ufrag()));
+            assert!(restarted.fragment.split_terminator("\r\n").all(|line| !line.contains(char::is_control)));
+        }
+        Ok(None) | Err(Refusal::MalformedFragment(_)) => assert_eq!(session.local_ufrag(), before),
+        Err(other) => panic!("a fragment is refused with {other}"),
+    }
+}
+
 /// Checks of somebody who knows the password and writes any attributes, and the same bytes from somebody who does not.
 pub fn stun(data: &[u8]) {
     let (mut session, password) = waiting();
