@@ -38,6 +38,8 @@ pub struct Room {
     /// When to look next whether the streamer is heard.
     pub listen_at: Option<Instant>,
     pub tracks: Vec<Track>,
+    /// From the streamer to us, in microseconds: half a round trip; 0 while unknown. What comes is so much older than its arrival says.
+    pub uplink_us: u64,
     pub viewers: Vec<Key>,
     /// Connected viewers.
     pub watching: u32,
@@ -63,6 +65,7 @@ impl Room {
             silent: false,
             listen_at: None,
             tracks: Vec::new(),
+            uplink_us: 0,
             viewers: Vec::new(),
             watching: 0,
             told_watching: 0,

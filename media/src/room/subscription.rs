@@ -286,7 +286,7 @@ impl Subscription {
         Some(Packet { payload: layer.sets.payload()?, ..first })
     }
 
-    /// The report at `utc_us` on the live mapping; `None` before the first packet of this source was sent.
+    /// What is at the camera at `utc_us`, on the live mapping, by the clock of arrivals; `None` before the first packet of this source was sent.
     pub fn sent(&self, utc_us: u64, track: &Track) -> Option<Sent> {
         let layer = track.layers.get(self.selector.current()?)?;
         let now = layer.clock.trusted(utc_us)?.timestamp(utc_us, layer.clock_rate());

@@ -39,6 +39,9 @@ pub struct Stream {
     pub fir_command: u8,
 }
 
+/// A change of the way from the streamer that viewers are told of.
+const UPLINK_STEP_US: u64 = 5_000;
+
 /// All of one streamer's connection.
 pub struct Ingest {
     /// SSRC of our own reports.
@@ -47,6 +50,7 @@ pub struct Ingest {
     pub transport_cc: Option<(u8, TwccRecorder)>,
     pub next_report: Option<Instant>,
     offset: SenderOffset,
+    round_trip: Option<Duration>,
 }
 
 impl Ingest {
@@ -87,6 +91,7 @@ impl Ingest {
             transport_cc: transport_cc.map(|id| (id, TwccRecorder::new())),
             next_report: None,
             offset: SenderOffset::default(),
+            round_trip: None,
         }
     }
 
@@ -173,6 +178,16 @@ impl Ingest {
         let anchor = Anchor { timestamp, utc_us: self.offset.lay(sender_us, now.utc_us) };
         layer.clock.on_report(anchor, layer.clock_rate());
         Some((stream.track?, stream.layer, anchor))
+    }
+
+    /// The streamer told when it heard of a time of ours. What is told to viewers moves only when it is worth it: each move is a step of their clocks.
+    pub fn on_round_trip(&mut self, sample: Duration, room: &mut Room) {
+        let smooth = self.round_trip.map_or(sample, |before| (before * 7 + sample) / 8);
+        self.round_trip = Some(smooth);
+        let uplink_us = smooth.as_micros() as u64 / 2;
+        if uplink_us.abs_diff(room.uplink_us) > UPLINK_STEP_US {
+            room.uplink_us = uplink_us;
+        }
     }
 
     /// When feedback is due.

@@ -3,7 +3,7 @@
 use crate::arena::SendArena;
 use crate::forward::keyframe::Ask;
 use crate::message::{Now, Output};
-use crate::session::feedback::{Feedback, parse};
+use crate::session::feedback::{Feedback, ntp_of_utc, parse, round_trip};
 use crate::slab::Key;
 use crate::stats::DropReason;
 
@@ -35,6 +35,11 @@ impl Router {
                         self.outputs.extend(tap.on_report(&room.tracks[at], layer, anchor).map(Output::Tap));
                     }
                 }
+                Feedback::ReferenceDelays(mut delays) => {
+                    let ours = delays.find(|entry| entry.ssrc == ingest.ssrc);
+                    let told = ours.and_then(|entry| round_trip(&entry, ntp_of_utc(now.utc_us)));
+                    told.into_iter().for_each(|sample| ingest.on_round_trip(sample, room));
+                }
                 Feedback::Malformed => self.counters.drop(DropReason::BadRtcp),
                 _ => {}
             }
@@ -56,6 +61,9 @@ impl Router {
         }
         compound.receiver_report(own, &blocks);
         let empty = if blocks.is_empty() { compound.as_bytes().len() } else { 0 };
+        if !blocks.is_empty() {
+            compound.reference_time(own, ntp_of_utc(now.utc_us));
+        }
         let mut lost = Vec::new();
         for stream in &mut ingest.streams {
             let Some((ssrc, layer)) = stream.ssrc.zip(stream.layer_of(room)) else { continue };

@@ -193,7 +193,7 @@ impl Router {
         compound.clear();
         for subscription in &viewer.subscriptions {
             let Some(track) = subscription.track.and_then(|at| room.tracks.get(at)) else { continue };
-            let Some(sent) = subscription.sent(now.utc_us, track) else { continue };
+            let Some(sent) = subscription.sent(now.utc_us + room.uplink_us, track) else { continue };
             compound.sender_report(&SenderInfo {
                 ssrc: subscription.ssrc(),
                 ntp: ntp_of_utc(now.utc_us),

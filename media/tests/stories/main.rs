@@ -18,3 +18,4 @@ mod loss;
 mod recording;
 mod simulcast;
 mod start;
+mod time;

@@ -65,6 +65,8 @@ pub struct Publisher {
     pub owed: Vec<u16>,
     pub key_wanted: bool,
     pub next_report: Option<Instant>,
+    /// Whose reference time came, its middle, and when.
+    pub reference: Option<([u8; 4], [u8; 4], Instant)>,
     pub sent: [(u32, u32); 2],
     /// Frames are counted by time; those that were muted have no number.
     pub video_slot: u64,
@@ -106,6 +108,7 @@ impl Default for Publisher {
             owed: Vec::new(),
             key_wanted: true,
             next_report: None,
+            reference: None,
             sent: [(0, 0); 2],
             video_slot: 0,
             audio_slot: 0,
@@ -186,10 +189,23 @@ impl Publisher {
                     send(compound.as_bytes(), true);
                 }
             }
+            if let Some((who, middle, at)) = self.reference {
+                let delay = ((now.mono - at).as_micros() * 65_536 / 1_000_000) as u32;
+                let head = [0x80, 207, 0, 5, 0, 0, 0, 1, 5, 0, 0, 3];
+                send(&[&head[..], &who, &middle, &delay.to_be_bytes()].concat(), true);
+            }
         }
     }
 
     pub fn rtcp(&mut self, now: Now, compound: &[u8]) {
+        let mut rest = compound;
+        while rest.len() >= 4 {
+            let (packet, next) = rest.split_at(4 * (usize::from(u16::from_be_bytes([rest[2], rest[3]])) + 1));
+            if packet[1] == 207 {
+                self.reference = Some((packet[4..8].try_into().unwrap(), packet[14..18].try_into().unwrap(), now.mono));
+            }
+            rest = next;
+        }
         for feedback in parse(compound) {
             if let Some(rungs) = &mut self.rungs
                 && rungs.feedback(now, &feedback)

@@ -69,17 +69,19 @@ fn replayed_pictures_are_many_and_live_ones_keep_time() {
     let stamps: Vec<u32> = video.live_pictures().iter().map(|picture| picture.2).collect();
     assert!(video.pictures().len() - stamps.len() > 20);
     assert!(stamps.windows(2).all(|pair| pair[1].wrapping_sub(pair[0]) == 3000));
-    // All reports are of the live mapping: they agree to a tick of the wall clock with each other and with the pictures.
+    // All reports are of the live mapping: they agree to a tick of the wall clock with each other and with the pictures. (The first come before it is
+    // known how far the streamer is.)
     let live = video.packets.values().find(|got| got.timestamp == stamps[stamps.len() - 10]).unwrap();
-    for (utc, rtp) in &video.reports {
-        let (utc0, rtp0) = video.reports[0];
+    let reports = &video.reports[1..];
+    for (utc, rtp) in reports {
+        let (utc0, rtp0) = reports[0];
         assert!((rtp.wrapping_sub(rtp0) as i32 - ((utc - utc0) * 9 / 100) as i32).abs() <= 2);
         let later = *utc as i64 - world_utc(&world, live.at) as i64;
         let behind = rtp.wrapping_sub(live.timestamp) as i32 - (later * 9 / 100) as i32;
-        // Reports are laid on our clock as they arrive: one hop of 5 ms more, for pictures too.
-        assert!((400..=500).contains(&behind), "{behind}");
+        // Two hops of 5 ms lie between a picture and its arrival.
+        assert!((850..=950).contains(&behind), "{behind}");
     }
-    assert!(!video.reports.is_empty() && connected < live.at);
+    assert!(!reports.is_empty() && connected < live.at);
 }
 
 fn world_utc(world: &World, at: Instant) -> u64 {

@@ -4,12 +4,14 @@
 //! does not belong here, nor the question which track a packet is about.
 
 mod compound;
+mod extended;
 mod nack;
 mod parse;
 mod report;
 mod twcc;
 
 pub use compound::{Compound, SenderInfo};
+pub use extended::ReferenceDelays;
 pub use nack::NackGenerator;
 pub use parse::{Feedback, FirEntries, Lost, Packets, ReportBlock, ReportBlocks, SenderReport, parse};
 pub use report::{ReceiveStats, ntp_of_utc, round_trip, utc_of_ntp};

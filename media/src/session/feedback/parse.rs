@@ -1,5 +1,7 @@
 //! Inbound RTCP (RFC 3550 §6, RFC 4585, RFC 5104) as values that borrow from the packet: nothing is allocated, nothing panics.
 
+use super::extended::{self, ReferenceDelays};
+
 /// One fact of a compound packet.
 #[derive(Clone, Debug)]
 pub enum Feedback<'a> {
@@ -26,11 +28,13 @@ pub enum Feedback<'a> {
     TransportCc {
         packet: &'a [u8],
     },
+    /// What a sender heard of our reference times (RFC 3611 §4.5); empty where an extended report speaks of other things.
+    ReferenceDelays(ReferenceDelays<'a>),
     /// A source left (RFC 3550 §6.6).
     Bye {
         ssrc: u32,
     },
-    /// A packet of another type: SDES, APP, XR and the like.
+    /// A packet of another type: SDES, APP and the like.
     Other {
         packet_type: u8,
     },
@@ -144,6 +148,9 @@ fn read(packet: &[u8]) -> Option<Feedback<'_>> {
             let bitrate = mantissa.checked_shl(exponent).filter(|b| b >> exponent == mantissa).unwrap_or(u64::MAX);
             Some(Feedback::Remb { bitrate })
         }
+        (extended::PACKET_TYPE, _) => {
+            packet.get(8..).map(|blocks| Feedback::ReferenceDelays(ReferenceDelays::new(blocks)))
+        }
         (packet_type, _) => Some(Feedback::Other { packet_type }),
     }
 }
@@ -234,6 +241,7 @@ mod tests {
             Feedback::Fir(entries) => entries.count(),
             Feedback::ReceiverReport { blocks, .. } => blocks.count(),
             Feedback::SenderReport(report) => report.blocks.count(),
+            Feedback::ReferenceDelays(delays) => delays.count(),
             _ => 1,
         });
         items.sum()
