@@ -1,6 +1,7 @@
 //! Which server is measured: one of our own, or any that speaks WHIP and WHEP.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
 use reqwest::{Client, Url};
@@ -15,6 +16,8 @@ const CHANNEL: &str = "{channel}";
 const ADDRESSES: u8 = 128;
 /// Joins from one address before the next one's turn.
 const JOINS_PER_ADDRESS: usize = 100;
+/// An HTTP connection without a request is closed after this long, as it would otherwise count as the server's memory and descriptors.
+const IDLE: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Debug, Default, clap::Args)]
 pub struct Options {
@@ -131,7 +134,10 @@ fn callers(server: &Url) -> Result<Vec<Client>> {
     if !local {
         return Ok(vec![Client::new()]);
     }
-    let client = |at: u8| Client::builder().local_address(IpAddr::from(Ipv4Addr::new(127, 0, 1, at))).build();
+    let client = |at: u8| {
+        let address = IpAddr::from(Ipv4Addr::new(127, 0, 1, at));
+        Client::builder().local_address(address).pool_idle_timeout(IDLE).build()
+    };
     Ok((1..=ADDRESSES).map(client).collect::<Result<_, _>>()?)
 }
 

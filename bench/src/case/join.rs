@@ -2,7 +2,8 @@
 //! who watch already notice.
 //!
 //! Moments are the kernel's: from just before the POST to the arrival of the datagram. The storm's CPU time is that of the server beyond what
-//! it took to forward the packets, which is measured before the storm. The clients' side of the handshakes runs on the same machine.
+//! it takes to forward a packet, which is measured with the whole audience after the storm. The clients' side of the handshakes runs on the
+//! same machine.
 
 use std::time::{Duration, Instant};
 
@@ -18,10 +19,10 @@ use crate::target;
 use crate::viewer::{Traits, Viewer};
 
 const WARM_UP: Duration = Duration::from_secs(2);
-/// Forwarding alone is measured for so long before the storm.
+/// Gaps alone are measured for so long before the storm, forwarding alone after it.
 const CALM: Duration = Duration::from_secs(4);
-/// After the last join connected, for its keyframe.
-const AFTER: Duration = Duration::from_secs(3);
+/// Between the storm and the calm after it.
+const SETTLE: Duration = Duration::from_secs(1);
 /// Of those who watch already, so many are probes.
 const WATCHING_PROBES: usize = 20;
 const BEFORE: usize = 1;
@@ -95,27 +96,28 @@ pub async fn run(options: Options) -> Result<Line> {
     tokio::time::sleep(WARM_UP).await;
 
     watching.window(BEFORE);
-    let (cpu_start, received_start) = (Cpu::of(pid)?, watching.received());
     tokio::time::sleep(CALM).await;
-    let (cpu, received) = (Cpu::of(pid)?.since(cpu_start), watching.received() - received_start);
-    if options.viewers > 0 && received == 0 {
-        bail!("no viewer received anything");
-    }
-    let us_per_packet = cpu.total().as_secs_f64() * 1e6 / received.max(1) as f64;
-
     watching.window(DURING);
-    let (start, cpu_start, rss_start, received_start) =
-        (Instant::now(), Cpu::of(pid)?, rss_kb(pid)?, watching.received());
+    let received = || watching.received() + joining.received();
+    let (start, cpu_start, rss_start, received_start) = (Instant::now(), Cpu::of(pid)?, rss_kb(pid)?, received());
     let traits = |_| Traits { probe: true, ..Traits::default() };
     let plan = Plan { traits: &traits, ..plan };
     let numbers = options.viewers..options.viewers + options.joins;
     joining.storm(&plan, numbers, options.per_second).await?;
-    let stormed = start.elapsed();
-    tokio::time::sleep(AFTER).await;
-    let forwarded = watching.received() - received_start + joining.received();
-    let storm = Cpu::of(pid)?.since(cpu_start).total().as_secs_f64() * 1e3 - us_per_packet * forwarded as f64 / 1e3;
-    let (rss, machine_load) = (rss_kb(pid)?, load()?);
+    let (stormed, storm, in_storm) = (start.elapsed(), Cpu::of(pid)?.since(cpu_start), received() - received_start);
+    let rss = rss_kb(pid)?;
     watching.window(0);
+
+    tokio::time::sleep(SETTLE).await;
+    let (cpu_start, received_start) = (Cpu::of(pid)?, received());
+    tokio::time::sleep(CALM).await;
+    let (calm, in_calm) = (Cpu::of(pid)?.since(cpu_start), received() - received_start);
+    let machine_load = load()?;
+    if in_calm == 0 {
+        bail!("no viewer received anything");
+    }
+    let forwarding = calm.total().as_secs_f64() * in_storm as f64 / in_calm as f64;
+    let storm = (storm.total().as_secs_f64() - forwarding) * 1e3;
 
     publishers.air.stop();
     publishers.end()?;
