@@ -1,6 +1,8 @@
 // Simulcast through the real server: three sizes of one picture leave the streamer's browser and reach the server.
 import type { BrowserContext, Page } from "@playwright/test";
-import { endBroadcast, expect, expectAccessible, goLive, KEY, test } from "./support/test";
+import { Relay } from "./support/relay";
+import { freeMediaPort } from "./support/server";
+import { endBroadcast, expect, expectAccessible, goLive, KEY, Oxbow, test } from "./support/test";
 
 // The browser's own test picture comes in any size; the numbered one is small.
 test.use({
@@ -140,4 +142,58 @@ test("they flow from a WHIP client that asks for no start", async ({ browser, ox
   await expect.poll(() => heights(client), { timeout: 40_000 }).toEqual([180, 360, 720]);
   await expect.poll(async () => (await sent(client))[2]?.frames, { timeout: 20_000 }).toBeGreaterThan(100);
   await context.close();
+});
+
+test("a viewer with a slow network gets a smaller picture, and it goes on", async ({ browser }) => {
+  test.setTimeout(120_000);
+  const port = await freeMediaPort();
+  const oxbow = await Oxbow.start({ PEER_PORT: String(port) });
+  const relay = await Relay.start("127.0.0.1:0", `127.0.0.1:${port}`, { seed: 3, delay: 10, down: 650 });
+  const streamerContext = await browser.newContext({
+    baseURL: oxbow.url,
+    permissions: ["camera", "microphone"],
+  });
+  const context = await browser.newContext({ baseURL: oxbow.url });
+  try {
+    const studio = await streamerContext.newPage();
+    await keepConnections(studio);
+    await goLive(studio, "main", { codec: "vp8" });
+    await expect.poll(() => heights(studio), { timeout: 30_000 }).toEqual([180, 360, 720]);
+    const viewer = await context.newPage();
+    await keepConnections(viewer);
+    // Only this viewer goes through the slow network; the others know the server's own port.
+    await viewer.addInitScript(
+      ([own, slow]) => {
+        const Kept = window.RTCPeerConnection;
+        window.RTCPeerConnection = class extends Kept {
+          override setRemoteDescription(answer: RTCSessionDescriptionInit): Promise<void> {
+            const lines = (answer.sdp ?? "")
+              .split("\r\n")
+              .filter((line) => !/^a=candidate:.* tcp /.test(line));
+            const sdp = lines.join("\r\n").replaceAll(` ${own} typ host`, ` ${slow} typ host`);
+            return super.setRemoteDescription({ ...answer, sdp });
+          }
+        };
+      },
+      [String(port), relay.address.split(":").at(-1) ?? ""] as const,
+    );
+    await viewer.goto("/@main");
+    await expect(viewer.locator("[data-state=live]")).toBeVisible({ timeout: 20_000 });
+    // The best layer takes more than passes.
+    await expect.poll(async () => (await picture(viewer)).height, { timeout: 20_000 }).toBeLessThan(720);
+    await viewer.waitForTimeout(5_000);
+    for (let second = 0; second < 10; second += 1) {
+      const before = await picture(viewer);
+      await viewer.waitForTimeout(1_000);
+      const after = await picture(viewer);
+      expect(after.frames - before.frames, `pictures in second ${second}`).toBeGreaterThan(5);
+      expect(after.height).toBeLessThan(720);
+    }
+    await expect(viewer.locator("[data-state=live]")).toBeVisible();
+  } finally {
+    await streamerContext.close();
+    await context.close();
+    await oxbow.remove();
+    relay.kill();
+  }
 });

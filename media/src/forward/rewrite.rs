@@ -171,10 +171,13 @@ impl Rewriter {
         self.origin(highest.checked_sub(u64::from((highest as u16).wrapping_sub(sequence)))?)
     }
 
-    /// Where the packets sent last came from, the newest first.
-    pub fn latest(&self) -> impl Iterator<Item = Origin> {
+    /// Sequence numbers of the packets sent last and where they came from, the newest first.
+    pub fn latest(&self) -> impl Iterator<Item = (u16, Origin)> {
         let newest = self.issued.highest.unwrap_or(0);
-        (0..LATEST).map_while(move |back| self.origin(newest.checked_sub(back)?))
+        (0..LATEST).map_while(move |back| {
+            let out = newest.checked_sub(back)?;
+            Some((out as u16, self.origin(out)?))
+        })
     }
 
     fn origin(&self, out: u64) -> Option<Origin> {
@@ -372,7 +375,7 @@ mod tests {
             let laid = Seam { timestamp: Some(timestamp.wrapping_add_signed(ahead)), shift: Shift::default() };
             let mapped = rewriter.map(now, &next, 90_000, |_| laid).unwrap();
             assert_eq!(mapped.timestamp.wrapping_sub(timestamp), expected, "{ahead} ahead");
-            assert_eq!(rewriter.latest().map(|origin| origin.layer).collect::<Vec<_>>()[..2], [1, 0]);
+            assert_eq!(rewriter.latest().map(|(_, origin)| origin.layer).collect::<Vec<_>>()[..2], [1, 0]);
         }
     }
 

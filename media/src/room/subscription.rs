@@ -57,6 +57,15 @@ pub struct Sent {
     pub octets: u32,
 }
 
+/// What a viewer's network carries of pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Downlink {
+    /// Bits per second.
+    pub bitrate: u64,
+    /// More is sent than passes.
+    pub congested: bool,
+}
+
 /// See the head of this module.
 pub struct Subscription {
     /// The track's place in its room, once there is such a track.
@@ -69,6 +78,8 @@ pub struct Subscription {
     /// Which layer goes to the viewer.
     pub selector: LayerSelector,
     pub quality: Quality,
+    /// Id of the extension that carries transport-wide numbers, where negotiated.
+    pub transport: Option<u8>,
     gate: Gate,
     rewriter: Rewriter,
     /// Where the replay of the ring stands; `None` once the viewer is live.
@@ -98,6 +109,7 @@ impl Subscription {
             mid: None,
             selector: LayerSelector::default(),
             quality: Quality::default(),
+            transport: None,
             gate: Gate::default(),
             rewriter: Rewriter::new(ssrc, rng),
             cursor: None,
@@ -144,16 +156,40 @@ impl Subscription {
         self.video && self.route.is_some() && !self.gate.is_open(source)
     }
 
-    /// Aims at the layer that the viewer shall get by what there is.
-    pub fn choose_layer(&mut self, track: &Track) {
-        let fits = |rung: &&Rung| match self.quality {
+    /// Aims at the layer that the viewer shall get by what there is, what it wants to see and what its network carries; `None`: no limit was met.
+    ///
+    /// A smaller one is gone over to only when more is sent than passes, not when a layer takes more for a moment; a larger one only when what it
+    /// takes was seen to pass.
+    pub fn choose_layer(&mut self, track: &Track, downlink: Option<Downlink>) {
+        let allowed = self.allowed(track);
+        let (Some(largest), Some(smallest)) = (allowed.last(), allowed.first()) else { return };
+        let Some(Downlink { bitrate, congested }) = downlink else { return self.selector.aim(largest.layer) };
+        let now = allowed.iter().position(|rung| self.selector.target() == Some(rung.layer));
+        let fits = |rung: &&Rung| rung.bitrate + rung.bitrate / 10 <= bitrate;
+        let chosen = match now {
+            Some(at) if congested => allowed[..=at].iter().rfind(|rung| rung.bitrate <= bitrate),
+            Some(at) => allowed[at + 1..].iter().rfind(fits).or(Some(&allowed[at])),
+            None => allowed.iter().rfind(fits),
+        };
+        self.selector.aim(chosen.unwrap_or(smallest).layer);
+    }
+
+    /// The next larger layer than the chosen one that the viewer wants to see.
+    pub fn next_rung(&self, track: &Track) -> Option<Rung> {
+        let allowed = self.allowed(track);
+        let at = allowed.iter().position(|rung| self.selector.target() == Some(rung.layer))?;
+        allowed.get(at + 1).copied()
+    }
+
+    /// The part of the ladder that the viewer wants to see.
+    fn allowed<'t>(&self, track: &'t Track) -> &'t [Rung] {
+        let ladder = track.ladder();
+        let fits = |rung: &Rung| match self.quality {
             Quality::Auto => true,
             Quality::AtMost(height) => rung.height <= height,
         };
-        let ladder = track.ladder();
-        if let Some(rung) = ladder.iter().rfind(fits).or(ladder.first()) {
-            self.selector.aim(rung.layer);
-        }
+        let count = ladder.iter().rposition(fits).map_or(1, |at| at + 1);
+        &ladder[..count.min(ladder.len())]
     }
 
     /// Begins at the newest keyframe in the ring of the chosen layer, if this is the beginning and the ring has one that is good to begin with. See
@@ -266,11 +302,26 @@ impl Subscription {
             }
         }
         self.recent.push((sequence, now));
-        let repairs = self.repairs.as_mut().ok_or(DropReason::RepairRefused)?;
-        let (token, timestamp) = (repairs.issue(), origin.stamps.map(packet.meta.timestamp));
-        let marker = packet.meta.marker && !self.is_lead(&origin);
-        let (index, shift) = (origin.index, origin.shift);
-        Ok((Repair { token, payload_type, index, original: sequence, marker, timestamp, shift }, packet))
+        let repair = self.again(payload_type, sequence, &origin, packet.meta).ok_or(DropReason::RepairRefused)?;
+        Ok((repair, packet))
+    }
+
+    /// The largest of the packets sent last, to be sent again though nobody misses it: a probe of the network.
+    pub fn redundant<'t>(&mut self, track: &'t Track) -> Option<(Repair, Packet<'t>)> {
+        let payload_type = self.route?.rtx_payload_type?;
+        let sent = self.rewriter.latest().filter_map(|(sequence, origin)| {
+            let layer = track.layers.get(usize::from(origin.layer))?;
+            Some((sequence, origin, self.original(&origin, layer)?))
+        });
+        let (sequence, origin, packet) = sent.max_by_key(|(.., packet)| packet.payload.len())?;
+        Some((self.again(payload_type, sequence, &origin, packet.meta)?, packet))
+    }
+
+    /// `None` without a repair stream.
+    fn again(&mut self, payload_type: u8, original: u16, origin: &Origin, meta: &Meta) -> Option<Repair> {
+        let marker = meta.marker && !self.is_lead(origin);
+        let (token, timestamp) = (self.repairs.as_mut()?.issue(), origin.stamps.map(meta.timestamp));
+        Some(Repair { token, payload_type, index: origin.index, original, marker, timestamp, shift: origin.shift })
     }
 
     fn is_lead(&self, origin: &Origin) -> bool {
@@ -298,7 +349,9 @@ impl Subscription {
 /// Joins a packet of another source on to what was sent of the one before, by what is known of both.
 fn seam(rewriter: &Rewriter, packet: Packet<'_>, track: &Track) -> Seam {
     let layer = |at: u8| track.layers.get(usize::from(at));
-    let Some((before, after)) = rewriter.latest().next().zip(layer(packet.meta.layer)) else { return Seam::default() };
+    let Some(((_, before), after)) = rewriter.latest().next().zip(layer(packet.meta.layer)) else {
+        return Seam::default();
+    };
     let left = layer(before.layer).filter(|left| left.source() == before.source);
     let timestamp = left.and_then(|left| {
         let reports = left.clock.report().zip(after.clock.report());
@@ -307,7 +360,7 @@ fn seam(rewriter: &Rewriter, packet: Packet<'_>, track: &Track) -> Seam {
         Some(before.stamps.live(from.timestamp(utc_us, track.clock_rate())))
     });
     let is_vp8 = after.format.is_some_and(|format| format.codec == Codec::Vp8);
-    let sent = rewriter.latest().find_map(|origin| {
+    let sent = rewriter.latest().find_map(|(_, origin)| {
         let packet = layer(origin.layer)?.cache.get(origin.index)?;
         Some(Numbers::read(packet.payload)?.shifted(origin.shift))
     });

@@ -10,9 +10,10 @@ use crate::forward::rewrite::Mapped;
 use crate::limit;
 use crate::message::{Event, Now};
 use crate::room::layer::Layer;
-use crate::room::subscription::Subscription;
+use crate::room::subscription::{Downlink, Repair, Subscription};
 use crate::room::track::Track;
 use crate::rtp::packet::MAX_HEADER_LEN;
+use crate::session::estimate::Estimator;
 use crate::session::{RTP_OVERHEAD, Session};
 use crate::slab::Key;
 use crate::stats::{Counters, DropReason};
@@ -119,9 +120,11 @@ impl Router {
         let Some(peer) = self.sessions.get_mut(key).filter(|peer| peer.connected && !peer.closing) else { return };
         let PeerRole::Viewer(viewer) = &mut peer.role else { return };
         let Some(to) = peer.session.address() else { return self.counters.drop(DropReason::NotConnected) };
+        let downlink = viewer.downlink(now, room);
         for (at, subscription) in viewer.subscriptions.iter_mut().enumerate() {
             let Some(track) = track_of(subscription, room).filter(|track| track.is_sending()) else { continue };
-            let mut out = Out { now, to, session: &mut peer.session, arena, counters: &mut self.counters };
+            let (session, counters, estimator) = (&mut peer.session, &mut self.counters, viewer.estimator.as_mut());
+            let mut out = Out { now, to, session, arena, counters, estimator, downlink };
             out.serve(at, subscription, track);
         }
     }
@@ -167,13 +170,17 @@ pub(super) struct Out<'a> {
     pub session: &'a mut Session,
     pub arena: &'a mut SendArena,
     pub counters: &'a mut Counters,
+    /// `None` without transport-wide feedback.
+    pub estimator: Option<&'a mut Estimator>,
+    /// What the network carries of pictures; `None` while no limit was met.
+    pub downlink: Option<Downlink>,
 }
 
 impl Out<'_> {
     /// What came of a track, from the layer that the viewer has; where another one is wanted, from that one's keyframe on. `section` is the
     /// place of the subscription's section in the answer.
     fn serve(&mut self, section: usize, subscription: &mut Subscription, track: &mut Track) {
-        subscription.choose_layer(track);
+        subscription.choose_layer(track, self.downlink);
         let mut from = 0;
         if let Some(wanted) = subscription.selector.wanted().filter(|_| !subscription.is_replaying()) {
             if !find_route(subscription, self.session.media().sections.get(section), &track.layers[wanted]) {
@@ -253,18 +260,47 @@ impl Out<'_> {
             marker: packet.meta.marker,
             timestamp: mapped.timestamp,
             mid: subscription.mid.as_ref().map(|(id, mid)| (*id, &mid[..])),
+            transport: self.transport(subscription),
             shift: mapped.shift,
             prefix: &[],
             payload: packet.payload,
             padding: packet.padding,
         };
-        match write(self.session, self.to, writing, self.arena) {
-            Ok(len) => {
-                subscription.on_sent(packet.payload.len());
-                self.counters.packets_out += 1;
-                self.counters.bytes_out += len as u64;
-            }
+        match self.write(writing) {
+            Ok(_) => subscription.on_sent(packet.payload.len()),
             Err(reason) => self.counters.drop(reason),
         }
+    }
+
+    /// Sends a packet once more, on the repair stream. Answers its bytes on the wire.
+    pub fn resend(&mut self, subscription: &Subscription, repair: Repair, packet: Packet<'_>) -> Option<u64> {
+        let writing = Writing {
+            token: repair.token,
+            payload_type: repair.payload_type,
+            marker: repair.marker,
+            timestamp: repair.timestamp,
+            mid: subscription.mid.as_ref().map(|(id, mid)| (*id, &mid[..])),
+            transport: self.transport(subscription),
+            shift: repair.shift,
+            prefix: &repair.original.to_be_bytes(),
+            payload: packet.payload,
+            padding: 0,
+        };
+        self.write(writing).map_err(|reason| self.counters.drop(reason)).ok()
+    }
+
+    fn transport(&self, subscription: &Subscription) -> Option<(u8, u16)> {
+        Some((subscription.transport?, self.estimator.as_ref()?.next_sequence()))
+    }
+
+    fn write(&mut self, writing: Writing<'_>) -> Result<u64, DropReason> {
+        let numbered = writing.transport.is_some();
+        let len = write(self.session, self.to, writing, self.arena)?;
+        if let Some(estimator) = self.estimator.as_mut().filter(|_| numbered) {
+            estimator.sent(self.now.mono, len);
+        }
+        self.counters.packets_out += 1;
+        self.counters.bytes_out += len as u64;
+        Ok(len as u64)
     }
 }

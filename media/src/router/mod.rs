@@ -8,6 +8,7 @@ mod diagnose;
 mod fanout;
 mod ingest;
 mod peer;
+mod probe;
 mod publisher;
 mod recording;
 mod room_life;
@@ -197,6 +198,7 @@ impl Router {
                 PeerRole::Publisher(_) => self.publisher_feedback(now, key, arena),
                 PeerRole::Viewer(_) => {
                     self.replay(now, key, arena);
+                    self.probe(now, key, arena);
                     self.viewer_reports(now, key, arena);
                 }
             }

@@ -4,15 +4,17 @@ use std::time::{Duration, Instant};
 
 use crate::diagnostics::Diary;
 use crate::id::{ChannelName, SessionId};
-use crate::message::Role;
+use crate::message::{Now, Role};
 use crate::room::Room;
 use crate::room::layer::Format;
-use crate::room::subscription::{Route, Subscription};
+use crate::room::subscription::{Downlink, Route, Subscription};
 use crate::session::Session;
+use crate::session::estimate::Estimator;
 use crate::session::negotiate::{Kind, Section};
 use crate::slab::{Key, Slab};
 
 use super::ingest::Ingest;
+use super::probe::sound;
 
 /// Between two sender reports to a viewer.
 pub const SENDER_REPORT_INTERVAL: Duration = Duration::from_millis(1500);
@@ -29,6 +31,19 @@ pub struct Viewer {
     pub next_report: Option<Instant>,
     /// When the replay of the ring goes on.
     pub next_replay: Option<Instant>,
+    /// When the probe of the downlink goes on.
+    pub next_probe: Option<Instant>,
+    /// `None` where transport-wide feedback was not negotiated.
+    pub estimator: Option<Estimator>,
+}
+
+impl Viewer {
+    /// What its network carries of pictures: sound is sent before them. `None` while no limit was met.
+    pub fn downlink(&self, now: Now, room: &Room) -> Option<Downlink> {
+        let estimator = self.estimator.as_ref()?;
+        let bitrate = estimator.bitrate()?.saturating_sub(sound(now, room));
+        Some(Downlink { bitrate, congested: estimator.is_congested() })
+    }
 }
 
 pub struct Peer {
@@ -60,7 +75,10 @@ impl Peer {
         }
         let media = match &self.role {
             PeerRole::Publisher(ingest) => rooms.get(self.room).and_then(|room| ingest.next_deadline(room)),
-            PeerRole::Viewer(viewer) => viewer.next_report.into_iter().chain(viewer.next_replay).min(),
+            PeerRole::Viewer(viewer) => {
+                let own = [viewer.next_report, viewer.next_replay, viewer.next_probe];
+                own.into_iter().flatten().min()
+            }
         };
         own.into_iter().chain(media).min()
     }

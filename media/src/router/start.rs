@@ -7,6 +7,7 @@ use crate::room::Room;
 use crate::room::layer::Layer;
 use crate::room::subscription::Subscription;
 use crate::room::track::Track;
+use crate::session::estimate::Estimator;
 use crate::session::negotiate::Section;
 use crate::slab::Key;
 
@@ -37,10 +38,13 @@ impl Router {
         let Some(peer) = self.sessions.get_mut(key) else { return };
         let PeerRole::Viewer(viewer) = &mut peer.role else { return };
         let Some(room) = self.rooms.get_mut(peer.room) else { return };
+        if viewer.subscriptions.iter().any(|subscription| subscription.transport.is_some()) {
+            viewer.estimator.get_or_insert_with(|| Estimator::new(now.mono));
+        }
         for (at, subscription) in viewer.subscriptions.iter_mut().enumerate() {
             let Some(track) = track_of(subscription, room) else { continue };
             track.survey(now.mono);
-            subscription.choose_layer(track);
+            subscription.choose_layer(track, None);
             let Some(target) = subscription.selector.target() else { continue };
             if !find_route(subscription, peer.session.media().sections.get(at), &track.layers[target]) {
                 continue;
@@ -69,7 +73,8 @@ impl Router {
         let mut bytes = limit::REPLAY_STEP_BYTES;
         for subscription in &mut viewer.subscriptions {
             let (Some(to), Some(track)) = (to, subscription.track.and_then(|at| room.tracks.get(at))) else { continue };
-            let mut out = Out { now, to, session: &mut peer.session, arena, counters: &mut self.counters };
+            let (session, counters, estimator) = (&mut peer.session, &mut self.counters, viewer.estimator.as_mut());
+            let mut out = Out { now, to, session, arena, counters, estimator, downlink: None };
             while bytes > 0 && out.arena.room() >= limit::DATAGRAM_BYTES {
                 let Some(packet) = subscription.next_replayed(track) else { break };
                 bytes = bytes.saturating_sub(packet.payload.len());

@@ -18,8 +18,9 @@ use crate::slab::Key;
 use crate::stats::{Counters, DropReason};
 use crate::token::RtpToken;
 
-use super::Router;
+use super::fanout::Out;
 use super::peer::{PeerRole, SENDER_REPORT_INTERVAL, Viewer, is_video};
+use super::{Router, probe};
 
 /// A viewer gets the n-th track of a kind in the n-th section of that kind.
 pub fn subscribe(media: &Negotiated, rng: &mut impl Rng) -> Viewer {
@@ -32,10 +33,11 @@ pub fn subscribe(media: &Negotiated, rng: &mut impl Rng) -> Viewer {
         let (ssrc, rtx_ssrc) = section.stream.map_or((0, None), |stream| (stream.ssrc, stream.rtx_ssrc));
         let mut subscription = Subscription::new(video, *ordinal, ssrc, rtx_ssrc, rng);
         subscription.mid = section.extensions.mid.map(|id| (id, section.mid.as_bytes().into()));
+        subscription.transport = section.extensions.transport_cc.filter(|_| section.feedback.transport_cc);
         *ordinal += 1;
         subscriptions.push(subscription);
     }
-    Viewer { subscriptions, next_report: None, next_replay: None }
+    Viewer { subscriptions, next_report: None, next_replay: None, next_probe: None, estimator: None }
 }
 
 /// A packet to be written into the arena and sealed there.
@@ -45,6 +47,8 @@ pub(super) struct Writing<'a> {
     pub marker: bool,
     pub timestamp: u32,
     pub mid: Option<(u8, &'a [u8])>,
+    /// Extension id and transport-wide number.
+    pub transport: Option<(u8, u16)>,
     /// Applied to the payload.
     pub shift: Shift,
     /// Goes before the payload: the original sequence number of a repair (RFC 4588 §4).
@@ -68,6 +72,7 @@ pub(super) fn write(
         timestamp: packet.timestamp,
         ssrc: packet.token.ssrc(),
         mid: packet.mid,
+        transport: packet.transport,
     };
     let body = header.written_len() + packet.prefix.len();
     let end = body + packet.payload.len();
@@ -92,47 +97,22 @@ pub(super) fn write(
     Ok(sealed)
 }
 
-/// What a repair needs of its viewer and room.
-struct Repairing<'a> {
-    viewer: &'a mut Viewer,
-    session: &'a mut Session,
-    room: &'a Room,
-    arena: &'a mut SendArena,
-    counters: &'a mut Counters,
-}
-
 /// Sends again what a viewer misses of one stream.
-fn repair(now: Now, at: &mut Repairing<'_>, ssrc: u32, lost: Lost<'_>) {
-    let to = at.session.address();
-    let mut subscription = at.viewer.subscriptions.iter_mut().find(|subscription| subscription.ssrc() == ssrc);
+fn repair(subscriptions: &mut [Subscription], room: &Room, ssrc: u32, lost: Lost<'_>, out: &mut Out<'_>) {
+    let mut subscription = subscriptions.iter_mut().find(|subscription| subscription.ssrc() == ssrc);
     for sequence in lost {
-        at.counters.nacks_in += 1;
-        let Some((subscription, to)) = subscription.as_deref_mut().zip(to) else {
-            at.counters.drop(DropReason::RepairNotFound);
+        out.counters.nacks_in += 1;
+        let Some(subscription) = subscription.as_deref_mut() else {
+            out.counters.drop(DropReason::RepairNotFound);
             continue;
         };
-        let Some(track) = subscription.track.and_then(|of| at.room.tracks.get(of)) else { continue };
-        let written = subscription.repair(now.mono, sequence, track).and_then(|(repair, packet)| {
-            let writing = Writing {
-                token: repair.token,
-                payload_type: repair.payload_type,
-                marker: repair.marker,
-                timestamp: repair.timestamp,
-                mid: subscription.mid.as_ref().map(|(id, mid)| (*id, &mid[..])),
-                shift: repair.shift,
-                prefix: &repair.original.to_be_bytes(),
-                payload: packet.payload,
-                padding: 0,
-            };
-            write(at.session, to, writing, at.arena)
-        });
-        match written {
-            Ok(len) => {
-                at.counters.retransmitted += 1;
-                at.counters.packets_out += 1;
-                at.counters.bytes_out += len as u64;
+        let Some(track) = subscription.track.and_then(|of| room.tracks.get(of)) else { continue };
+        match subscription.repair(out.now.mono, sequence, track) {
+            Ok((repair, packet)) => {
+                let sent = out.resend(subscription, repair, packet);
+                out.counters.retransmitted += u64::from(sent.is_some());
             }
-            Err(reason) => at.counters.drop(reason),
+            Err(reason) => out.counters.drop(reason),
         }
     }
 }
@@ -165,15 +145,24 @@ impl Router {
                     let told = subscription.zip(round_trip(&block, ntp_of_utc(now.utc_us)));
                     told.into_iter().for_each(|(subscription, sample)| subscription.on_round_trip(sample));
                 }),
+                Feedback::TransportCc { packet } => {
+                    let read = viewer.estimator.as_mut().is_none_or(|estimator| estimator.feedback(now.mono, packet));
+                    if !read {
+                        counters.drop(DropReason::BadRtcp);
+                    }
+                }
                 Feedback::Malformed => counters.drop(DropReason::BadRtcp),
                 _ => {}
             }
         }
+        probe::consider(now, viewer, room);
         // A second pass instead of a list: nothing is allocated, and most compounds hold no NACK.
         for feedback in parse(compound) {
-            if let Feedback::Nack { ssrc, lost } = feedback {
-                repair(now, &mut Repairing { viewer, session: &mut peer.session, room, arena, counters }, ssrc, lost);
-            }
+            let Feedback::Nack { ssrc, lost } = feedback else { continue };
+            let Some(to) = peer.session.address() else { break };
+            let (session, estimator) = (&mut peer.session, viewer.estimator.as_mut());
+            let mut out = Out { now, to, session, arena, counters, estimator, downlink: None };
+            repair(&mut viewer.subscriptions, room, ssrc, lost, &mut out);
         }
         if wanted && let Some(publisher) = room.publisher {
             self.schedule_session(publisher.session);

@@ -3,8 +3,8 @@
 
 /// Fixed part of the header in bytes.
 pub const FIXED_LEN: usize = 12;
-/// Largest header that [`Outgoing::write`] makes: fixed part, extension head, a two-byte extension of 32 bytes, padded.
-pub const MAX_HEADER_LEN: usize = FIXED_LEN + 4 + 36;
+/// Largest header that [`Outgoing::write`] makes: fixed part, extension head, a two-byte extension of 32 bytes and one of 2 bytes, padded.
+pub const MAX_HEADER_LEN: usize = FIXED_LEN + 4 + 40;
 
 const ONE_BYTE: u16 = 0xbede;
 const TWO_BYTE: u16 = 0x1000;
@@ -102,7 +102,7 @@ impl Header {
     }
 }
 
-/// A header to be written: no CSRC, at most one extension (the media section's id), no padding.
+/// A header to be written: no CSRC, at most two extensions, no padding.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<'a> {
     pub payload_type: u8,
@@ -112,38 +112,48 @@ pub struct Outgoing<'a> {
     pub ssrc: u32,
     /// Extension id and media section id, when negotiated (RFC 9143 §15).
     pub mid: Option<(u8, &'a [u8])>,
+    /// Extension id and transport-wide sequence number, when negotiated.
+    pub transport: Option<(u8, u16)>,
 }
 
 impl Outgoing<'_> {
     /// Bytes that [`Outgoing::write`] takes.
     pub fn written_len(&self) -> usize {
-        FIXED_LEN + self.mid.map_or(0, |(id, mid)| 4 + element_len(id, mid).next_multiple_of(4))
+        let elements = self.elements().map_or(0, |(_, len)| 4 + len.next_multiple_of(4));
+        FIXED_LEN + elements
+    }
+
+    /// Whether the elements take the one-byte form, and their bytes. `None` without any.
+    fn elements(&self) -> Option<(bool, usize)> {
+        let one_byte =
+            self.mid.is_none_or(|(id, mid)| fits_one_byte(id, mid)) && self.transport.is_none_or(|(id, _)| id < 15);
+        let head = if one_byte { 1 } else { 2 };
+        let mid = self.mid.map_or(0, |(_, mid)| head + mid.len());
+        let transport = self.transport.map_or(0, |_| head + 2);
+        (mid + transport > 0).then_some((one_byte, mid + transport))
     }
 
     /// Writes the header and answers its length. `None` when `out` is too small or the extension cannot be expressed.
     pub fn write(&self, out: &mut [u8]) -> Option<usize> {
         let len = self.written_len();
         let out = out.get_mut(..len)?;
-        out[0] = 0x80 | (u8::from(self.mid.is_some()) << 4);
+        let elements = self.elements();
+        out[0] = 0x80 | (u8::from(elements.is_some()) << 4);
         out[1] = (u8::from(self.marker) << 7) | (self.payload_type & 0x7f);
         out[2..4].copy_from_slice(&self.sequence.to_be_bytes());
         out[4..8].copy_from_slice(&self.timestamp.to_be_bytes());
         out[8..12].copy_from_slice(&self.ssrc.to_be_bytes());
-        let Some((id, mid)) = self.mid else { return Some(len) };
-        if id == 0 || mid.is_empty() || mid.len() > 32 {
-            return None;
-        }
-        let (profile, head): (u16, &[u8]) = if fits_one_byte(id, mid) {
-            (ONE_BYTE, &[(id << 4) | (mid.len() as u8 - 1)])
-        } else {
-            (TWO_BYTE, &[id, mid.len() as u8])
-        };
-        out[12..14].copy_from_slice(&profile.to_be_bytes());
+        let Some((one_byte, _)) = elements else { return Some(len) };
+        out[12..14].copy_from_slice(&(if one_byte { ONE_BYTE } else { TWO_BYTE }).to_be_bytes());
         out[14..16].copy_from_slice(&(((len - 16) / 4) as u16).to_be_bytes());
-        out[16..16 + head.len()].copy_from_slice(head);
-        let element = 16 + head.len();
-        out[element..element + mid.len()].copy_from_slice(mid);
-        out[element + mid.len()..].fill(0);
+        let mut at = 16;
+        if let Some((id, sequence)) = self.transport {
+            at += write_element(&mut out[at..], one_byte, id, &sequence.to_be_bytes())?;
+        }
+        if let Some((id, mid)) = self.mid {
+            at += write_element(&mut out[at..], one_byte, id, mid)?;
+        }
+        out[at..].fill(0);
         Some(len)
     }
 }
@@ -152,8 +162,20 @@ fn fits_one_byte(id: u8, element: &[u8]) -> bool {
     id < 15 && (1..=16).contains(&element.len())
 }
 
-fn element_len(id: u8, element: &[u8]) -> usize {
-    element.len() + if fits_one_byte(id, element) { 1 } else { 2 }
+/// Bytes that it took. `None` when the element cannot be expressed.
+fn write_element(out: &mut [u8], one_byte: bool, id: u8, element: &[u8]) -> Option<usize> {
+    if id == 0 || element.is_empty() || element.len() > 32 {
+        return None;
+    }
+    let head = if one_byte {
+        out[0] = (id << 4) | (element.len() as u8 - 1);
+        1
+    } else {
+        out[..2].copy_from_slice(&[id, element.len() as u8]);
+        2
+    };
+    out[head..head + element.len()].copy_from_slice(element);
+    Some(head + element.len())
 }
 
 /// Splits the payload of a retransmission into the original sequence number and the original payload (RFC 4588 §4). `None` for
@@ -229,8 +251,8 @@ mod tests {
         let long = [b'm'; 20];
         let mids: [Option<(u8, &[u8])>; 4] =
             [None, Some((3, b"0")), Some((14, b"video-section-16")), Some((20, &long))];
-        for mid in mids {
-            let out = Outgoing { payload_type: 111, marker: true, sequence: 9, timestamp: 8, ssrc: 7, mid };
+        for (mid, transport) in mids.into_iter().flat_map(|mid| [(mid, None), (mid, Some((5, 0xabcd)))]) {
+            let out = Outgoing { payload_type: 111, marker: true, sequence: 9, timestamp: 8, ssrc: 7, mid, transport };
             let mut bytes = [0xff; MAX_HEADER_LEN + 1];
             let len = out.write(&mut bytes).unwrap();
             assert_eq!(len, out.written_len());
@@ -241,6 +263,8 @@ mod tests {
             if let Some((id, mid)) = mid {
                 assert_eq!(header.extension(&bytes[..len + 1], id), Some(mid));
             }
+            let read = header.transport_sequence(&bytes[..len + 1], 5);
+            assert_eq!(read, transport.map(|(_, sequence)| sequence));
             assert_eq!(out.write(&mut bytes[..len - 1]), None);
         }
     }

@@ -29,6 +29,7 @@ use crate::token::RtpToken;
 mod certificate;
 mod cipher;
 mod dtls;
+pub mod estimate;
 pub mod feedback;
 mod ice;
 pub mod negotiate;

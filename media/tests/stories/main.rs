@@ -10,6 +10,7 @@ mod viewer;
 mod world;
 
 mod codecs;
+mod downlink;
 mod flight;
 mod hostile;
 mod keyframes;

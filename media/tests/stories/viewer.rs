@@ -7,7 +7,7 @@ use media::message::Now;
 use media::rtp::codec::vp8::Descriptor;
 use media::rtp::packet::{Header, split_retransmission};
 use media::rtp::seq::SequenceUnwrapper;
-use media::session::feedback::{Compound, Feedback, ReportBlock, parse, utc_of_ntp};
+use media::session::feedback::{Compound, Feedback, ReportBlock, TwccRecorder, parse, utc_of_ntp};
 
 use crate::peer::Peer;
 
@@ -61,6 +61,10 @@ pub struct Viewer {
     pub plis: u32,
     pub next_nack: Option<Instant>,
     pub next_report: Option<Instant>,
+    /// Tells when packets came by their transport-wide numbers.
+    pub arrivals: TwccRecorder,
+    /// Packets with such a number.
+    pub numbered: u64,
     /// Asks for every packet again, as if it had none.
     pub deaf: bool,
     /// Sends a PLI as soon as it can.
@@ -103,6 +107,10 @@ impl Viewer {
 
     pub fn rtp(&mut self, now: Now, packet: &[u8]) {
         let header = Header::parse(packet).expect("RTP");
+        if let Some(sequence) = header.transport_sequence(packet, 3) {
+            self.arrivals.received(now.mono, sequence);
+            self.numbered += 1;
+        }
         let payload = header.payload(packet);
         let mid = header.extension(packet, 4).expect("the negotiated mid");
         for (stream, name) in [(&mut self.audio, b"0"), (&mut self.video, b"1")] {
@@ -153,6 +161,11 @@ impl Viewer {
             let mut compound = Compound::new();
             compound.receiver_report(1, self.video.block(now.mono).as_slice());
             send(compound.as_bytes());
+        }
+        let mut compound = Compound::new();
+        while self.arrivals.poll(now.mono, 1, self.video.ssrc, &mut compound) {
+            send(compound.as_bytes());
+            compound.clear();
         }
         if !self.nacks || self.next_nack.is_some_and(|at| now.mono < at) {
             return;

@@ -34,6 +34,9 @@ pub struct Link {
 
 pub const GOOD: Link = Link { loss: 0.0, delay: Duration::from_millis(5), jitter: Duration::ZERO };
 
+/// Longest wait in the queue of a slow link; what comes then is lost.
+const QUEUE: Duration = Duration::from_millis(300);
+
 pub enum Kind {
     Publisher(Box<Publisher>),
     Viewer(Box<Viewer>),
@@ -46,6 +49,10 @@ pub struct Client {
     pub kind: Kind,
     pub up: Link,
     pub down: Link,
+    /// Bits per second that reach it, behind a queue of [`QUEUE`].
+    pub down_rate: Option<u64>,
+    /// When the queue is empty.
+    drained: Instant,
     pub connected: bool,
     pub closed: bool,
     /// It fell silent without a word.
@@ -186,6 +193,8 @@ impl World {
             kind,
             up: link,
             down: link,
+            down_rate: None,
+            drained: self.now.mono,
             connected: false,
             closed: false,
             dead: false,
@@ -306,9 +315,18 @@ impl World {
     fn take_off(&mut self, client: usize, datagram: Vec<u8>, upwards: bool, link: Link) {
         let jitter = link.jitter.as_micros() as u64;
         let late = Duration::from_micros(if jitter == 0 { 0 } else { self.rng.random_range(0..jitter) });
+        let mut departs = self.now.mono;
+        let to = &mut self.clients[client];
+        if let Some(rate) = to.down_rate.filter(|_| !upwards) {
+            departs = to.drained.max(departs) + Duration::from_micros(datagram.len() as u64 * 8_000_000 / rate);
+            if departs > self.now.mono + QUEUE {
+                return;
+            }
+            to.drained = departs;
+        }
         self.sent += 1;
         self.freight.insert(self.sent, datagram);
-        self.flights.push(Reverse((self.now.mono + link.delay + late, self.sent, client, upwards)));
+        self.flights.push(Reverse((departs + link.delay + late, self.sent, client, upwards)));
     }
 
     fn hear(&mut self, at: usize, data: &[u8]) {

@@ -7,7 +7,15 @@ type Direction = { datagrams: number; bytes: number; lost: number; reordered: nu
 export type RelayReport = { flows: number; refused: number; up: Direction; down: Direction };
 
 /** Percent and milliseconds; see `bench relay --help`. */
-export type Conditions = { seed: number; loss?: number; delay?: number; jitter?: number; reorder?: number };
+export type Conditions = {
+  seed: number;
+  loss?: number;
+  delay?: number;
+  jitter?: number;
+  reorder?: number;
+  /** Kilobits per second from the server. */
+  down?: number;
+};
 
 export class Relay {
   /** Address and port that are to be announced. */

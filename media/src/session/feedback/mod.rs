@@ -3,6 +3,7 @@
 //! `parse` reads an inbound compound packet, `compound` writes an outbound one; `nack`, `twcc` and `report` decide what a receiver says. Encryption
 //! does not belong here, nor the question which track a packet is about.
 
+mod arrivals;
 mod compound;
 mod extended;
 mod nack;
@@ -10,6 +11,7 @@ mod parse;
 mod report;
 mod twcc;
 
+pub use arrivals::{Arrival, Arrivals};
 pub use compound::{Compound, SenderInfo};
 pub use extended::ReferenceDelays;
 pub use nack::NackGenerator;
