@@ -1,4 +1,5 @@
 // The streamer reloads the studio on air: viewers wait with their connection, and the same broadcast goes on.
+import type { Live } from "../src/api/generated/protocol";
 import { frameNumber } from "./support/number";
 import { endBroadcast, expect, goLive, test } from "./support/test";
 
@@ -22,9 +23,11 @@ test("a reloaded studio continues its broadcast, and viewers stay connected", as
   });
   const sessions = () =>
     viewer.evaluate(() => (window as unknown as { answered: unknown[] }).answered.length);
-  const onAir = async () =>
-    (await oxbow.api<{ items: { broadcast: string; state: string; viewers: number }[] }>("/api/channels"))
-      .items;
+  // Other stories may have left their own channels on the server.
+  const onAir = async () => {
+    const { items } = await oxbow.api<{ items: Live[] }>("/api/channels");
+    return items.filter((live) => live.channel === "reload");
+  };
 
   await goLive(streamer, "reload");
   await viewer.goto("/@reload");
