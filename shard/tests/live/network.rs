@@ -9,7 +9,7 @@ use media::id::SessionId;
 use media::message::{Event, Refusal};
 use shard::MediaPlane;
 
-use crate::stage::{By, Stage, tcp_candidate};
+use crate::stage::{By, FRAME_PACKETS, Stage, config, tcp_candidate};
 
 /// Until the next check of a peer that keeps its consent, and a little.
 const NEXT_CHECK: Duration = Duration::from_secs(3);
@@ -73,7 +73,7 @@ async fn a_restart_moves_both_sides_at_once_and_from_udp_to_tcp() {
     let before: Vec<u64> = stage.viewers.iter().map(|viewer| viewer.video.packets).collect();
     stage.play(30).await;
     for (viewer, before) in stage.viewers.iter().zip(before) {
-        assert!(viewer.video.packets >= before + 30 * crate::stage::FRAME_PACKETS - 1, "{before} {viewer:?}");
+        assert!(viewer.video.packets >= before + 30 * FRAME_PACKETS - 1, "{before} {viewer:?}");
         assert_eq!((viewer.video.missing, viewer.audio.missing), (0, 0), "{viewer:?}");
     }
     assert_eq!(stage.plane.stats().await[0].drive.tcp.open, 1);
@@ -96,4 +96,28 @@ async fn changes_of_ice_are_refused_for_what_is_wrong_with_them() {
     assert!(matches!(ice("rubbish", None).await, Err(Refusal::MalformedFragment(_))));
     stage.plane.close(published.session).await.unwrap();
     assert_eq!(ice("a=end-of-candidates\r\n", None).await, Err(Refusal::Unknown));
+}
+
+#[tokio::test]
+async fn one_port_serves_both_families_by_both_transports() {
+    let mut config = config("[::]:0".parse().unwrap());
+    config.announce = vec!["[::1]:0".parse().unwrap(), "127.0.0.1:0".parse().unwrap()];
+    let mut stage = Stage::on(config);
+    stage.by(By::UdpV6);
+    let answer = stage.publish(Codecs::Vp8AndOpus).await.answer;
+    let port = stage.plane.local_addr().port();
+    for candidate in [" udp ", " tcp "].iter().flat_map(|kind| ["::1", "127.0.0.1"].map(|ip| (kind, ip))) {
+        let (kind, ip) = candidate;
+        assert!(answer.lines().any(|line| line.contains(kind) && line.contains(&format!(" {ip} {port} typ host"))));
+    }
+    for by in [By::Udp, By::UdpV6, By::Tcp, By::TcpV6] {
+        stage.by(by);
+        stage.watch(Offered::LikeChromium).await;
+    }
+    stage.play(40).await;
+    for viewer in &stage.viewers {
+        assert_eq!((viewer.video.missing, viewer.video.broken), (0, 0), "{viewer:?}");
+        assert!(viewer.video.packets >= 30 * FRAME_PACKETS, "{viewer:?}");
+    }
+    assert_eq!(stage.plane.stats().await[0].drive.send_failed, 0);
 }

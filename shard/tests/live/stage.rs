@@ -43,7 +43,10 @@ pub struct Stage {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum By {
     Udp,
+    /// From an address that knows no IPv4.
+    UdpV6,
     Tcp,
+    TcpV6,
 }
 
 pub struct Streamer {
@@ -74,7 +77,11 @@ impl std::fmt::Debug for Viewer {
 
 impl Stage {
     pub fn new() -> Stage {
-        let (plane, taps) = MediaPlane::start(config(SocketAddr::from(([127, 0, 0, 1], 0)))).expect("a media plane");
+        Stage::on(config(SocketAddr::from(([127, 0, 0, 1], 0))))
+    }
+
+    pub fn on(config: MediaConfig) -> Stage {
+        let (plane, taps) = MediaPlane::start(config).expect("a media plane");
         let events = plane.events();
         Stage {
             plane,
@@ -107,7 +114,7 @@ impl Stage {
         let offer = wired.peer.offer();
         let published =
             self.plane.publish(PublishRequest { channel: channel(), offer, record: true, prefer_video: None }).await?;
-        let answer = wired.peer.accept(Instant::now(), &published.answer).expect("a usable answer");
+        let answer = wired.peer.accept(Instant::now(), &self.reachable(&published.answer)).expect("a usable answer");
         self.connect(&mut wired, &published.answer);
         let track = |kind: &str, ssrc| {
             let section = answer.sections.iter().find(|section| section.kind == kind && section.accepted)?;
@@ -133,7 +140,7 @@ impl Stage {
         let mut wired = Wired::new(Peer::new(identity(offered), Wants::Watch)).expect("a socket");
         let offer = wired.peer.offer();
         let watching = self.plane.watch(WatchRequest { channel: channel(), offer }).await?;
-        wired.peer.accept(Instant::now(), &watching.answer).expect("a usable answer");
+        wired.peer.accept(Instant::now(), &self.reachable(&watching.answer)).expect("a usable answer");
         self.connect(&mut wired, &watching.answer);
         self.viewers.push(Viewer {
             session: watching.session,
@@ -148,9 +155,21 @@ impl Stage {
         Ok(watching.broadcast)
     }
 
+    /// An answer with the candidates that a peer of this kind can reach.
+    fn reachable(&self, answer: &str) -> String {
+        let v6 = matches!(self.by, By::UdpV6 | By::TcpV6);
+        let fits = |line: &&str| !line.starts_with("a=candidate:") || line.contains(" ::1 ") == v6;
+        answer.lines().filter(fits).flat_map(|line| [line, "\r\n"]).collect()
+    }
+
     fn connect(&self, wired: &mut Wired, answer: &str) {
-        if self.by == By::Tcp {
-            wired.move_to_tcp(tcp_candidate(answer)).expect("the server listens at its TCP candidate");
+        match self.by {
+            By::Udp => {}
+            By::UdpV6 => wired.move_to("[::1]:0".parse().expect("an address")).expect("a socket"),
+            By::Tcp | By::TcpV6 => {
+                let candidate = tcp_candidate(&self.reachable(answer));
+                wired.move_to_tcp(candidate).expect("the server listens at its TCP candidate");
+            }
         }
     }
 
