@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use signaling::Turn;
 use signaling::address::Network;
 use storage::object::PART_BYTES;
 use storage::{ChecksumMode, MongoConfig, S3Config, Secret};
@@ -76,6 +77,15 @@ pub const SETTINGS: &[Setting] = &[
         "Addresses or names at which browsers reach the media port, separated by commas; with a port (203.0.113.7:443) where a router maps another one to it. Unset: the addresses of this machine.",
     ),
     plain("PEER_PORT", "8189", "UDP and TCP port of all media. 0 takes a free one."),
+    plain(
+        "TURN_URLS",
+        "",
+        "TURN servers that browsers and encoders may use, separated by commas (turn:turn.example:3478?transport=udp,turns:turn.example:5349). Unset: none.",
+    ),
+    secret(
+        "TURN_SECRET",
+        "Secret shared with the TURN servers (coturn: static-auth-secret), from which credentials of twelve hours are made. Needed with TURN_URLS.",
+    ),
     plain("RECORD_STREAMS", "true", "\"true\" or \"false\": whether broadcasts are recorded."),
     plain("CLIP_SIZE", "100", "Megabytes (1,000,000 bytes) at which a clip ends and the next begins, 1 to 100000."),
     plain("CLIP_LENGTH", "300", "Seconds after which a clip ends and the next begins, 2 to 86400."),
@@ -158,6 +168,7 @@ pub struct Config {
     /// Addresses or names; empty: detected.
     pub peer_hosts: Vec<PeerHost>,
     pub peer_port: u16,
+    pub turn: Option<Turn>,
     pub record_streams: bool,
     pub clip_size_bytes: u64,
     pub clip_length: Duration,
@@ -208,7 +219,8 @@ impl Config {
             Rows::Sqlite => (None, None),
         };
         let whitelist = self.whitelist.iter().flat_map(|w| [w.url.clone(), w.key.clone()]);
-        [self.stream_key.clone(), s3, host, password].into_iter().flatten().chain(whitelist).collect()
+        let turn = self.turn.as_ref().map(|turn| turn.secret().clone());
+        [self.stream_key.clone(), s3, host, password, turn].into_iter().flatten().chain(whitelist).collect()
     }
 }
 
@@ -273,6 +285,7 @@ impl Raw {
             stream_key: self.stream_key(),
             peer_hosts: self.peer_hosts(),
             peer_port: self.number("PEER_PORT", 0..=65535, "a port, 0 to 65535") as u16,
+            turn: self.turn(),
             record_streams: self.flag("RECORD_STREAMS"),
             clip_size_bytes: self.number("CLIP_SIZE", 1..=100_000, "whole megabytes, 1 to 100000") * 1_000_000,
             clip_length: Duration::from_secs(self.number("CLIP_LENGTH", 2..=86_400, "whole seconds, 2 to 86400")),
@@ -369,6 +382,19 @@ impl Raw {
         hosts.iter().map(|text| PeerHost::parse(text)).collect::<Option<_>>().unwrap_or_else(|| {
             self.no("PEER_HOST", "is addresses or names separated by commas, each with or without a port", Vec::new())
         })
+    }
+
+    fn turn(&mut self) -> Option<Turn> {
+        match (self.given("TURN_URLS"), self.given("TURN_SECRET").map(Secret::new)) {
+            (Some(urls), Some(secret)) => {
+                let urls = urls.split(',').map(|url| url.trim().to_owned()).collect();
+                let turn = Turn::new(urls, secret);
+                turn.or_else(|| self.no("TURN_URLS", "is addresses such as turn:turn.example:3478?transport=udp", None))
+            }
+            (None, None) => None,
+            (Some(_), None) => self.no("TURN_SECRET", "is needed with TURN_URLS", None),
+            (None, Some(_)) => self.no("TURN_URLS", "is needed with TURN_SECRET", None),
+        }
     }
 
     fn files(&mut self) -> Files {

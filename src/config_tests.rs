@@ -52,6 +52,8 @@ fn every_wrong_value_is_named_with_its_form() {
         ("TLS_CERT", "a.pem", "TLS_KEY is needed with TLS_CERT"),
         ("TLS_KEY", "a.pem", "TLS_CERT is needed with TLS_KEY"),
         ("FILE_HOST", "https://s3.example", "S3_BUCKET is needed with FILE_HOST"),
+        ("TURN_URLS", "turn:turn.example", "TURN_SECRET is needed with TURN_URLS"),
+        ("TURN_SECRET", "s", "TURN_URLS is needed with TURN_SECRET"),
         ("S3_BUCKET", "clips", "FILE_HOST is not"),
         ("MONGO_USER", "oxbow", "MONGO_HOST is not"),
         ("WHITELIST_URL", "https://allow.example", "WHITELIST_KEY is needed with WHITELIST_URL"),

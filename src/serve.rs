@@ -315,6 +315,7 @@ fn settings(config: &Config, key: &StreamKey, metrics: Option<Metrics>) -> Setti
         public_url: config.public_url.clone(),
         trusted_proxies: config.trusted_proxies.clone(),
         record_streams: config.record_streams,
+        turn: config.turn.clone(),
         clip_length: config.clip_length,
         clip_size_bytes: config.clip_size_bytes,
         presign: config.presign,

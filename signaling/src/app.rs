@@ -14,6 +14,7 @@ use crate::assets::Assets;
 use crate::auth::Keys;
 use crate::limits::{PerAddress, WrongKeys};
 use crate::lives::Lives;
+use crate::turn::Turn;
 use crate::view::{DatabaseKind, StorageKind};
 
 /// How the wire is to behave. Read from the environment by the server, never here.
@@ -34,6 +35,8 @@ pub struct Settings {
     pub media_origin: Option<String>,
     pub storage: StorageKind,
     pub database: DatabaseKind,
+    /// TURN servers that pages and encoders are told of.
+    pub turn: Option<Turn>,
     /// The web app.
     pub assets: Assets,
     /// Text of /metrics; absent when it has a listener of its own.

@@ -18,6 +18,7 @@ mod listen;
 mod lives;
 mod range;
 mod socket;
+mod turn;
 pub mod typescript;
 pub mod view;
 
@@ -26,6 +27,7 @@ pub use app::{App, Metrics, Parts, Settings};
 pub use assets::{Asset, Assets};
 pub use error::{Code, Error};
 pub use listen::{Listener, Tls, TlsError};
+pub use turn::{IceServer, Turn};
 
 use axum::Router;
 use axum::routing::get;

@@ -6,6 +6,7 @@ use ts_rs::{Config, TS};
 
 use crate::error::Code;
 use crate::socket::event::*;
+use crate::turn::IceServer;
 use crate::view::*;
 
 /// Where the file lies, from the root of the repository.
@@ -63,6 +64,8 @@ pub fn text() -> String {
         Nothing,
         Done,
         AckError,
+        Welcome,
+        IceServer,
         StreamStarted,
         StreamInterrupted,
         StreamEnded,

@@ -144,3 +144,22 @@ async fn options_and_wrong_methods_answer_as_the_rfc_wants() {
     let post = server.with_key(Method::POST, "/whip/main/token").send().await.unwrap();
     assert_eq!(post.status(), 405);
 }
+
+#[tokio::test]
+async fn turn_servers_are_named_with_credentials_that_end() {
+    let urls = "turn:turn.example:3478?transport=udp, turns:turn.example:5349";
+    let server = Server::start(&[("TURN_URLS", urls), ("TURN_SECRET", "wire-turn-secret")]);
+    let post = server.with_key(Method::POST, "/whip/main").header("content-type", "application/sdp");
+    let answer = post.body(offer("obs-publish")).send().await.unwrap();
+    assert_eq!(answer.status(), 201);
+    let links: Vec<&str> = answer.headers().get_all("link").iter().map(|link| link.to_str().unwrap()).collect();
+    let [udp, tls] = links[..] else { panic!("{links:?}") };
+    assert!(udp.starts_with("<turn:turn.example:3478?transport=udp>; rel=\"ice-server\"; username=\""), "{udp}");
+    assert!(tls.starts_with("<turns:turn.example:5349>; rel=\"ice-server\"; username=\""), "{tls}");
+    let end: u64 = udp.split_once("username=\"").and_then(|(_, rest)| rest.split(':').next()?.parse().ok()).unwrap();
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_secs();
+    assert!((now + 60..now + 13 * 3600).contains(&end), "{end}");
+    assert!(header(&answer, "access-control-expose-headers").contains("link"));
+    assert!(!server.printed.text().contains("wire-turn-secret"));
+    assert_eq!(server.with_key(Method::DELETE, header(&answer, "location")).send().await.unwrap().status(), 200);
+}

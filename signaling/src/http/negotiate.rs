@@ -97,8 +97,8 @@ fn etag(sdp: &str) -> Option<HeaderValue> {
     HeaderValue::from_str(&format!("\"{}\"", ufrag.trim_end())).ok()
 }
 
-/// 201 with the answer and the address of the session.
-pub fn created(location: &str, answer: String) -> Response {
+/// 201 with the answer, the address of the session, and the TURN servers that may be used.
+pub fn created(app: &App, location: &str, answer: String) -> Response {
     let etag = etag(&answer);
     let mut response = (StatusCode::CREATED, answer).into_response();
     let headers = response.headers_mut();
@@ -106,6 +106,9 @@ pub fn created(location: &str, answer: String) -> Response {
     headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers.extend(HeaderValue::from_str(location).ok().map(|location| (header::LOCATION, location)));
     headers.extend(etag.map(|etag| (header::ETAG, etag)));
+    for link in app.settings().turn.iter().flat_map(|turn| turn.server().links().collect::<Vec<_>>()) {
+        headers.append(header::LINK, link);
+    }
     response
 }
 

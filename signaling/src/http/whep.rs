@@ -21,7 +21,7 @@ pub async fn watch(
     app.join_rate().check(caller)?;
     let watching = app.plane().watch(WatchRequest { channel: channel.clone(), offer }).await?;
     let token = Token { session: watching.session, broadcast: watching.broadcast };
-    Ok(created(&format!("/whep/{channel}/{}", token.sign(&app)), watching.answer))
+    Ok(created(&app, &format!("/whep/{channel}/{}", token.sign(&app)), watching.answer))
 }
 
 /// Trickled candidates, or an ICE restart, as for WHIP.

@@ -30,7 +30,7 @@ pub async fn publish(
     let published = app.plane().publish(request).await?;
     let token = Token { session: published.session, broadcast: published.broadcast };
     tracing::info!(%channel, broadcast = %published.broadcast, resumed = published.resumed, "streamer accepted by WHIP");
-    Ok(created(&format!("/whip/{channel}/{}", token.sign(&app)), published.answer))
+    Ok(created(&app, &format!("/whip/{channel}/{}", token.sign(&app)), published.answer))
 }
 
 /// Trickled candidates, or an ICE restart (RFC 9725 §4.3).

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use ts_rs::TS;
 
 use crate::error::Code;
+use crate::turn::IceServer;
 use crate::view::{AirState, Clip, Live};
 
 /// What a client may send in the handshake, as `auth` or as query parameters.
@@ -168,6 +169,14 @@ impl<T: Serialize> Serialize for Ack<T> {
             Ack::Refused(error) => No { ok: false, error }.serialize(serializer),
         }
     }
+}
+
+/// `welcome`, to a socket that was admitted, before anything else.
+#[derive(Clone, Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct Welcome {
+    /// For `RTCPeerConnection`: TURN servers with credentials that end by themselves. Empty where nobody runs one.
+    pub ice_servers: Vec<IceServer>,
 }
 
 /// `stream-started`, to the channel's room.

@@ -25,10 +25,11 @@ use socketioxide::{ParserConfig, SocketIo};
 use crate::app::App;
 use crate::error::Error;
 use crate::limits::{SOCKET_MESSAGE_BYTES, SOCKET_QUEUE, refused};
+use crate::turn::Turn;
 use crate::view::Requested;
 use event::{
     Ack, ClipWanted, Done, Handshake, IceCandidate, IceRestarted, Latency, Nothing, QualityWanted, RestartIce,
-    ServerClock, StartStream, StreamAnswered, Watch, WatchAnswered,
+    ServerClock, StartStream, StreamAnswered, Watch, WatchAnswered, Welcome,
 };
 pub use handshake::REFUSALS;
 use handshake::{Guest, NotAdmitted};
@@ -61,6 +62,7 @@ requests! {
 
 /// (event, payload): server to client. `announce.rs` sends them.
 pub const ANNOUNCEMENTS: &[(&str, &str)] = &[
+    ("welcome", "Welcome"),
     ("stream-started", "StreamStarted"),
     ("stream-interrupted", "StreamInterrupted"),
     ("stream-ended", "StreamEnded"),
@@ -89,8 +91,13 @@ pub fn layer(app: App) -> (SocketIoLayer, SocketIo) {
     (layer, io)
 }
 
-/// Everything was set up when the guest was admitted: what a client sends at once must find its handler.
-async fn welcome(_: SocketRef) {}
+/// Says what a client needs before it makes its first offer. Everything else was set up when the guest was admitted: what a client sends at
+/// once must find its handler.
+async fn welcome(socket: SocketRef, State(app): State<App>) {
+    let ice_servers = app.settings().turn.iter().map(Turn::server).collect();
+    // A socket that is gone already needs none.
+    let _ = socket.emit("welcome", &Welcome { ice_servers });
+}
 
 /// Whether the guest may come in; if so, it is heard from now on.
 async fn admit(

@@ -5,6 +5,7 @@ import {
   type ClientToServerEvents,
   type Done,
   type IceRestarted,
+  type IceServer,
   REFUSALS,
   type Requested,
   type ServerClock,
@@ -28,6 +29,8 @@ const NO_ANSWER: SocketError = { code: "network", detail: "The server did not an
 export class ChannelSocket {
   readonly channel: string;
   #socket: Socket<ServerToClientEvents, ClientToServerEvents>;
+  #welcomed = new Set<() => void>();
+  #iceServers: IceServer[] | null = null;
 
   constructor(options: { channel: string; streamer: boolean }) {
     this.channel = options.channel;
@@ -42,17 +45,30 @@ export class ChannelSocket {
       reconnectionDelay: 500,
       reconnectionDelayMax: 4_000,
     });
+    this.#socket.on("disconnect", () => {
+      this.#iceServers = null;
+    });
+    this.#socket.on("welcome", ({ iceServers }) => {
+      this.#iceServers = iceServers;
+      for (const listener of this.#welcomed) listener();
+    });
   }
 
+  /** The server has said all that an offer needs. */
   get connected(): boolean {
-    return this.#socket.connected;
+    return this.#socket.connected && this.#iceServers !== null;
+  }
+
+  /** TURN servers, if somebody runs any. */
+  get iceServers(): IceServer[] {
+    return this.#iceServers ?? [];
   }
 
   /** Calls back now if connected, and at each later connect. */
   onConnect(listener: () => void): Off {
-    this.#socket.on("connect", listener);
-    if (this.#socket.connected) listener();
-    return () => this.#socket.off("connect", listener);
+    this.#welcomed.add(listener);
+    if (this.connected) listener();
+    return () => this.#welcomed.delete(listener);
   }
 
   onDisconnect(listener: () => void): Off {

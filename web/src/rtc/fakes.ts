@@ -49,7 +49,7 @@ export class FakePeer {
   playout: number | undefined;
   transceivers: Transceiver[] = [];
 
-  constructor() {
+  constructor(readonly configuration: RTCConfiguration = {}) {
     FakePeer.all.push(this);
   }
 
@@ -111,6 +111,7 @@ type Handler = (...args: never[]) => void;
 
 export class FakeLink {
   connected = false;
+  iceServers: RTCIceServer[] = [];
   asked: string[] = [];
   watchReply: WatchReply = { ok: true, state: "offline", live: null, answer: null, session: null };
   startReply: StartReply = { ok: true, answer: "v=0\r\n", broadcast: "b1", resumed: false, session: "s1" };

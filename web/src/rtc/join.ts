@@ -16,8 +16,11 @@ export class Join {
   #standing: Standing | null = null;
   #restarting = false;
 
-  constructor(changed: () => void) {
-    const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
+  constructor(
+    changed: () => void,
+    readonly iceServers: RTCIceServer[],
+  ) {
+    const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle", iceServers });
     this.#pc = pc;
     pc.addTransceiver("audio", { direction: "recvonly" });
     pc.addTransceiver("video", { direction: "recvonly" });

@@ -44,6 +44,7 @@ export type Ended = { channel: string; broadcast: string; reason: string; record
 /** Both drivers' view of the channel's socket. */
 export interface Link {
   readonly connected: boolean;
+  readonly iceServers: RTCIceServer[];
   onConnect(listener: () => void): Off;
   onDisconnect(listener: () => void): Off;
   onRefused(listener: (error: { code: string; detail: string }) => void): Off;

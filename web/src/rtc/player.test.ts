@@ -65,6 +65,17 @@ describe("joining", () => {
     expect(kind()).toBe("live");
   });
 
+  it("makes its offer anew when the server names TURN servers", async () => {
+    link.iceServers = [{ urls: ["turn:turn.example"], username: "u", credential: "c" }];
+    await joinLive();
+    expect(FakePeer.all.map((peer) => [peer.configuration.iceServers?.length, peer.closed])).toEqual([
+      [0, true],
+      [1, false],
+    ]);
+    expect(link.asked).toEqual(["watch with offer"]);
+    expect(kind()).toBe("live");
+  });
+
   it("waits for a channel that is not on air and starts by itself", async () => {
     link.connect();
     await settle();

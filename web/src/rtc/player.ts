@@ -125,8 +125,11 @@ export class Player {
 
   #prepared(): Join {
     if (this.#next !== null && performance.now() - this.#next.createdAt > OFFER_GOOD_MS) this.#discardNext();
+    const { iceServers } = this.#link;
+    // An offer made before the server had named its TURN servers could not use them.
+    if (iceServers.length > 0 && this.#next?.iceServers !== iceServers) this.#discardNext();
     if (this.#next === null) {
-      const join: Join = new Join(() => this.#mediaChanged(join));
+      const join: Join = new Join(() => this.#mediaChanged(join), iceServers);
       this.#next = join;
     }
     return this.#next;

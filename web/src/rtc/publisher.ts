@@ -258,7 +258,7 @@ export class Publisher {
   }
 
   #newConnection(): RTCPeerConnection {
-    const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle" });
+    const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle", iceServers: this.#link.iceServers });
     this.#pc = pc;
     const { video, audio } = this.#tracks;
     if (audio) pc.addTransceiver(audio, { direction: "sendonly" });

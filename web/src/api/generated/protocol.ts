@@ -328,6 +328,20 @@ export type AckError = { code: Code,
 detail: string, };
 
 /**
+ * `welcome`, to a socket that was admitted, before anything else.
+ */
+export type Welcome = { 
+/**
+ * For `RTCPeerConnection`: TURN servers with credentials that end by themselves. Empty where nobody runs one.
+ */
+iceServers: Array<IceServer>, };
+
+/**
+ * As `RTCPeerConnection` takes it.
+ */
+export type IceServer = { urls: Array<string>, username: string, credential: string, };
+
+/**
  * `stream-started`, to the channel's room.
  */
 export type StreamStarted = { live: Live, 
@@ -398,6 +412,7 @@ export interface ClientToServerEvents {
 
 /** Server to client. */
 export interface ServerToClientEvents {
+  "welcome": (payload: Welcome) => void;
   "stream-started": (payload: StreamStarted) => void;
   "stream-interrupted": (payload: StreamInterrupted) => void;
   "stream-ended": (payload: StreamEnded) => void;
