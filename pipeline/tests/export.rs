@@ -52,13 +52,27 @@ async fn a_whole_part_becomes_a_clip_with_every_picture_once() {
 }
 
 #[tokio::test]
-async fn the_index_of_an_mp4_comes_before_the_media() {
-    let folder = tempfile::tempdir().unwrap();
-    let exported = export(folder.path(), &media(&pattern(Codec::H264), 1)).await.unwrap();
-    let bytes = std::fs::read(&exported.file).unwrap();
-    let at = |name: &[u8]| bytes.windows(4).position(|window| window == name).expect("the box");
-    assert!(at(b"moov") < at(b"mdat"));
-    at(b"avc1");
+async fn the_index_of_an_mp4_comes_before_the_media_and_names_the_format() {
+    for (codec, entry, configuration) in [
+        (Codec::H264, b"avc1", &b"avcC\x01\x42"[..]),
+        // Version 1, profile 0.
+        (Codec::Vp9, b"vp09", b"vpcC\x01\0\0\0\0"),
+        // Version 1, main profile; the sequence header follows.
+        (Codec::Av1, b"av01", b"av1C\x81"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let exported = export(folder.path(), &media(&pattern(codec), 1)).await.unwrap();
+        let bytes = std::fs::read(&exported.file).unwrap();
+        let at = |name: &[u8]| bytes.windows(name.len()).position(|window| window == name);
+        assert!(at(b"moov").expect("an index") < at(b"mdat").expect("media"), "{codec:?}");
+        assert!(at(entry).is_some(), "{codec:?}");
+        let begins = at(&configuration[..4]).expect("a decoder configuration");
+        assert_eq!(bytes[begins..begins + configuration.len()], *configuration, "{codec:?}");
+        if codec == Codec::Av1 {
+            let record = at(b"av1C").unwrap() + 4;
+            assert_eq!(bytes[record + 4], 0x0a, "the sequence header, with its size");
+        }
+    }
 }
 
 /// Chromium decodes from whatever is called a keyframe, and GStreamer's and ffmpeg's demuxers do not mind: so the bytes are looked at.

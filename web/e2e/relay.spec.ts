@@ -11,6 +11,8 @@ const BAD: Conditions = { seed: 7, loss: 5, delay: 10, jitter: 30 };
 for (const { name, codec } of [
   { name: "H.264", codec: "h264" },
   { name: "VP8", codec: "vp8" },
+  { name: "VP9", codec: "vp9" },
+  { name: "AV1", codec: "av1" },
 ] as const) {
   test(`5 % loss and 30 ms of jitter: the picture goes on and the recording is whole, ${name}`, async ({
     browser,

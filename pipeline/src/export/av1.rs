@@ -1,9 +1,75 @@
 //! AV1 as MP4 wants it ("AV1 Codec ISO Media File Format Binding"): the configuration record in front, samples as they are.
+//!
+//! mp4mux of GStreamer 1.22 puts five bytes of an early draft before the record. It is given a record with room behind it, so that the box can
+//! be put right in the finished file and nothing moves.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use media::rtp::codec::av1::SequenceHeader;
 
+/// What the draft had before the record: version, flags, presentation delay.
+const DRAFT: [u8; 5] = [0; 5];
+/// With the bytes of the draft the room of an empty box.
+const ROOM: usize = 3;
+const EMPTY_BOX: [u8; 8] = *b"\0\0\0\x08free";
+const NAME: [u8; 4] = *b"av1C";
+/// Of the index of a file, which is read whole: about ten million samples.
+const LARGEST_INDEX: u64 = 256 * 1024 * 1024;
+
+/// The record as the muxer is given it.
+pub(super) fn codec_data(obu: &[u8]) -> Option<Vec<u8>> {
+    let mut data = configuration(obu)?;
+    data.resize(data.len() + ROOM, 0);
+    Some(data)
+}
+
+/// Puts the record's box right in a finished file whose index comes first. A later muxer's is left as it is.
+pub(super) fn correct(path: &Path, obu: &[u8]) -> io::Result<()> {
+    let missing = || io::Error::new(io::ErrorKind::InvalidData, "the muxer wrote no AV1 configuration");
+    let record = configuration(obu).ok_or_else(missing)?;
+    let file = File::options().read(true).write(true).open(path)?;
+    let (at, mut index) = index(&file)?.ok_or_else(missing)?;
+    let find = |what: &[u8]| index.windows(what.len()).position(|window| window == what);
+    let Some(name) = find(&[&NAME[..], &DRAFT, &record].concat()) else {
+        return find(&[&NAME[..], &record].concat()).map(|_| ()).ok_or_else(missing);
+    };
+    // The box begins with its size, before its name.
+    let begin = name.checked_sub(4).ok_or_else(missing)?;
+    let size = (4 + NAME.len() + record.len()) as u32;
+    let corrected = [&size.to_be_bytes()[..], &NAME, &record, &EMPTY_BOX].concat();
+    let place = index.get_mut(begin..begin + corrected.len()).ok_or_else(missing)?;
+    if place[..4] != (corrected.len() as u32).to_be_bytes() {
+        return Err(missing());
+    }
+    file.write_all_at(&corrected, at + begin as u64)
+}
+
+/// Where the content of the `moov` box lies, and what it is.
+fn index(file: &File) -> io::Result<Option<(u64, Vec<u8>)>> {
+    let (mut at, end) = (0, file.metadata()?.len());
+    while at + 8 <= end {
+        let mut head = [0; 8];
+        file.read_exact_at(&mut head, at)?;
+        let [s0, s1, s2, s3, name @ ..] = head;
+        let size = u64::from(u32::from_be_bytes([s0, s1, s2, s3]));
+        if size < 8 || at + size > end {
+            return Ok(None);
+        }
+        if name == *b"moov" && size <= LARGEST_INDEX {
+            let mut content = vec![0; size as usize - 8];
+            file.read_exact_at(&mut content, at + 8)?;
+            return Ok(Some((at + 8, content)));
+        }
+        at += size;
+    }
+    Ok(None)
+}
+
 /// `AV1CodecConfigurationRecord` (§2.3.3). `obu` is the sequence header with its size field. `None` when it is damaged.
-pub(super) fn configuration(obu: &[u8]) -> Option<Vec<u8>> {
+fn configuration(obu: &[u8]) -> Option<Vec<u8>> {
     let header = sequence(obu)?;
     let bit = |set: bool, at: u8| u8::from(set) << at;
     let (columns, rows) = header.subsampling;
@@ -24,7 +90,7 @@ pub(super) fn configuration(obu: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Reads a sequence header OBU with its size field.
-pub(super) fn sequence(obu: &[u8]) -> Option<SequenceHeader> {
+fn sequence(obu: &[u8]) -> Option<SequenceHeader> {
     let with_extension = obu.first()? & 0x04 != 0;
     let size = if with_extension { 2 } else { 1 };
     // A sequence header is shorter than 128 bytes, so that its size takes one.
@@ -44,6 +110,29 @@ mod tests {
         let record = configuration(&SEQUENCE).unwrap();
         assert_eq!(record, [&[0x81, 1, 0x0c, 0][..], &SEQUENCE].concat());
         assert_eq!(sequence(&SEQUENCE).map(|header| (header.width, header.height)), Some((640, 360)));
+    }
+
+    #[test]
+    fn the_box_is_put_right_in_place() {
+        let record = configuration(&SEQUENCE).unwrap();
+        let boxed =
+            |name: &[u8], content: &[u8]| [&(8 + content.len() as u32).to_be_bytes()[..], name, content].concat();
+        let drafted = boxed(b"av1C", &[&DRAFT[..], &codec_data(&SEQUENCE).unwrap()].concat());
+        let right = [boxed(b"av1C", &record), boxed(b"free", b"")].concat();
+        let file = |inner: &[u8]| [boxed(b"ftyp", b"isom"), boxed(b"moov", inner), boxed(b"mdat", b"media")].concat();
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("clip.mp4");
+        for before in [&drafted, &right] {
+            std::fs::write(&path, file(before)).unwrap();
+            correct(&path, &SEQUENCE).unwrap();
+            assert_eq!(std::fs::read(&path).unwrap(), file(&right));
+        }
+        for broken in [boxed(b"av1C", &record[..4]), drafted[..drafted.len() - 8].to_vec()] {
+            std::fs::write(&path, file(&broken)).unwrap();
+            assert!(correct(&path, &SEQUENCE).is_err());
+        }
+        std::fs::write(&path, b"\0\0\0\x01moov").unwrap();
+        assert!(correct(&path, &SEQUENCE).is_err());
     }
 
     #[test]

@@ -31,6 +31,9 @@ pub(crate) fn export(job: &ExportJob, timeout: Duration) -> Result<Exported, Exp
     if plan.container == Container::Webm {
         webm::correct(&temporary, plan.end_ns - plan.zero_ns)?;
     }
+    if let Some(track) = plan.video.as_ref().filter(|track| track.codec == Codec::Av1) {
+        av1::correct(&temporary, &track.av1_sequence)?;
+    }
     verify::verify(&temporary, &plan, timeout)?;
     let (size, sha256) = sync_and_hash(&temporary)?;
     let poster = poster(&plan, job);

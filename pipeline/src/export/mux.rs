@@ -113,7 +113,7 @@ fn caps(track: &Track) -> Result<gst::Caps, ExportError> {
             .field("codec_data", gst::Buffer::from_slice(track.parameter_sets.decoder_configuration()))
             .build(),
         Codec::Av1 => {
-            let configuration = av1::configuration(&track.av1_sequence)
+            let configuration = av1::codec_data(&track.av1_sequence)
                 .ok_or_else(|| ExportError::Refused("AV1 without a sequence header".into()))?;
             gst::Caps::builder("video/x-av1")
                 .field("stream-format", "obu-stream")
