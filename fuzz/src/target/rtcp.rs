@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use media::limit;
-use media::session::feedback::{Compound, Feedback, NackGenerator, TwccRecorder, parse};
+use media::session::feedback::{Arrivals, Compound, Feedback, NackGenerator, TwccRecorder, parse};
 
 use super::start;
 use crate::bytes::Bytes;
@@ -19,7 +19,13 @@ pub fn compound(data: &[u8]) {
             Feedback::Fir(entries) => entries.count(),
             Feedback::ReceiverReport { blocks, .. } => blocks.count(),
             Feedback::SenderReport(report) => report.blocks.count(),
-            Feedback::TransportCc { packet } => packet.len(),
+            Feedback::TransportCc { packet } => {
+                // A run of lost packets takes two bytes, so that these are bounded by themselves.
+                let arrivals = Arrivals::parse(packet).map_or(0, Iterator::count);
+                assert!(arrivals <= 2048, "{arrivals} arrivals");
+                packet.len()
+            }
+            Feedback::ReferenceDelays(delays) => delays.count(),
             Feedback::Malformed => {
                 ended = true;
                 1

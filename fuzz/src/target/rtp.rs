@@ -50,6 +50,7 @@ fn written_as_read(header: &Header, mid: Option<&[u8]>) {
         timestamp: header.timestamp,
         ssrc: header.ssrc,
         mid: mid.filter(|mid| !mid.is_empty()).map(|mid| (4, mid)),
+        transport: header.marker.then_some((3, header.sequence)),
     };
     let mut out = [0; MAX_HEADER_LEN];
     let Some(len) = outgoing.write(&mut out) else { return };
@@ -58,6 +59,7 @@ fn written_as_read(header: &Header, mid: Option<&[u8]>) {
     assert_eq!((read.ssrc, read.sequence, read.timestamp), (header.ssrc, header.sequence, header.timestamp));
     assert_eq!((read.marker, read.payload_type), (header.marker, header.payload_type));
     assert_eq!(read.extension(&out[..len], 4), outgoing.mid.map(|(_, mid)| mid));
+    assert_eq!(read.transport_sequence(&out[..len], 3), outgoing.transport.map(|(_, sequence)| sequence));
     assert!(read.payload(&out[..len]).is_empty());
 }
 
