@@ -56,11 +56,11 @@ impl Seen {
 fn fresh(before: Spans, now: Spans) -> impl Iterator<Item = (f64, usize)> {
     let anew = before.classes.iter().zip(now.classes).any(|(before, now)| now < *before);
     let before = if anew { Spans::default() } else { before };
-    let longest = Spans::BOUNDS_MS[Spans::BOUNDS_MS.len() - 1];
+    let longest = Spans::BOUNDS_US[Spans::BOUNDS_US.len() - 1];
     // What has no bound lies beyond the last.
-    let bounds = Spans::BOUNDS_MS.into_iter().chain([2 * longest]);
+    let bounds = Spans::BOUNDS_US.into_iter().chain([2 * longest]);
     let grown = before.classes.into_iter().zip(now.classes).map(|(before, now)| (now - before) as usize);
-    bounds.map(|ms| ms as f64 / 1000.0).zip(grown).filter(|(_, count)| *count > 0)
+    bounds.map(|us| us as f64 / 1e6).zip(grown).filter(|(_, count)| *count > 0)
 }
 
 fn of_plane(shards: &[ShardStats]) {
@@ -77,6 +77,7 @@ fn of_plane(shards: &[ShardStats]) {
             ("oxbow_retransmitted_total", stats.retransmitted),
             ("oxbow_plis_in_total", stats.plis_in),
             ("oxbow_plis_out_total", stats.plis_out),
+            ("oxbow_layer_switches_total", stats.layer_switches),
         ];
         for (name, value) in totals {
             counter!(name, "shard" => shard.clone()).absolute(value);
@@ -128,9 +129,9 @@ mod tests {
         let (mut before, mut now) = (Spans::default(), Spans::default());
         before.classes[1] = 2;
         now.classes[1] = 5;
-        now.classes[12] = 1;
-        assert_eq!(fresh(before, now).collect::<Vec<_>>(), [(0.025, 3), (20.0, 1)]);
+        now.classes[19] = 1;
+        assert_eq!(fresh(before, now).collect::<Vec<_>>(), [(0.0005, 3), (60.0, 1)]);
         assert_eq!(fresh(now, now).count(), 0);
-        assert_eq!(fresh(now, before).collect::<Vec<_>>(), [(0.025, 2)], "after a restart of the shard");
+        assert_eq!(fresh(now, before).collect::<Vec<_>>(), [(0.0005, 2)], "after a restart of the shard");
     }
 }

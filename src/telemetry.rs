@@ -40,12 +40,13 @@ pub fn start(environment: Environment, filter: &str, secrets: &[Secret]) -> Resu
         Environment::Dev => log.with_ansi(io::IsTerminal::is_terminal(&io::stderr())).init(),
     }
     let named = |name: &str| Matcher::Full(name.to_owned());
-    let spans = media::stats::Spans::BOUNDS_MS.map(|ms| ms as f64 / 1000.0);
+    let spans = media::stats::Spans::BOUNDS_US.map(|us| us as f64 / 1e6);
     PrometheusBuilder::new()
         .set_buckets_for_metric(named("oxbow_http_seconds"), HTTP_SECONDS)
         .and_then(|builder| builder.set_buckets_for_metric(named("oxbow_latency_seconds"), LATENCY_SECONDS))
         .and_then(|builder| builder.set_buckets_for_metric(named("oxbow_join_seconds"), &spans))
         .and_then(|builder| builder.set_buckets_for_metric(named("oxbow_first_picture_seconds"), &spans))
+        .and_then(|builder| builder.set_buckets_for_metric(named("oxbow_forward_seconds"), &spans))
         .and_then(PrometheusBuilder::install_recorder)
         .map_err(|error| TelemetryError::Figures(error.to_string()))
 }

@@ -387,6 +387,8 @@ pub struct ShardStats {
     pub retransmitted: u64,
     pub plis_in: u64,
     pub plis_out: u64,
+    /// Viewers that went from one layer to another.
+    pub layer_switches: u64,
     /// From the request of a session to its finished handshake.
     pub join: Spans,
     /// From a viewer's request to the first packet of its first picture.
@@ -423,6 +425,8 @@ pub struct DriveStats {
     pub tap_overruns: u64,
     /// Times that the shard failed on a broken invariant and was started anew.
     pub restarts: u64,
+    /// From the arrival of the first packet of a fan-out until the last datagram of it was given to the kernel.
+    pub forward: Spans,
     pub tcp: TcpStats,
 }
 

@@ -159,6 +159,8 @@ pub struct Counters {
     pub retransmitted: u64,
     pub plis_in: u64,
     pub plis_out: u64,
+    /// Viewers that went from one layer to another.
+    pub layer_switches: u64,
     /// From the request of a session to its finished handshake.
     pub join: Spans,
     /// From a viewer's request to the first packet of its first picture.
@@ -172,17 +174,20 @@ pub struct Counters {
 /// How long something took, counted in classes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Spans {
-    /// One more than [`Spans::BOUNDS_MS`]: the last has no bound.
-    pub classes: [u64; Spans::BOUNDS_MS.len() + 1],
+    /// One more than [`Spans::BOUNDS_US`]: the last has no bound.
+    pub classes: [u64; Spans::BOUNDS_US.len() + 1],
 }
 
 impl Spans {
-    /// Upper bounds of the classes in milliseconds, included.
-    pub const BOUNDS_MS: [u64; 12] = [10, 25, 50, 100, 150, 200, 300, 500, 1000, 2000, 5000, 10_000];
+    /// Upper bounds of the classes in microseconds, included.
+    pub const BOUNDS_US: [u64; 19] = [
+        250, 500, 1000, 2000, 3000, 5000, 10_000, 25_000, 50_000, 100_000, 150_000, 200_000, 300_000, 500_000,
+        1_000_000, 2_000_000, 5_000_000, 10_000_000, 30_000_000,
+    ];
 
     pub fn note(&mut self, span: Duration) {
-        let at = Self::BOUNDS_MS.iter().position(|bound| span <= Duration::from_millis(*bound));
-        self.classes[at.unwrap_or(Self::BOUNDS_MS.len())] += 1;
+        let at = Self::BOUNDS_US.iter().position(|bound| span <= Duration::from_micros(*bound));
+        self.classes[at.unwrap_or(Self::BOUNDS_US.len())] += 1;
     }
 }
 
@@ -243,10 +248,10 @@ mod tests {
     #[test]
     fn spans_fall_into_their_classes() {
         let mut spans = Spans::default();
-        for ms in [0, 10, 11, 10_000, 10_001, 99_999] {
-            spans.note(Duration::from_millis(ms));
+        for us in [0, 250, 251, 30_000_000, 30_000_001, 99_000_000] {
+            spans.note(Duration::from_micros(us));
         }
-        assert_eq!((spans.classes[0], spans.classes[1], spans.classes[11], spans.classes[12]), (2, 1, 1, 2));
+        assert_eq!((spans.classes[0], spans.classes[1], spans.classes[18], spans.classes[19]), (2, 1, 1, 2));
     }
 
     #[test]

@@ -226,6 +226,9 @@ impl Shard<'_> {
         }
         self.fan_out(now);
         self.gear.send(&mut self.lines.socket);
+        if let Some(since) = self.router.fanned_out() {
+            self.lines.figures.forward.note(since.elapsed());
+        }
         self.deliver(now);
         self.lines.taps.settle();
         Ok(())

@@ -187,6 +187,7 @@ impl Router {
             retransmitted: counters.retransmitted,
             plis_in: counters.plis_in,
             plis_out: counters.plis_out,
+            layer_switches: counters.layer_switches,
             join: counters.join,
             first_picture: counters.first_picture,
             rooms: self.rooms.iter().filter_map(|(_, room)| self.room_stats(now, room)).collect(),

@@ -29,6 +29,8 @@ pub struct Fanout {
     marked: Vec<Marked>,
     active: Vec<Key>,
     position: usize,
+    /// When the first of what was fanned out since [`Router::fanned_out`] came.
+    oldest: Option<Instant>,
 }
 
 /// Something changed in this room at this moment.
@@ -79,6 +81,11 @@ impl Router {
         Flushed::Done
     }
 
+    /// When the first packet of the latest fan-outs came, once: the caller knows when the last of them was sent.
+    pub fn fanned_out(&mut self) -> Option<Instant> {
+        self.fanout.oldest.take()
+    }
+
     fn activate(&mut self, now: Now) {
         let Self { fanout, rooms, .. } = self;
         fanout.marked.retain(|marked| {
@@ -90,6 +97,9 @@ impl Router {
             for track in &mut room.tracks {
                 track.survey(now.mono);
                 track.layers.iter_mut().for_each(Layer::begin_sending);
+            }
+            if room.tracks.iter().any(Track::is_sending) && !room.viewers.is_empty() {
+                fanout.oldest = Some(fanout.oldest.map_or(marked.since, |oldest| oldest.min(marked.since)));
             }
             fanout.active.push(marked.room);
             false
@@ -189,6 +199,7 @@ impl Out<'_> {
             match track.layers[wanted].sending_key() {
                 Some(at) => {
                     self.finish_picture(subscription, track);
+                    self.counters.layer_switches += u64::from(subscription.selector.current().is_some());
                     subscription.selector.switch();
                     from = at;
                 }

@@ -182,6 +182,7 @@ fn a_viewer_chooses_a_size() {
     let mut seen: Vec<usize> = pictures.iter().map(|picture| picture.rung).collect();
     seen.dedup();
     assert_eq!(seen, [2, 1, 0, 2]);
+    assert_eq!(world.stats().layer_switches, 3);
     let pictures = world.clients[other].viewer().video.whole();
     assert!(pictures.iter().all(|picture| picture.rung == 2), "it is nobody else's choice");
     assert_eq!(world.count("layers [720, 360, 180]"), 1);

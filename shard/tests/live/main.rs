@@ -42,6 +42,8 @@ async fn viewers_get_every_packet_in_order() {
     let media = 3 * frames * (FRAME_PACKETS + 1);
     assert!(stats.drive.datagrams_out >= media, "{:?}", stats.drive);
     assert!(stats.drive.gso && stats.drive.messages_out < stats.drive.datagrams_out / 2, "{:?}", stats.drive);
+    let fan_outs: u64 = stats.drive.forward.classes.iter().sum();
+    assert!((1..=stats.drive.turns).contains(&fan_outs), "{:?}", stats.drive);
     assert_eq!((stats.drive.send_failed, stats.drive.send_would_block, stats.drive.restarts), (0, 0, 0));
 }
 
