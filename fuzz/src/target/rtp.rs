@@ -31,7 +31,8 @@ pub fn packet(data: &[u8]) {
         inspect(original);
     }
     inspect(payload);
-    written_as_read(&header, header.extension(data, 4).filter(|mid| mid.len() <= 32));
+    let mid = header.extension(data, 4).filter(|mid| (1..=32).contains(&mid.len()));
+    written_as_read(&header, mid, header.transport_sequence(data, 3));
 }
 
 fn inspect(payload: &[u8]) {
@@ -42,15 +43,15 @@ fn inspect(payload: &[u8]) {
 }
 
 /// What we write is what we would read.
-fn written_as_read(header: &Header, mid: Option<&[u8]>) {
+fn written_as_read(header: &Header, mid: Option<&[u8]>, transport: Option<u16>) {
     let outgoing = Outgoing {
         payload_type: header.payload_type,
         marker: header.marker,
         sequence: header.sequence,
         timestamp: header.timestamp,
         ssrc: header.ssrc,
-        mid: mid.filter(|mid| !mid.is_empty()).map(|mid| (4, mid)),
-        transport: header.marker.then_some((3, header.sequence)),
+        mid: mid.map(|mid| (4, mid)),
+        transport: transport.map(|sequence| (3, sequence)),
     };
     let mut out = [0; MAX_HEADER_LEN];
     let Some(len) = outgoing.write(&mut out) else { return };
@@ -58,8 +59,7 @@ fn written_as_read(header: &Header, mid: Option<&[u8]>) {
     let read = Header::parse(&out[..len]).expect("we write RTP");
     assert_eq!((read.ssrc, read.sequence, read.timestamp), (header.ssrc, header.sequence, header.timestamp));
     assert_eq!((read.marker, read.payload_type), (header.marker, header.payload_type));
-    assert_eq!(read.extension(&out[..len], 4), outgoing.mid.map(|(_, mid)| mid));
-    assert_eq!(read.transport_sequence(&out[..len], 3), outgoing.transport.map(|(_, sequence)| sequence));
+    assert_eq!((read.extension(&out[..len], 4), read.transport_sequence(&out[..len], 3)), (mid, transport));
     assert!(read.payload(&out[..len]).is_empty());
 }
 
