@@ -5,7 +5,7 @@ use media::message::Codec;
 use media::rtp::codec::vp8_numbers::{Numbers, Shift};
 use media::rtp::codec::{self, av1, h264, opus, vp8, vp9};
 use media::rtp::dependency::Dependencies;
-use media::rtp::packet::{Header, MAX_HEADER_LEN, Outgoing, split_retransmission};
+use media::rtp::packet::{CaptureTime, Header, MAX_HEADER_LEN, Outgoing, split_retransmission};
 
 use crate::bytes::Bytes;
 
@@ -32,7 +32,8 @@ pub fn packet(data: &[u8]) {
     }
     inspect(payload);
     let mid = header.extension(data, 4).filter(|mid| (1..=32).contains(&mid.len()));
-    written_as_read(&header, mid, header.transport_sequence(data, 3));
+    let capture = header.extension(data, 7).and_then(CaptureTime::parse).map(|taken| taken.on_our_clock(1));
+    written_as_read(&header, mid, header.transport_sequence(data, 3), capture);
 }
 
 fn inspect(payload: &[u8]) {
@@ -43,7 +44,7 @@ fn inspect(payload: &[u8]) {
 }
 
 /// What we write is what we would read.
-fn written_as_read(header: &Header, mid: Option<&[u8]>, transport: Option<u16>) {
+fn written_as_read(header: &Header, mid: Option<&[u8]>, transport: Option<u16>, capture: Option<CaptureTime>) {
     let outgoing = Outgoing {
         payload_type: header.payload_type,
         marker: header.marker,
@@ -52,6 +53,7 @@ fn written_as_read(header: &Header, mid: Option<&[u8]>, transport: Option<u16>) 
         ssrc: header.ssrc,
         mid: mid.map(|mid| (4, mid)),
         transport: transport.map(|sequence| (3, sequence)),
+        capture: capture.map(|taken| (7, taken)),
     };
     let mut out = [0; MAX_HEADER_LEN];
     let Some(len) = outgoing.write(&mut out) else { return };
@@ -60,6 +62,7 @@ fn written_as_read(header: &Header, mid: Option<&[u8]>, transport: Option<u16>) 
     assert_eq!((read.ssrc, read.sequence, read.timestamp), (header.ssrc, header.sequence, header.timestamp));
     assert_eq!((read.marker, read.payload_type), (header.marker, header.payload_type));
     assert_eq!((read.extension(&out[..len], 4), read.transport_sequence(&out[..len], 3)), (mid, transport));
+    assert_eq!(read.extension(&out[..len], 7).and_then(CaptureTime::parse), capture);
     assert!(read.payload(&out[..len]).is_empty());
 }
 

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use crate::limit;
 use crate::rtp::codec::Inspected;
+use crate::rtp::packet::CaptureTime;
 
 /// One packet of a layer, without header and padding.
 #[derive(Clone, Copy, Debug)]
@@ -18,6 +19,8 @@ pub struct Meta {
     pub layer: u8,
     pub marker: bool,
     pub inspected: Inspected,
+    /// When it was taken, by the clock of our reports; few packets say so.
+    pub capture: Option<CaptureTime>,
     pub arrival: Instant,
 }
 
@@ -179,6 +182,7 @@ pub(crate) mod tests {
             layer: 0,
             marker: true,
             inspected: Inspected::default(),
+            capture: None,
             arrival: START.with(|start| *start),
         }
     }

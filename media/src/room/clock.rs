@@ -93,6 +93,11 @@ impl SenderOffset {
         let offset = *self.us.get_or_insert(arrival_utc_us.wrapping_sub(sender_us) as i64);
         sender_us.wrapping_add(offset as u64)
     }
+
+    /// Microseconds by which our clock is ahead of the sender's; `None` before its first report.
+    pub fn ahead_us(&self) -> Option<i64> {
+        self.us
+    }
 }
 
 #[cfg(test)]

@@ -12,6 +12,7 @@ use crate::message::{Codec, CodecConfig, LayerStats, Now};
 use crate::rtp::codec::h264::{self, ParameterSets};
 use crate::rtp::codec::{Inspected, av1, inspect, vp8, vp9};
 use crate::rtp::dependency::Dependencies;
+use crate::rtp::packet::CaptureTime;
 use crate::rtp::seq::{SequenceUnwrapper, TimestampUnwrapper};
 use crate::stats::DropReason;
 
@@ -28,6 +29,8 @@ pub struct Incoming<'a> {
     pub payload: &'a [u8],
     /// The dependency descriptor, where the sender sends one.
     pub dependency: Option<&'a [u8]>,
+    /// See [`Meta::capture`].
+    pub capture: Option<CaptureTime>,
 }
 
 /// What a viewer's mapping depends on. `version` grows with each change; no two layers of a track have the same one.
@@ -223,7 +226,8 @@ impl Layer {
         }
         let timestamp = self.timestamps.unwrap(u64::from(packet.timestamp));
         let (source, layer, marker) = (self.source, self.at, packet.marker);
-        let meta = Meta { index, timestamp, source, layer, marker, inspected, arrival: now.mono };
+        let capture = packet.capture;
+        let meta = Meta { index, timestamp, source, layer, marker, inspected, capture, arrival: now.mono };
         match self.cache.insert(meta, packet.payload) {
             Insert::New => {}
             Insert::Duplicate => return Err(DropReason::Duplicate),

@@ -75,6 +75,8 @@ pub struct Subscription {
     pub ordinal: usize,
     /// Extension id and media section id, where negotiated.
     pub mid: Option<(u8, Box<[u8]>)>,
+    /// Extension id of capture times, where negotiated.
+    pub capture: Option<u8>,
     /// Which layer goes to the viewer.
     pub selector: LayerSelector,
     pub quality: Quality,
@@ -107,6 +109,7 @@ impl Subscription {
             video,
             ordinal,
             mid: None,
+            capture: None,
             selector: LayerSelector::default(),
             quality: Quality::default(),
             transport: None,

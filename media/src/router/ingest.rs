@@ -8,7 +8,7 @@ use crate::message::Now;
 use crate::room::Room;
 use crate::room::clock::{Anchor, SenderOffset};
 use crate::room::layer::{Incoming, Layer};
-use crate::rtp::packet::{Header, split_retransmission};
+use crate::rtp::packet::{CaptureTime, Header, split_retransmission};
 use crate::session::feedback::{NackGenerator, ReceiveStats, SenderReport, TwccRecorder, utc_of_ntp};
 use crate::session::negotiate::{Negotiated, Payload};
 use crate::stats::DropReason;
@@ -110,6 +110,10 @@ impl Ingest {
         let stream = &mut self.streams[at];
         let section = &media.sections[stream.section];
         let (map, kind) = section.payload(header.payload_type).ok_or(DropReason::UnknownStream)?;
+        let ahead_us = self.offset.ahead_us().map(|ahead| ahead - room.uplink_us as i64);
+        let taken =
+            section.extensions.abs_capture_time.and_then(|id| CaptureTime::parse(header.extension(packet, id)?));
+        let capture = taken.zip(ahead_us).map(|(taken, ahead_us)| taken.on_our_clock(ahead_us));
         let layer = stream.layer_of(room).ok_or(DropReason::UnknownStream)?;
         self.next_report.get_or_insert(now.mono + REPORT_INTERVAL);
         let (marker, timestamp) = (header.marker, header.timestamp);
@@ -130,7 +134,7 @@ impl Ingest {
                 let payload = header.payload(packet);
                 let sequence = header.sequence;
                 let source = layer.source();
-                let incoming = Incoming { codec: map.codec, sequence, timestamp, marker, payload, dependency };
+                let incoming = Incoming { codec: map.codec, sequence, timestamp, marker, payload, dependency, capture };
                 let index = layer.accept(now, incoming)?;
                 if layer.source() != source {
                     stream.received = None;
@@ -152,7 +156,7 @@ impl Ingest {
                 if stream.received.is_none() {
                     return Err(DropReason::BadRepair);
                 }
-                let incoming = Incoming { codec: map.codec, sequence, timestamp, marker, payload, dependency };
+                let incoming = Incoming { codec: map.codec, sequence, timestamp, marker, payload, dependency, capture };
                 let index = layer.accept(now, incoming)?;
                 if let Some(nack) = &mut stream.nack {
                     nack.received(now.mono, index);

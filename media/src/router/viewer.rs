@@ -10,7 +10,7 @@ use crate::message::Now;
 use crate::room::Room;
 use crate::room::subscription::Subscription;
 use crate::rtp::codec::vp8_numbers::Shift;
-use crate::rtp::packet::Outgoing;
+use crate::rtp::packet::{CaptureTime, Outgoing};
 use crate::session::feedback::{Feedback, Lost, SenderInfo, ntp_of_utc, parse, round_trip};
 use crate::session::negotiate::{CNAME, Negotiated};
 use crate::session::{OpenPacket, RTP_OVERHEAD, Session};
@@ -34,6 +34,7 @@ pub fn subscribe(media: &Negotiated, rng: &mut impl Rng) -> Viewer {
         let mut subscription = Subscription::new(video, *ordinal, ssrc, rtx_ssrc, rng);
         subscription.mid = section.extensions.mid.map(|id| (id, section.mid.as_bytes().into()));
         subscription.transport = section.extensions.transport_cc.filter(|_| section.feedback.transport_cc);
+        subscription.capture = section.extensions.abs_capture_time;
         *ordinal += 1;
         subscriptions.push(subscription);
     }
@@ -49,6 +50,8 @@ pub(super) struct Writing<'a> {
     pub mid: Option<(u8, &'a [u8])>,
     /// Extension id and transport-wide number.
     pub transport: Option<(u8, u16)>,
+    /// Extension id and when it was taken.
+    pub capture: Option<(u8, CaptureTime)>,
     /// Applied to the payload.
     pub shift: Shift,
     /// Goes before the payload: the original sequence number of a repair (RFC 4588 §4).
@@ -73,6 +76,7 @@ pub(super) fn write(
         ssrc: packet.token.ssrc(),
         mid: packet.mid,
         transport: packet.transport,
+        capture: packet.capture,
     };
     let body = header.written_len() + packet.prefix.len();
     let end = body + packet.payload.len();

@@ -3,8 +3,9 @@
 
 /// Fixed part of the header in bytes.
 pub const FIXED_LEN: usize = 12;
-/// Largest header that [`Outgoing::write`] makes: fixed part, extension head, a two-byte extension of 32 bytes and one of 2 bytes, padded.
-pub const MAX_HEADER_LEN: usize = FIXED_LEN + 4 + 40;
+/// Largest header that [`Outgoing::write`] makes: fixed part, extension head, two-byte extensions of 32, 2 and
+/// 16 bytes, padded.
+pub const MAX_HEADER_LEN: usize = FIXED_LEN + 4 + 56;
 
 const ONE_BYTE: u16 = 0xbede;
 const TWO_BYTE: u16 = 0x1000;
@@ -114,6 +115,8 @@ pub struct Outgoing<'a> {
     pub mid: Option<(u8, &'a [u8])>,
     /// Extension id and transport-wide sequence number, when negotiated.
     pub transport: Option<(u8, u16)>,
+    /// Extension id and when the content was taken, when negotiated and known.
+    pub capture: Option<(u8, CaptureTime)>,
 }
 
 impl Outgoing<'_> {
@@ -127,10 +130,13 @@ impl Outgoing<'_> {
     fn elements(&self) -> Option<(bool, usize)> {
         let one_byte =
             self.mid.is_none_or(|(id, mid)| fits_one_byte(id, mid)) && self.transport.is_none_or(|(id, _)| id < 15);
+        let one_byte = one_byte && self.capture.is_none_or(|(id, _)| id < 15);
         let head = if one_byte { 1 } else { 2 };
         let mid = self.mid.map_or(0, |(_, mid)| head + mid.len());
         let transport = self.transport.map_or(0, |_| head + 2);
-        (mid + transport > 0).then_some((one_byte, mid + transport))
+        let capture = self.capture.map_or(0, |_| head + CaptureTime::LEN);
+        let all = mid + transport + capture;
+        (all > 0).then_some((one_byte, all))
     }
 
     /// Writes the header and answers its length. `None` when `out` is too small or the extension cannot be expressed.
@@ -153,8 +159,45 @@ impl Outgoing<'_> {
         if let Some((id, mid)) = self.mid {
             at += write_element(&mut out[at..], one_byte, id, mid)?;
         }
+        if let Some((id, capture)) = self.capture {
+            at += write_element(&mut out[at..], one_byte, id, &capture.to_bytes())?;
+        }
         out[at..].fill(0);
         Some(len)
+    }
+}
+
+/// When a picture or sound was taken (abs-capture-time, webrtc.org/experiments/rtp-hdrext/abs-capture-time).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CaptureTime {
+    /// The capturer's wall clock, 32.32 fixed point seconds since 1900.
+    pub ntp: u64,
+    /// Added to `ntp` it is the clock of the sender's own reports: 32.32 fixed point seconds, with sign.
+    pub offset: i64,
+}
+
+impl CaptureTime {
+    /// Bytes of the form with an offset.
+    pub const LEN: usize = 16;
+
+    /// Without an offset the sender is the capturer. `None` when it is cut.
+    pub fn parse(element: &[u8]) -> Option<Self> {
+        let (ntp, rest) = element.split_first_chunk::<8>()?;
+        let offset = rest.first_chunk::<8>().map_or(0, |offset| i64::from_be_bytes(*offset));
+        Some(Self { ntp: u64::from_be_bytes(*ntp), offset })
+    }
+
+    /// The same moment for those who hear our reports, when our clock is so many microseconds ahead of the sender's.
+    pub fn on_our_clock(self, ahead_us: i64) -> Self {
+        let ahead = (i128::from(ahead_us) << 32) / 1_000_000;
+        Self { offset: self.offset.wrapping_add(ahead as i64), ..self }
+    }
+
+    fn to_bytes(self) -> [u8; Self::LEN] {
+        let mut bytes = [0; Self::LEN];
+        bytes[..8].copy_from_slice(&self.ntp.to_be_bytes());
+        bytes[8..].copy_from_slice(&self.offset.to_be_bytes());
+        bytes
     }
 }
 
@@ -251,8 +294,21 @@ mod tests {
         let long = [b'm'; 20];
         let mids: [Option<(u8, &[u8])>; 4] =
             [None, Some((3, b"0")), Some((14, b"video-section-16")), Some((20, &long))];
-        for (mid, transport) in mids.into_iter().flat_map(|mid| [(mid, None), (mid, Some((5, 0xabcd)))]) {
-            let out = Outgoing { payload_type: 111, marker: true, sequence: 9, timestamp: 8, ssrc: 7, mid, transport };
+        let taken = CaptureTime { ntp: 0x0123_4567_89ab_cdef, offset: -7 };
+        let with_others = |mid| [(mid, None, None), (mid, Some((5, 0xabcd)), None), (mid, None, Some((6, taken)))];
+        for (mid, transport, capture) in
+            mids.into_iter().flat_map(with_others).chain([(mids[3], Some((5, 0xabcd)), Some((6, taken)))])
+        {
+            let out = Outgoing {
+                payload_type: 111,
+                marker: true,
+                sequence: 9,
+                timestamp: 8,
+                ssrc: 7,
+                mid,
+                transport,
+                capture,
+            };
             let mut bytes = [0xff; MAX_HEADER_LEN + 1];
             let len = out.write(&mut bytes).unwrap();
             assert_eq!(len, out.written_len());
@@ -265,8 +321,20 @@ mod tests {
             }
             let read = header.transport_sequence(&bytes[..len + 1], 5);
             assert_eq!(read, transport.map(|(_, sequence)| sequence));
+            let read = header.extension(&bytes[..len + 1], 6).and_then(CaptureTime::parse);
+            assert_eq!(read, capture.map(|(_, taken)| taken));
             assert_eq!(out.write(&mut bytes[..len - 1]), None);
         }
+    }
+
+    #[test]
+    fn capture_times_come_with_and_without_an_offset() {
+        let bytes = [0, 0, 0, 1, 0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
+        let long = CaptureTime::parse(&bytes).unwrap();
+        assert_eq!(long, CaptureTime { ntp: 3 << 31, offset: -(1 << 32) });
+        assert_eq!(CaptureTime::parse(&bytes[..8]), Some(CaptureTime { offset: 0, ..long }));
+        assert_eq!(CaptureTime::parse(&bytes[..7]), None);
+        assert_eq!(long.on_our_clock(2_500_000).offset, 3 << 31);
     }
 
     #[test]

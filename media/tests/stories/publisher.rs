@@ -35,6 +35,8 @@ pub struct Publisher {
     pub obeys_fir: bool,
     /// H.264: sends the parameter sets with the first keyframe alone.
     pub sets_once: bool,
+    /// Says with the first packet of each picture when it was taken.
+    pub says_capture: bool,
     /// Answers NACKs.
     pub repairs: bool,
     /// Of the very first packets.
@@ -85,6 +87,7 @@ impl Default for Publisher {
             obeys_pli: true,
             obeys_fir: true,
             sets_once: false,
+            says_capture: false,
             repairs: true,
             first_sequence: 1000,
             first_timestamp: 12_345,
@@ -152,8 +155,10 @@ impl Publisher {
             if let Some(rungs) = &mut self.rungs {
                 rungs.picture(self.video_slot - 1, |packet| send(packet, false));
             } else if self.with_video && !self.video_muted {
-                for packet in self.picture(timestamp) {
-                    send(&packet, false);
+                let taken = started.utc_us + (self.video_slot - 1) * 1_000_000 / FPS + self.clock_ahead_us;
+                for (at, packet) in self.picture(timestamp).into_iter().enumerate() {
+                    let says = self.says_capture && at == 0;
+                    send(&if says { with_capture_time(&packet, ntp_of_utc(taken)) } else { packet }, false);
                 }
             }
         }
@@ -391,6 +396,12 @@ pub fn transport_wide() -> u16 {
         cell.set(cell.get().wrapping_add(1));
         cell.get()
     })
+}
+
+/// The packet with the short form of abs-capture-time beside its transport-wide number.
+fn with_capture_time(packet: &[u8], ntp: u64) -> Vec<u8> {
+    let number = &packet[16..19];
+    [&packet[..12], &[0xbe, 0xde, 0, 3], number, &[0x77], &ntp.to_be_bytes(), &packet[20..]].concat()
 }
 
 fn rtp(pt: u8, marker: bool, sequence: u16, timestamp: u32, ssrc: u32, payload: &[u8]) -> Vec<u8> {

@@ -2,6 +2,9 @@
 
 use std::time::Duration;
 
+use media::rtp::packet::CaptureTime;
+use media::session::feedback::utc_of_ntp;
+
 use crate::publisher::Publisher;
 use crate::viewer::Viewer;
 use crate::world::{GOOD, Link, World};
@@ -70,4 +73,28 @@ fn reports_stay_right_when_the_streamer_comes_back_from_elsewhere() {
     let (picture, sound) = error_us(&mut world, second, viewer);
     assert!(picture.abs() <= 5_500, "{picture} µs");
     assert!((picture - sound).abs() < 1_000, "{} µs apart", picture - sound);
+}
+
+#[test]
+fn capture_times_are_carried_to_our_clock() {
+    let mut world = World::new(5);
+    let publisher = Publisher { says_capture: true, clock_ahead_us: 7_000_000_000, ..Publisher::default() };
+    let streamer = world.publish(publisher, distant(80 * MS)).unwrap();
+    world.run_until(Duration::from_secs(2), |world| world.count("started") == 1);
+    world.run(Duration::from_secs(4));
+    let viewer = world.watch(Viewer::new(), distant(30 * MS)).unwrap();
+    world.run(Duration::from_secs(2));
+    let started = world.clients[streamer].publisher().started.unwrap().utc_us;
+    let video = &world.clients[viewer].viewer().video;
+    let timed: Vec<(u32, CaptureTime)> =
+        video.packets.values().filter_map(|got| Some((got.timestamp, got.capture?))).collect();
+    let pictures = video.pictures();
+    assert!(timed.len() + 2 >= pictures.len(), "{} of {}", timed.len(), pictures.len());
+    for (number, _, timestamp) in &pictures[pictures.len() - 30..] {
+        let (_, capture) = timed.iter().find(|(of, _)| of == timestamp).unwrap();
+        let taken = started + u64::from(*number) * 1_000_000 / 30;
+        assert!(utc_of_ntp(capture.ntp).unwrap().abs_diff(taken + 7_000_000_000) <= 1, "the streamer's own words");
+        let ours = utc_of_ntp(capture.ntp.wrapping_add_signed(capture.offset)).unwrap();
+        assert!(ours.abs_diff(taken) <= 5_500, "{} µs", ours.abs_diff(taken));
+    }
 }

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use media::message::Now;
 use media::rtp::codec::vp8::Descriptor;
-use media::rtp::packet::{Header, split_retransmission};
+use media::rtp::packet::{CaptureTime, Header, split_retransmission};
 use media::rtp::seq::SequenceUnwrapper;
 use media::session::feedback::{Compound, Feedback, ReportBlock, TwccRecorder, parse, utc_of_ntp};
 
@@ -19,6 +19,7 @@ pub struct Got {
     pub marker: bool,
     pub payload_type: u8,
     pub repaired: bool,
+    pub capture: Option<CaptureTime>,
     pub payload: Vec<u8>,
 }
 
@@ -129,6 +130,7 @@ impl Viewer {
                 marker: header.marker,
                 payload_type: header.payload_type,
                 repaired,
+                capture: header.extension(packet, 8).map(|element| CaptureTime::parse(element).expect("a time")),
                 payload: payload.to_vec(),
             });
             return;
