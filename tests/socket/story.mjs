@@ -70,6 +70,7 @@ async function handshakes() {
     const error = await next(connect(auth, query), "connect_error");
     assert.match(error.message, message);
   }
+  assert.deepEqual(await next(connect({}), "welcome"), { iceServers: [] });
   const old = await connected({}, { streamKey: key, channel: "other" });
   assert.equal((await ask(old, "watch", {})).state, "offline");
   old.disconnect();

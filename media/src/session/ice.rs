@@ -159,10 +159,20 @@ impl Ice {
         }
         self.last_check = Some(now);
         let check = self.validate(now, from);
+        self.withdraw(now, from);
         if request.nominates {
             self.selected = Some(from);
         }
         check
+    }
+
+    /// Consent is given per path (RFC 7675 §5.1): an address that does not check any more is sent nothing, however alive the peer is elsewhere.
+    fn withdraw(&mut self, now: Instant, alive: SocketAddr) {
+        let selected = self.selected();
+        let stale = |path: &Path| Some(path.address) == selected && now >= path.last_check + limit::CONSENT;
+        if self.paths.iter().any(stale) {
+            (self.selected, self.proven) = (None, Some(alive));
+        }
     }
 
     fn validate(&mut self, now: Instant, from: SocketAddr) -> Check {

@@ -69,6 +69,29 @@ fn a_publisher_s_packets_are_read_across_a_restart() {
 }
 
 #[test]
+fn a_path_that_checks_no_more_is_sent_nothing_though_the_peer_lives() {
+    let mut story = Story::new(Role::Viewer, &BROWSER_PROFILES);
+    story.connect();
+    let rounds = limit::CONSENT.as_secs() / 5;
+    for round in 0..=rounds {
+        assert_eq!(story.session.address(), Some(address(1)), "round {round}");
+        story.at = address(2);
+        assert!(story.check(false).starts_with("Validated"));
+        assert_eq!(story.wait(5000 * MS), None);
+        if round == 0 {
+            story.at = address(1);
+            story.check(false);
+        }
+    }
+    story.at = address(2);
+    story.check(false);
+    assert_eq!(story.session.address(), Some(address(2)), "checks of the nominated path ended 30 s ago");
+    story.at = address(1);
+    story.check(true);
+    assert_eq!(story.session.address(), Some(address(1)), "a nomination counts again");
+}
+
+#[test]
 fn candidates_restart_nothing_and_late_changes_are_refused() {
     let mut story = Story::new(Role::Viewer, &BROWSER_PROFILES);
     story.connect();
