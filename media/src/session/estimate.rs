@@ -33,15 +33,17 @@ const PROBE_WAIT_MOST: Duration = Duration::from_secs(48);
 /// A congestion so soon after a probe shows that the probe was wrong.
 const PROOF: Duration = Duration::from_secs(15);
 
+/// A packet on its way, at its number modulo [`SENT`]. Small, as every viewer has a thousand of them.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sent {
-    /// Microseconds since the epoch, modulo 2^32.
-    at_us: u32,
-    sequence: u16,
+    /// In steps of [`STEP_US`] since the epoch, modulo 2^16: 16.8 s.
+    at: u16,
     /// 0: nothing to be told. The top bit: told as lost.
     bytes: u16,
 }
 
+/// About the grain of the feedback itself.
+const STEP_US: u64 = 256;
 const LOST: u16 = 1 << 15;
 
 /// What arrived within [`WINDOW_US`].
@@ -121,11 +123,13 @@ impl Estimator {
 
     /// A packet with the next number was sent; `bytes` on the wire.
     pub fn sent(&mut self, now: Instant, bytes: usize) {
-        let at_us = now.saturating_duration_since(self.epoch).as_micros() as u32;
-        let sequence = self.next;
-        self.sent[usize::from(sequence) % SENT] =
-            Sent { at_us, sequence, bytes: bytes.min(usize::from(LOST - 1)) as u16 };
+        let (sequence, at) = (self.next, self.steps(now) as u16);
+        self.sent[usize::from(sequence) % SENT] = Sent { at, bytes: bytes.min(usize::from(LOST - 1)) as u16 };
         self.next = sequence.wrapping_add(1);
+    }
+
+    fn steps(&self, now: Instant) -> u64 {
+        now.saturating_duration_since(self.epoch).as_micros() as u64 / STEP_US
     }
 
     /// Bits per second that the path is known to carry; `None` while no limit was met.
@@ -141,9 +145,12 @@ impl Estimator {
     /// Takes a transport-wide feedback packet, header included. False when it is malformed.
     pub fn feedback(&mut self, now: Instant, packet: &[u8]) -> bool {
         let Some(arrivals) = Arrivals::parse(packet) else { return false };
+        let steps = self.steps(now);
         for (sequence, arrival) in arrivals {
             let slot = &mut self.sent[usize::from(sequence) % SENT];
-            if slot.sequence != sequence || slot.bytes == 0 {
+            // Its place may belong to a newer packet, or to none that was sent.
+            let is_kept = (1..=SENT).contains(&usize::from(self.next.wrapping_sub(sequence)));
+            if !is_kept || slot.bytes == 0 {
                 continue;
             }
             let Some(at_us) = arrival else {
@@ -158,7 +165,9 @@ impl Estimator {
             if let Some(window) = self.window.as_mut().filter(|_| was_late) {
                 window.lost = window.lost.saturating_sub(1);
             }
-            let way_us = at_us.wrapping_sub(slot.at_us) as i32;
+            let ago = u64::from((steps as u16).wrapping_sub(slot.at));
+            let sent_us = steps.wrapping_sub(ago).wrapping_mul(STEP_US) as u32;
+            let way_us = at_us.wrapping_sub(sent_us) as i32;
             self.arrived(now, at_us, bytes, way_us);
         }
         true
@@ -283,6 +292,32 @@ mod tests {
     use super::super::feedback::{Compound, TwccRecorder};
     use super::*;
     use crate::session::testing::start;
+
+    /// What feedback about these numbers, all of which arrived now, changes.
+    fn arrived(estimator: &mut Estimator, now: Instant, numbers: std::ops::Range<u16>) -> u32 {
+        let (mut recorder, mut compound) = (TwccRecorder::new(), Compound::new());
+        numbers.for_each(|number| recorder.received(now, number));
+        assert!(recorder.poll(now + Duration::from_secs(1), 1, 2, &mut compound));
+        let before = estimator.window.map_or(0, |window| window.arrived);
+        assert!(estimator.feedback(now, compound.as_bytes()));
+        estimator.window.map_or(0, |window| window.arrived) - before
+    }
+
+    #[test]
+    fn only_packets_on_their_way_are_told_of() {
+        let now = start().mono;
+        let mut estimator = Estimator::new(now);
+        // Longer than what a packet remembers of its time.
+        let later = now + Duration::from_secs(40);
+        (0..10).for_each(|_| estimator.sent(later, 1000));
+        assert_eq!(arrived(&mut estimator, later, 1..6), 5);
+        assert!(estimator.window.is_some_and(|window| window.arrived == 5));
+        assert_eq!(arrived(&mut estimator, later, 1..6), 0, "told before");
+        assert_eq!(arrived(&mut estimator, later, 11..20), 0, "not sent yet");
+        (0..SENT).for_each(|_| estimator.sent(later, 1000));
+        assert_eq!(arrived(&mut estimator, later, 6..11), 0, "their places belong to newer ones");
+        assert_eq!(arrived(&mut estimator, later, 11..21), 10);
+    }
 
     /// A path with a queue, in steps of a millisecond.
     struct Path {
