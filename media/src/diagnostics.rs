@@ -117,6 +117,8 @@ pub struct Diagnosis {
     pub address: Option<SocketAddr>,
     /// All that passed a check and were not forgotten.
     pub addresses: Vec<SocketAddr>,
+    /// What the viewer's network carries, in bits per second; `None` for streamers and while no limit was met.
+    pub estimate: Option<u64>,
     /// RTP packets, and for viewers their repairs.
     pub packets_in: u64,
     pub packets_out: u64,
@@ -255,6 +257,7 @@ impl Diary {
             srtp_profile: self.srtp_profile,
             address: None,
             addresses: Vec::new(),
+            estimate: None,
             packets_in: self.packets_in,
             packets_out: self.packets_out,
             drops: self.drops.iter().map(|(reason, count)| (reason.name(), *count)).collect(),

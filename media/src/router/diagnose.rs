@@ -6,6 +6,7 @@ use crate::limit;
 use crate::message::{Now, Refusal};
 use crate::rtp::codec;
 use crate::session::Session;
+use crate::session::estimate::Estimator;
 use crate::slab::Key;
 use crate::stats::DropReason;
 
@@ -86,7 +87,12 @@ fn is_keyframe(session: &Session, head: Head) -> bool {
 }
 
 fn read(peer: &Peer) -> Diagnosis {
+    let estimator = match &peer.role {
+        PeerRole::Publisher(_) => None,
+        PeerRole::Viewer(viewer) => viewer.estimator.as_ref(),
+    };
     Diagnosis {
+        estimate: estimator.and_then(Estimator::bitrate),
         address: peer.session.address(),
         addresses: peer.session.addresses().collect(),
         ..peer.diary.read(peer.id, peer.channel.clone(), peer.role())

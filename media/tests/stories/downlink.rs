@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use media::message::{Command, Quality};
 
+use crate::flight::diagnosis;
 use crate::publisher::Publisher;
 use crate::rungs::Rungs;
 use crate::viewer::Viewer;
@@ -63,6 +64,8 @@ fn a_slow_viewer_gets_less_and_costs_nobody_anything() {
     let pictures = world.clients[slow].viewer().video.whole();
     let late: Vec<_> = pictures.windows(2).filter(|pair| pair[1].at - pair[0].at > SECOND).collect();
     assert!(late.is_empty(), "{late:?}");
+    let estimate = diagnosis(&mut world, slow).estimate;
+    assert!(matches!(estimate, Some(400_000..=900_000)), "operators are told: {estimate:?}");
 }
 
 #[test]

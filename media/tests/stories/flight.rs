@@ -12,7 +12,7 @@ use crate::world::{GOOD, Link, World};
 
 const BAD: Link = Link { loss: 0.05, delay: Duration::from_millis(20), jitter: Duration::from_millis(25) };
 
-fn diagnosis(world: &mut World, client: usize) -> Diagnosis {
+pub fn diagnosis(world: &mut World, client: usize) -> Diagnosis {
     let session = world.clients[client].id;
     match world.command(Command::Diagnose { session }) {
         Ok(Reply::Diagnosis(diagnosis)) => *diagnosis,
