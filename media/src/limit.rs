@@ -65,6 +65,8 @@ pub const REPLAY_BYTES: usize = 400 * 1024;
 pub const REPLAY_SILENCE: Duration = Duration::from_secs(2);
 /// A replay sends this much at a time. Chromium's sockets hold 64 KB, counted with the kernel's overhead: about 50 packets.
 pub const REPLAY_STEP_BYTES: usize = 20 * 1024;
+/// A viewer who waits for a keyframe is looked at again after this long: a streamer that does not send one is replayed, however much it is.
+pub const SECOND_LOOK: Duration = Duration::from_millis(750);
 /// Between two steps of a replay: 33 Mbit/s.
 pub const REPLAY_STEP: Duration = Duration::from_millis(5);
 /// Simulcast layers of one track. More: the first ones are accepted.

@@ -104,9 +104,10 @@ impl Requester {
         }
     }
 
-    /// The streamer sends keyframes when it likes, not when it is asked.
-    pub fn is_ignored(&self) -> bool {
-        self.ignored >= IGNORED
+    /// The streamer sends keyframes when it likes, not when it is asked; or it has not done what it was asked for, for longer than it may take.
+    pub fn is_ignored(&self, now: Instant) -> bool {
+        let waits = self.unanswered > 0 && self.asked.is_some_and(|asked| now > asked + OBEYED_WITHIN);
+        waits || self.unanswered > 1 || self.ignored >= IGNORED
     }
 
     fn judge(&mut self, obeyed: bool) {
@@ -238,15 +239,19 @@ mod tests {
         let at = |ms| start + Duration::from_millis(ms);
         requester.want();
         assert_eq!(asked(&mut requester, false, 0..1900).len(), 2);
-        assert!(!requester.is_ignored(), "once is no habit");
+        assert!(requester.is_ignored(at(1900)), "it is waited for");
         requester.on_keyframe(at(1900));
-        assert!(requester.is_ignored(), "it came of itself");
+        assert!(requester.is_ignored(at(1900)), "it came of itself");
         for round in 2..4 {
             requester.want();
             assert_eq!(asked(&mut requester, false, round * 2000..round * 2000 + 100).len(), 1);
             requester.on_keyframe(at(round * 2000 + 100));
         }
-        assert!(!requester.is_ignored(), "it obeys after all");
+        assert!(!requester.is_ignored(at(6200)), "it obeys after all");
+        requester.want();
+        assert_eq!(asked(&mut requester, false, 8000..8100).len(), 1);
+        assert!(!requester.is_ignored(at(8600)));
+        assert!(requester.is_ignored(at(8800)));
     }
 
     #[test]

@@ -36,6 +36,6 @@ pub fn replay(layer: &Layer, now: Instant) -> Option<Replay> {
         bytes += packet.payload.len();
     }
     let rests = now >= cache.get(newest)?.meta.arrival + limit::REPLAY_SILENCE;
-    let fits = bytes <= limit::REPLAY_BYTES || layer.requester.is_ignored();
+    let fits = bytes <= limit::REPLAY_BYTES || layer.requester.is_ignored(now);
     (fits && !rests).then_some(Replay { first, newest: layer.newest_timestamp()? })
 }

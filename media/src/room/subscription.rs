@@ -219,6 +219,11 @@ impl Subscription {
         packet
     }
 
+    /// Nothing was sent yet, for want of a keyframe.
+    pub fn is_waiting(&self) -> bool {
+        self.video && self.route.is_some() && self.rewriter.is_fresh()
+    }
+
     pub fn is_replaying(&self) -> bool {
         self.cursor.is_some()
     }

@@ -62,7 +62,7 @@ impl Router {
         self.replay(now, key, arena);
     }
 
-    /// One step of each replay of a viewer.
+    /// One step of each replay of a viewer; one more look for the streams that still wait.
     pub(super) fn replay(&mut self, now: Now, key: Key, arena: &mut SendArena) {
         let Some(peer) = self.sessions.get_mut(key) else { return };
         let PeerRole::Viewer(viewer) = &mut peer.role else { return };
@@ -75,6 +75,9 @@ impl Router {
             let (Some(to), Some(track)) = (to, subscription.track.and_then(|at| room.tracks.get(at))) else { continue };
             let (session, counters, estimator) = (&mut peer.session, &mut self.counters, viewer.estimator.as_mut());
             let mut out = Out { now, to, session, arena, counters, estimator, downlink: None };
+            if subscription.is_waiting() {
+                subscription.start(now.mono, track);
+            }
             while bytes > 0 && out.arena.room() >= limit::DATAGRAM_BYTES {
                 let Some(packet) = subscription.next_replayed(track) else { break };
                 bytes = bytes.saturating_sub(packet.payload.len());
@@ -82,6 +85,11 @@ impl Router {
             }
         }
         let more = viewer.subscriptions.iter().any(Subscription::is_replaying);
-        viewer.next_replay = more.then(|| now.mono + limit::REPLAY_STEP);
+        let waiting = viewer.subscriptions.iter().any(Subscription::is_waiting);
+        viewer.next_replay = match (more, waiting) {
+            (true, _) => Some(now.mono + limit::REPLAY_STEP),
+            (false, true) => Some(now.mono + limit::SECOND_LOOK),
+            (false, false) => None,
+        };
     }
 }

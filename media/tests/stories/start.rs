@@ -188,3 +188,20 @@ fn parameter_sets_that_were_sent_once_reach_every_viewer() {
         assert_eq!((sets, video.holes()), (1, 0));
     }
 }
+
+#[test]
+fn a_streamer_that_ignores_requests_is_replayed_however_much_it_is() {
+    // 13 kB a picture: after two seconds far more than is replayed where the streamer can be asked.
+    for (seed, lead) in [(13, 1700), (14, 3500)] {
+        let publisher = Publisher { obeys_pli: false, obeys_fir: false, packets: (15, 40), ..Publisher::default() };
+        let (mut world, _) = on_air(seed, publisher, lead * MS);
+        let (viewer, connected) = joined(&mut world, Viewer::new(), GOOD);
+        world.run(Duration::from_secs(3));
+        let video = video(&world, viewer);
+        let first = video.first().expect("a picture") - connected;
+        assert!(first <= 800 * MS, "{first:?}");
+        let pictures = video.pictures();
+        assert_eq!((pictures[0].0, pictures[0].1), (0, true));
+        assert!(pictures.windows(2).all(|pair| pair[1].0 == pair[0].0 + 1) && video.holes() == 0);
+    }
+}
