@@ -36,7 +36,15 @@ const CONFINED: &[(&str, &[&str], &str)] = &[
     ),
     (
         "env::var",
-        &["src/config.rs", "tests/", "storage/tests/", "signaling/tests/", "recorder/tests/", "fuzz/tests/"],
+        &[
+            "src/config.rs",
+            "tests/",
+            "media/tests/",
+            "storage/tests/",
+            "signaling/tests/",
+            "recorder/tests/",
+            "fuzz/tests/",
+        ],
         "one reader of the environment",
     ),
     ("dotenvy", &["src/config.rs"], "one reader of the environment"),

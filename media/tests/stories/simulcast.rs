@@ -192,12 +192,13 @@ fn a_viewer_chooses_a_size() {
 }
 
 #[test]
-fn a_hundred_random_changes_of_layer_leave_no_stall() {
+fn random_changes_of_layer_leave_no_stall() {
+    let wishes = if std::env::var_os("OXBOW_SOAK").is_some() { 1000 } else { 100 };
     let (mut world, _) = on_air(6, Link { loss: 0.01, jitter: Duration::from_millis(8), ..GOOD });
     let viewer = world.watch(Viewer::new(), Link { loss: 0.01, ..GOOD }).unwrap();
     world.run(secs(1));
     let mut rng = StdRng::seed_from_u64(6);
-    for _ in 0..100 {
+    for _ in 0..wishes {
         let height = [180, 360, 720][rng.random_range(0..3)];
         prefer(&mut world, viewer, Quality::AtMost(height));
         world.run(Duration::from_millis(rng.random_range(50..800)));
@@ -205,7 +206,7 @@ fn a_hundred_random_changes_of_layer_leave_no_stall() {
     let pictures = world.clients[viewer].viewer().video.whole();
     let shown = decoded(&pictures);
     let changes = pictures.windows(2).filter(|pair| pair[0].rung != pair[1].rung).count();
-    assert!(changes >= 30, "{changes} changes");
+    assert!(changes >= wishes * 3 / 10, "{changes} changes");
     assert!(longest_stall(&shown) < GOP, "{:?}", longest_stall(&shown));
     assert!(shown.len() * 100 >= pictures.len() * 95, "{} of {} shown", shown.len(), pictures.len());
 }
