@@ -37,8 +37,9 @@ pub async fn run(options: Options) -> Result<Line> {
     let figures = fanout::measure(options.fanout, async |pid, time| {
         let before = context_switches(pid)?;
         missed = record(pid, time, &file).await.err().map(|error| format!("{error:#}"));
-        switches =
-            context_switches(pid)?.into_iter().map(|(name, count)| (name.clone(), count - before[&name])).collect();
+        let after = context_switches(pid)?;
+        let before = |name: &str| before.get(name).copied().unwrap_or(0);
+        switches = after.into_iter().map(|(name, count)| (name.clone(), count.saturating_sub(before(&name)))).collect();
         Ok(())
     })
     .await?;
@@ -96,7 +97,8 @@ fn symbols(report: &str) -> Vec<Symbol> {
 fn context_switches(pid: u32) -> Result<BTreeMap<String, u64>> {
     let mut all = BTreeMap::new();
     for thread in fs::read_dir(format!("/proc/{pid}/task"))? {
-        let status = fs::read_to_string(thread?.path().join("status"))?;
+        // A thread may end while it is looked at.
+        let Ok(status) = fs::read_to_string(thread?.path().join("status")) else { continue };
         let field = |name: &str| status.lines().find_map(|line| line.strip_prefix(name)).map(str::trim);
         let name = field("Name:").unwrap_or("?");
         for (kind, label) in [("voluntary_ctxt_switches:", "waits"), ("nonvoluntary_ctxt_switches:", "preempted")] {
