@@ -64,6 +64,13 @@ pub struct Keyframes {
     pub obeys: bool,
 }
 
+impl Keyframes {
+    /// As many packets as any other frame, so that a keyframe is no special load.
+    pub fn when_asked(stream: &Options) -> Keyframes {
+        Keyframes { every: None, packets: stream.burst, obeys: true }
+    }
+}
+
 /// What the publishers and their case tell each other.
 #[derive(Default)]
 pub struct Air {

@@ -13,7 +13,7 @@ use crate::audience::{Audience, Plan, profiles};
 use crate::figures::round;
 use crate::floor;
 use crate::process::{Cpu, load, rss_kb};
-use crate::stream::{self, Keyframes, Publishers};
+use crate::stream::{self, Keyframes};
 use crate::target;
 use crate::viewer::Traits;
 
@@ -78,9 +78,7 @@ pub async fn measure(options: Options, meanwhile: impl AsyncFnOnce(u32, Duration
     let shape = options.stream.shape(options.viewers);
     let floor_us = tokio::task::spawn_blocking(move || floor::measure(&shape, FLOOR_SPAN)).await??;
 
-    let keyframes = Keyframes { every: None, packets: options.stream.burst, obeys: true };
-    let channels = [one_channel(0)];
-    let publishers = Publishers::start(target, &scene.identity, &channels, &options.stream, keyframes).await?;
+    let publishers = scene.publish(&options.stream, Keyframes::when_asked(&options.stream)).await?;
 
     let (cpu_idle, rss_idle) = (Cpu::of(pid)?, rss_kb(pid)?);
     let traits = |number| Traits { probe: number < CHECKERS, feedback: options.feedback, loss: 0.0 };

@@ -14,7 +14,7 @@ use super::{Line, Scene, one_channel};
 use crate::audience::{Audience, Plan, profiles};
 use crate::figures::{percentile, round};
 use crate::process::{Cpu, load, rss_kb};
-use crate::stream::{self, Keyframes, Publishers};
+use crate::stream::{self, Keyframes};
 use crate::target;
 use crate::viewer::{Traits, Viewer};
 
@@ -84,8 +84,7 @@ pub async fn run(options: Options) -> Result<Line> {
     let (target, pid) = (&scene.target, scene.target.pid());
     let every = Some(Duration::from_millis(options.gop_ms));
     let keyframes = Keyframes { every, packets: options.keyframe_packets, obeys: !options.deaf };
-    let channels = [one_channel(0)];
-    let publishers = Publishers::start(target, &scene.identity, &channels, &options.stream, keyframes).await?;
+    let publishers = scene.publish(&options.stream, keyframes).await?;
     publishers.air.start();
 
     let spread = (options.viewers / WATCHING_PROBES).max(1);

@@ -13,7 +13,7 @@ use super::{Line, Scene, one_channel};
 use crate::audience::{Audience, Plan};
 use crate::figures::{percentile, round};
 use crate::process::{Cpu, load};
-use crate::stream::{self, Keyframes, Publishers};
+use crate::stream::{self, Keyframes};
 use crate::target;
 use crate::viewer::{Traits, WINDOWS};
 
@@ -63,9 +63,7 @@ pub async fn run(options: Options) -> Result<Vec<Line>> {
     }
     let scene = Scene::open(&options.target).await?;
     let (target, pid) = (&scene.target, scene.target.pid());
-    let keyframes = Keyframes { every: None, packets: options.stream.burst, obeys: true };
-    let channels = [one_channel(0)];
-    let publishers = Publishers::start(target, &scene.identity, &channels, &options.stream, keyframes).await?;
+    let publishers = scene.publish(&options.stream, Keyframes::when_asked(&options.stream)).await?;
     let spread = (options.viewers / PROBES).max(1);
     let traits = |number: usize| Traits { probe: number.is_multiple_of(spread), ..Traits::default() };
     let plan = Plan { target, identity: &scene.identity, channel: &one_channel, traits: &traits };

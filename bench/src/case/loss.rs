@@ -11,7 +11,7 @@ use super::{Line, Scene, one_channel};
 use crate::audience::{Audience, Plan};
 use crate::figures::round;
 use crate::process::{Cpu, load};
-use crate::stream::{self, Keyframes, Publishers};
+use crate::stream::{self, Keyframes};
 use crate::target;
 use crate::viewer::{Losses, Traits};
 
@@ -58,9 +58,7 @@ pub async fn run(options: Options) -> Result<Line> {
     }
     let scene = Scene::open(&options.target).await?;
     let (target, pid) = (&scene.target, scene.target.pid());
-    let keyframes = Keyframes { every: None, packets: options.stream.burst, obeys: true };
-    let channels = [one_channel(0)];
-    let publishers = Publishers::start(target, &scene.identity, &channels, &options.stream, keyframes).await?;
+    let publishers = scene.publish(&options.stream, Keyframes::when_asked(&options.stream)).await?;
     let traits = |_| Traits { probe: true, feedback: true, loss: options.loss_percent / 100.0 };
     let plan = Plan { target, identity: &scene.identity, channel: &one_channel, traits: &traits };
     let audience = Audience::open();

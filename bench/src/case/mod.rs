@@ -5,6 +5,7 @@ use std::sync::Arc;
 use anyhow::Result;
 
 use crate::peer::{Identity, Offered};
+use crate::stream::{self, Keyframes, Publishers};
 use crate::target::{self, Target};
 
 pub mod fanout;
@@ -29,6 +30,14 @@ impl Scene {
     /// As [`Target::open`].
     pub async fn open(options: &target::Options) -> Result<Scene> {
         Ok(Scene { target: Target::open(options).await?, identity: Identity::generate(Offered::LikeChromium) })
+    }
+
+    /// One broadcast on [`one_channel`], not on air yet.
+    ///
+    /// # Errors
+    /// As [`Publishers::start`].
+    pub async fn publish(&self, stream: &stream::Options, keyframes: Keyframes) -> Result<Publishers> {
+        Publishers::start(&self.target, &self.identity, &[one_channel(0)], stream, keyframes).await
     }
 }
 

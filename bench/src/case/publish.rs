@@ -62,7 +62,7 @@ pub async fn run(options: Options) -> Result<Line> {
     }
     let channel = |number: usize| format!("bench-{number}");
     let channels: Vec<String> = (0..options.broadcasts).map(channel).collect();
-    let keyframes = Keyframes { every: None, packets: options.stream.burst, obeys: true };
+    let keyframes = Keyframes::when_asked(&options.stream);
     let rss_start = rss_kb(pid)?;
     let publishers = Publishers::start(target, &scene.identity, &channels, &options.stream, keyframes).await?;
     let rss = rss_kb(pid)?.saturating_sub(rss_start);
