@@ -1,7 +1,7 @@
 //! Whatever bytes come, parsers answer and do not panic.
 
 use media::message::Codec;
-use media::rtp::codec::{self, av1, h264, opus, vp8, vp9};
+use media::rtp::codec::{self, Assemble, av1, h264, opus, vp8, vp9};
 use media::rtp::packet::{Header, split_retransmission};
 use proptest::collection::vec;
 use proptest::prelude::*;

@@ -77,6 +77,7 @@ impl Payloader for Vp9Payloader {
 
 #[cfg(test)]
 mod tests {
+    use media::rtp::codec::Assemble as _;
     use media::rtp::codec::vp9::{Assembler, Descriptor};
 
     use super::*;

@@ -3,7 +3,7 @@
 use media::limit;
 use media::message::Codec;
 use media::rtp::codec::vp8_numbers::{Numbers, Shift};
-use media::rtp::codec::{self, av1, h264, opus, vp8, vp9};
+use media::rtp::codec::{self, Assemble, av1, h264, opus, vp8, vp9};
 use media::rtp::dependency::Dependencies;
 use media::rtp::packet::{CaptureTime, Header, MAX_HEADER_LEN, Outgoing, split_retransmission};
 

@@ -4,7 +4,7 @@ use bytes::Bytes;
 
 use crate::buffer::cache::Packet;
 use crate::message::{Codec, CodecConfig};
-use crate::rtp::codec::{Malformed, av1, h264, vp8, vp9};
+use crate::rtp::codec::{Assemble, Malformed, av1, h264, vp8, vp9};
 
 /// A complete picture or sound packet, not yet on the timeline.
 #[derive(Clone, Debug, PartialEq, Eq)]

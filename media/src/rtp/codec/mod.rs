@@ -36,6 +36,36 @@ pub fn inspect(codec: Codec, payload: &[u8]) -> Option<Inspected> {
     }
 }
 
+/// Joins the payloads of one picture. What a decoder needs once, it remembers across pictures.
+pub trait Assemble {
+    /// A finished picture.
+    type Unit;
+
+    /// One payload, in order and complete from the first of its picture on.
+    ///
+    /// # Errors
+    /// When the payload is malformed or does not go on where the one before ended. The picture is then to be discarded.
+    fn append(&mut self, payload: &[u8]) -> Result<(), Malformed>;
+
+    /// The picture of the payloads since the last call. `None` when there is none in them.
+    ///
+    /// # Errors
+    /// When its end is missing or it contradicts itself. The next one may begin.
+    fn finish(&mut self) -> Result<Option<Self::Unit>, Malformed>;
+
+    /// Forgets the picture in work, and nothing else.
+    fn discard(&mut self);
+}
+
+/// A picture of these payloads, for tests.
+#[cfg(test)]
+fn assemble<A: Assemble>(assembler: &mut A, payloads: &[&[u8]]) -> Result<Option<A::Unit>, Malformed> {
+    for payload in payloads {
+        assembler.append(payload).inspect_err(|_| assembler.discard())?;
+    }
+    assembler.finish()
+}
+
 /// Why packets do not make an access unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {

@@ -2,7 +2,7 @@
 
 use super::{Aggregation, Obu, PADDING, SEQUENCE_HEADER, SequenceHeader, TEMPORAL_DELIMITER, TILE_LIST, elements};
 use crate::limit;
-use crate::rtp::codec::Malformed;
+use crate::rtp::codec::{Assemble, Malformed};
 
 /// A finished temporal unit.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -25,9 +25,10 @@ pub struct Assembler {
     sequence: Option<(SequenceHeader, Vec<u8>)>,
 }
 
-impl Assembler {
-    /// One payload, in order and complete from the first of its picture on.
-    pub fn append(&mut self, payload: &[u8]) -> Result<(), Malformed> {
+impl Assemble for Assembler {
+    type Unit = Assembled;
+
+    fn append(&mut self, payload: &[u8]) -> Result<(), Malformed> {
         let (aggregation, rest) = Aggregation::parse(payload).ok_or(Malformed::Truncated)?;
         let waiting = self.fragment.as_ref().map_or(0, Vec::len);
         // A size field takes up to four bytes at this bound.
@@ -59,8 +60,7 @@ impl Assembler {
         Ok(())
     }
 
-    /// The unit of the payloads since the last call. `None` when it has no frame.
-    pub fn finish(&mut self) -> Result<Option<Assembled>, Malformed> {
+    fn finish(&mut self) -> Result<Option<Assembled>, Malformed> {
         let open = self.fragment.is_some();
         let data = std::mem::take(&mut self.data);
         let (with_sequence, key) = (self.with_sequence, self.key);
@@ -71,14 +71,15 @@ impl Assembler {
         Ok(key.map(|key| Assembled { key: key && with_sequence, data }))
     }
 
-    /// Forgets the unit in work, not the sequence header.
-    pub fn discard(&mut self) {
+    fn discard(&mut self) {
         self.data.clear();
         self.fragment = None;
         self.with_sequence = false;
         self.key = None;
     }
+}
 
+impl Assembler {
     /// The newest sequence header and its OBU with a size field.
     pub fn sequence(&self) -> Option<(SequenceHeader, &[u8])> {
         self.sequence.as_ref().map(|(header, obu)| (*header, &obu[..]))
@@ -119,30 +120,21 @@ fn push_leb128(out: &mut Vec<u8>, mut value: usize) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rtp::codec::assemble;
 
     /// Main profile, 8 bits, 640 × 360, level 2.1: as libaom 3.6 writes it in real time.
     const SEQUENCE: [u8; 13] = [0x08, 0x00, 0x00, 0x00, 0x0c, 0xc4, 0xff, 0x67, 0xe0, 0x6d, 0x7c, 0x80, 0x20];
-
-    fn unit(assembler: &mut Assembler, payloads: &[&[u8]]) -> Result<Option<Assembled>, Malformed> {
-        for payload in payloads {
-            if let Err(error) = assembler.append(payload) {
-                assembler.discard();
-                return Err(error);
-            }
-        }
-        assembler.finish()
-    }
 
     #[test]
     fn units_get_size_fields() {
         let mut assembler = Assembler::default();
         let payload = [&[0x28, 13][..], &SEQUENCE, &[0x30, 0x10, 9]].concat();
-        let key = unit(&mut assembler, &[&payload]).unwrap().unwrap();
+        let key = assemble(&mut assembler, &[&payload]).unwrap().unwrap();
         let expected = [&[0x0a, 12][..], &SEQUENCE[1..], &[0x32, 2, 0x10, 9]].concat();
         assert_eq!(key, Assembled { key: true, data: expected.clone() });
         let (header, obu) = assembler.sequence().unwrap();
         assert_eq!((header.width, header.height, obu), (640, 360, &expected[..14]));
-        let inter = unit(&mut assembler, &[&[0x10, 0x30, 0x30, 1]]).unwrap().unwrap();
+        let inter = assemble(&mut assembler, &[&[0x10, 0x30, 0x30, 1]]).unwrap().unwrap();
         assert_eq!(inter, Assembled { key: false, data: vec![0x32, 2, 0x30, 1] });
         assert!(assembler.sequence().is_some(), "kept");
     }
@@ -151,12 +143,12 @@ mod tests {
     fn fragments_are_joined_wherever_they_are_cut() {
         // Two OBUs: a frame header with an extension, then a frame of 300 bytes.
         let obus = [vec![0x1c, 0x20, 0x30], [&[0x30][..], &[0x55; 300]].concat()];
-        let whole = unit(&mut Assembler::default(), &[&[&[0x20, 3][..], &obus[0], &obus[1]].concat()]);
+        let whole = assemble(&mut Assembler::default(), &[&[&[0x20, 3][..], &obus[0], &obus[1]].concat()]);
         for cut in 1..obus[1].len() - 1 {
             let first = [&[0x60, 3][..], &obus[0], &obus[1][..cut]].concat();
             let middle = [&[0xd0][..], &obus[1][cut..cut + 1]].concat();
             let last = [&[0x90][..], &obus[1][cut + 1..]].concat();
-            let joined = unit(&mut Assembler::default(), &[&first, &middle, &last]);
+            let joined = assemble(&mut Assembler::default(), &[&first, &middle, &last]);
             assert_eq!(joined, whole, "cut at {cut}");
         }
         assert_eq!(whole.unwrap().unwrap().data[..8], [0x1e, 0x20, 1, 0x30, 0x32, 0xac, 0x02, 0x55]);
@@ -165,7 +157,7 @@ mod tests {
     #[test]
     fn what_a_file_does_not_want_is_left_out() {
         let payload = [0x00, 2, 0x12, 0, 2, 0x30, 0x30, 0, 3, 0x7a, 1, 0x80];
-        let unit = unit(&mut Assembler::default(), &[&payload]).unwrap().unwrap();
+        let unit = assemble(&mut Assembler::default(), &[&payload]).unwrap().unwrap();
         assert_eq!(unit.data, [0x32, 1, 0x30]);
     }
 
@@ -184,7 +176,7 @@ mod tests {
             (&[&[0x18, 0x08, 0xff]], Malformed::Truncated),
         ];
         for (payloads, expected) in table {
-            assert_eq!(unit(&mut assembler, payloads), Err(*expected), "{payloads:x?}");
+            assert_eq!(assemble(&mut assembler, payloads), Err(*expected), "{payloads:x?}");
             assert_eq!(assembler.finish(), Ok(None), "nothing is left of {payloads:x?}");
         }
     }

@@ -2,7 +2,7 @@
 
 use super::{FU_A, NAL_DELIMITER, NAL_FILLER, NAL_IDR, NAL_PPS, NAL_SPS, STAP_A, Sps, aggregated, nal_type, sps};
 use crate::limit;
-use crate::rtp::codec::Malformed;
+use crate::rtp::codec::{Assemble, Malformed};
 
 /// Parameter sets remembered of each kind. More: the oldest is forgotten.
 const PARAMETER_SETS: usize = 16;
@@ -31,9 +31,10 @@ pub struct Assembler {
     size: Option<(u16, u16)>,
 }
 
-impl Assembler {
-    /// One payload, in order and complete from the first of its picture on.
-    pub fn append(&mut self, payload: &[u8]) -> Result<(), Malformed> {
+impl Assemble for Assembler {
+    type Unit = Assembled;
+
+    fn append(&mut self, payload: &[u8]) -> Result<(), Malformed> {
         let (&header, rest) = payload.split_first().ok_or(Malformed::Truncated)?;
         if self.body.len() + payload.len() > limit::ACCESS_UNIT_BYTES {
             return Err(Malformed::TooLarge);
@@ -55,8 +56,7 @@ impl Assembler {
         Ok(())
     }
 
-    /// The unit of the payloads since the last call. `None` when it has no picture.
-    pub fn finish(&mut self) -> Result<Option<Assembled>, Malformed> {
+    fn finish(&mut self) -> Result<Option<Assembled>, Malformed> {
         let unfinished = self.fragment.is_some();
         let body = std::mem::take(&mut self.body);
         let key = std::mem::take(&mut self.key);
@@ -71,13 +71,14 @@ impl Assembler {
         Ok(Some(Assembled { key, data }))
     }
 
-    /// Forgets the unit in work, not the parameter sets.
-    pub fn discard(&mut self) {
+    fn discard(&mut self) {
         self.body.clear();
         self.fragment = None;
         self.key = false;
     }
+}
 
+impl Assembler {
     /// All sets in force, as Annex B, sequence sets first. Empty before the first.
     pub fn parameter_sets(&self) -> Vec<u8> {
         self.sps.iter().chain(&self.pps).flat_map(|(_, nal)| START_CODE.iter().chain(nal)).copied().collect()
@@ -157,6 +158,7 @@ fn remember(sets: &mut Vec<(u32, Vec<u8>)>, id: u32, nal: &[u8]) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rtp::codec::assemble;
 
     const SPS: &[u8] = &[0x67, 0x42, 0xc0, 0x1f, 0x8c, 0x8d, 0x40, 0x50, 0x1e, 0x90, 0x0f, 0x08, 0x84, 0x6a];
     const PPS: &[u8] = &[0x68, 0xce, 0x3c, 0x80];
@@ -174,21 +176,11 @@ mod tests {
         payload
     }
 
-    fn unit(assembler: &mut Assembler, payloads: &[&[u8]]) -> Result<Option<Assembled>, Malformed> {
-        for payload in payloads {
-            if let Err(malformed) = assembler.append(payload) {
-                assembler.discard();
-                return Err(malformed);
-            }
-        }
-        assembler.finish()
-    }
-
     #[test]
     fn a_browsers_keyframe() {
         let mut assembler = Assembler::default();
         let sets = stap_a(&[SPS, PPS]);
-        let unit = unit(&mut assembler, &[&sets, &[0x7c, 0x85, 0x88, 1], &[0x7c, 0x05, 2], &[0x7c, 0x45, 3]]);
+        let unit = assemble(&mut assembler, &[&sets, &[0x7c, 0x85, 0x88, 1], &[0x7c, 0x05, 2], &[0x7c, 0x45, 3]]);
         let unit = unit.unwrap().unwrap();
         assert!(unit.key);
         assert_eq!(unit.data, annex_b(&[SPS, PPS, &[0x65, 0x88, 1, 2, 3]]));
@@ -199,17 +191,17 @@ mod tests {
     #[test]
     fn parameter_sets_are_repeated_where_missing() {
         let mut assembler = Assembler::default();
-        unit(&mut assembler, &[SPS, PPS, &[0x65, 0x88]]).unwrap();
-        let delta = unit(&mut assembler, &[&[0x41, 0x9a, 7]]).unwrap().unwrap();
+        assemble(&mut assembler, &[SPS, PPS, &[0x65, 0x88]]).unwrap();
+        let delta = assemble(&mut assembler, &[&[0x41, 0x9a, 7]]).unwrap().unwrap();
         assert_eq!((delta.key, delta.data), (false, annex_b(&[&[0x41, 0x9a, 7]])));
-        let key = unit(&mut assembler, &[&[0x09, 0xf0], &[0x65, 0x88, 9]]).unwrap().unwrap();
+        let key = assemble(&mut assembler, &[&[0x09, 0xf0], &[0x65, 0x88, 9]]).unwrap().unwrap();
         assert_eq!(key.data, annex_b(&[SPS, PPS, &[0x65, 0x88, 9]]));
     }
 
     #[test]
     fn two_byte_units_survive() {
         let mut assembler = Assembler::default();
-        let unit = unit(&mut assembler, &[&[0x41, 0x9a], &[0x01, 0x22]]).unwrap().unwrap();
+        let unit = assemble(&mut assembler, &[&[0x41, 0x9a], &[0x01, 0x22]]).unwrap().unwrap();
         assert_eq!(unit.data, annex_b(&[&[0x41, 0x9a], &[0x01, 0x22]]));
     }
 
@@ -218,7 +210,7 @@ mod tests {
         let mut assembler = Assembler::default();
         let first = [&[0x7c, 0x87][..], &SPS[1..6]].concat();
         let last = [&[0x7c, 0x47][..], &SPS[6..]].concat();
-        let unit = unit(&mut assembler, &[&first, &last, PPS, &[0x65, 0x88]]).unwrap().unwrap();
+        let unit = assemble(&mut assembler, &[&first, &last, PPS, &[0x65, 0x88]]).unwrap().unwrap();
         assert_eq!(unit.data, annex_b(&[SPS, PPS, &[0x65, 0x88]]));
     }
 
@@ -235,10 +227,10 @@ mod tests {
             (&[&[0x79, 1, 2, 3]], Malformed::Unsupported),
         ];
         for (payloads, expected) in table {
-            assert_eq!(unit(&mut assembler, payloads), Err(*expected), "{payloads:x?}");
+            assert_eq!(assemble(&mut assembler, payloads), Err(*expected), "{payloads:x?}");
             assert_eq!(assembler.finish(), Ok(None), "nothing is left of {payloads:x?}");
         }
-        assert_eq!(unit(&mut assembler, &[SPS, PPS]), Ok(None), "parameter sets alone are no picture");
+        assert_eq!(assemble(&mut assembler, &[SPS, PPS]), Ok(None), "parameter sets alone are no picture");
     }
 
     #[test]

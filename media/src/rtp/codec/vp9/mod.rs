@@ -3,7 +3,7 @@
 mod hide;
 
 use super::bits::Bits;
-use super::{Inspected, Malformed};
+use super::{Assemble, Inspected, Malformed};
 use crate::limit;
 use crate::rtp::layer::{LayerId, SwitchUp};
 use hide::{Header, References};
@@ -238,9 +238,10 @@ pub struct Assembler {
     references: References,
 }
 
-impl Assembler {
-    /// One payload, in order and complete from the first of its picture on.
-    pub fn append(&mut self, payload: &[u8]) -> Result<(), Malformed> {
+impl Assemble for Assembler {
+    type Unit = Assembled;
+
+    fn append(&mut self, payload: &[u8]) -> Result<(), Malformed> {
         let descriptor = Descriptor::parse(payload).ok_or(Malformed::Truncated)?;
         let data = &payload[descriptor.len..];
         if data.is_empty() {
@@ -262,8 +263,7 @@ impl Assembler {
         Ok(())
     }
 
-    /// The picture of the payloads since the last call. `None` when there were none.
-    pub fn finish(&mut self) -> Result<Option<Assembled>, Malformed> {
+    fn finish(&mut self) -> Result<Option<Assembled>, Malformed> {
         let (mut data, frames) = (std::mem::take(&mut self.data), std::mem::take(&mut self.frames));
         let (open, size) = (std::mem::take(&mut self.open), self.size.take());
         if open {
@@ -286,8 +286,7 @@ impl Assembler {
         Ok(Some(Assembled { key, data }))
     }
 
-    /// Forgets the picture in work.
-    pub fn discard(&mut self) {
+    fn discard(&mut self) {
         *self = Self { references: self.references, ..Self::default() };
     }
 }
@@ -314,6 +313,7 @@ fn superframe(layers: &[&[u8]], headers: &[Option<Header>]) -> Vec<u8> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rtp::codec::assemble;
 
     /// 640 × 360, profile 0, 8 bits, BT.601; as vp9enc of GStreamer 1.22 begins a keyframe.
     const KEY: [u8; 10] = [0x82, 0x49, 0x83, 0x42, 0x20, 0x27, 0xf0, 0x16, 0x78, 0x00];
@@ -400,29 +400,21 @@ mod tests {
         );
     }
 
-    fn unit(payloads: &[&[u8]]) -> Result<Option<Assembled>, Malformed> {
-        let mut assembler = Assembler::default();
-        for payload in payloads {
-            assembler.append(payload)?;
-        }
-        assembler.finish()
-    }
-
     #[test]
     fn pictures_are_joined_without_descriptors() {
         let first = [&[0x88, 1][..], &KEY[..4]].concat();
         let last = [&[0x84, 1][..], &KEY[4..]].concat();
-        let key = unit(&[&first, &last]).unwrap().unwrap();
+        let key = assemble(&mut Assembler::default(), &[&first, &last]).unwrap().unwrap();
         assert_eq!((key.key.map(|key| key.width), &key.data[..]), (Some(640), &KEY[..]));
-        let inter = unit(&[&[0x8c, 2, 0x86, 9]]).unwrap().unwrap();
+        let inter = assemble(&mut Assembler::default(), &[&[0x8c, 2, 0x86, 9]]).unwrap().unwrap();
         assert_eq!(inter, Assembled { key: None, data: vec![0x86, 9] });
-        assert_eq!(unit(&[]), Ok(None));
+        assert_eq!(assemble(&mut Assembler::default(), &[]), Ok(None));
     }
 
     #[test]
     fn spatial_layers_become_one_superframe() {
         let base = [&[0xae, 1, 0x00, 7, 0x30, 2, 0x80, 1, 0x68, 5, 0, 2, 0xd0][..], &KEY].concat();
-        let unit = unit(&[&base, &[0xac, 1, 0x03, 7, 0x86, 5, 6]]).unwrap().unwrap();
+        let unit = assemble(&mut Assembler::default(), &[&base, &[0xac, 1, 0x03, 7, 0x86, 5, 6]]).unwrap().unwrap();
         assert_eq!(unit.key.map(|key| (key.width, key.height)), Some((1280, 720)));
         assert_eq!(unit.data, [&KEY[..], &[0x86, 5, 6, 0xd9, 10, 0, 0, 0, 3, 0, 0, 0, 0xd9]].concat());
     }
@@ -439,7 +431,7 @@ mod tests {
             (&[&[0x8c, 1, 0x86][..]; 9], Malformed::Unsupported),
         ];
         for (payloads, expected) in table {
-            assert_eq!(unit(payloads), Err(*expected), "{payloads:x?}");
+            assert_eq!(assemble(&mut Assembler::default(), payloads), Err(*expected), "{payloads:x?}");
         }
     }
 }
