@@ -30,7 +30,7 @@ for name in "${names[@]}"; do
   mkdir -p "$learned" "fuzz/corpus/$name"
   seeds=("fuzz/corpus/$name")
   [ "$name" = offer ] && seeds+=(media/tests/offers)
-  case $name in dtls) len=6000 ;; offer) len=16384 ;; journal) len=8000 ;; live) len=4000 ;; *) len=1500 ;; esac
+  case $name in dtls) len=6000 ;; offer) len=16384 ;; journal | framing) len=8000 ;; live) len=4000 ;; *) len=1500 ;; esac
   if [ "$mode" = keep ]; then
     step "Keep what covers more: $name"
     "$fuzz" "--target=$name" -merge=1 -max_len="$len" "${seeds[@]}" "$learned" 2>&1 | tail -n 1

@@ -42,6 +42,7 @@ pub const TARGETS: &[Target] = &[
     binary("rtcp", target::rtcp::compound, 20_000),
     binary("twcc", target::rtcp::arrivals, 2_000),
     binary("nack", target::rtcp::missing, 5_000),
+    Target { max_len: 8000, ..binary("framing", target::framing::stream, 20_000) },
     binary("stun", target::session::stun, 1_000),
     Target { max_len: 6000, ..binary("dtls", target::session::dtls, 400) },
     Target { max_len: 16 * 1024, words: target::session::SDP, ..binary("offer", target::session::offer, 600) },

@@ -9,6 +9,7 @@ pub mod buffer;
 mod demux;
 pub mod diagnostics;
 pub mod forward;
+pub mod framing;
 pub mod id;
 pub mod limit;
 pub mod message;

@@ -1,5 +1,6 @@
 //! The targets. Each takes any bytes and panics only when a promise of a parser is broken.
 
+pub mod framing;
 pub mod journal;
 pub mod live;
 pub mod rtcp;

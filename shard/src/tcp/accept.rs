@@ -12,11 +12,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
+use media::framing::{Frames, LONGEST};
 use media::limit::{TCP_FIRST_CHECK, TCP_WAITING};
 use media::stun_user;
 use rustix::event::{Timespec, epoll};
-
-use super::frame::{Frames, LONGEST};
 
 const LISTENER: u64 = 0;
 const STOP: u64 = 1;

@@ -4,7 +4,6 @@
 //! packet means does not belong here.
 
 mod accept;
-mod frame;
 
 use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
@@ -12,11 +11,11 @@ use std::net::{SocketAddr, TcpStream};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use media::limit::{TCP_CONNECTIONS, TCP_SEND_BUFFER};
-use media::path;
+use media::{framing, path};
 use rustix::event::{Timespec, epoll};
 
 pub use accept::{Acceptor, Handed, Refusals};
-pub use frame::{Frames, LONGEST};
+pub use media::framing::{Frames, LONGEST};
 
 /// Connections looked at in one turn; the others are ready in the next.
 const READY: usize = 64;
@@ -170,7 +169,7 @@ impl Connections {
             return self.figures.congested += count;
         }
         self.out.clear();
-        packets.chunks(segment).for_each(|packet| frame::write(packet, &mut self.out));
+        packets.chunks(segment).for_each(|packet| framing::write(packet, &mut self.out));
         let sent = match connection.stream.write(&self.out) {
             Ok(sent) => sent,
             Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::Interrupted) => 0,
@@ -179,7 +178,7 @@ impl Connections {
                 return self.close(number);
             }
         };
-        let taken = frame::taken(&self.out, sent);
+        let taken = framing::taken(&self.out, sent);
         self.figures.frames_out += taken.frames as u64;
         self.figures.congested += count - taken.frames as u64;
         if taken.end > sent {

@@ -1,8 +1,9 @@
-//! Framing of packets on a stream (RFC 4571 §2): two bytes of length in network order, then the packet. What a packet means does not
-//! belong here.
+//! Framing of packets on a stream (RFC 4571 §2): two bytes of length in network order, then the packet. Here and not beside the connections that
+//! carry it since it is pure, and read from strangers. What a packet means does not belong here.
 
-use media::limit::DATAGRAM_BYTES;
+use crate::limit::DATAGRAM_BYTES;
 
+/// Bytes before each packet.
 pub const HEADER: usize = 2;
 /// Longest frame that is taken.
 pub const LONGEST: usize = HEADER + DATAGRAM_BYTES;
@@ -15,6 +16,8 @@ pub struct Frames<'a> {
 }
 
 impl<'a> Frames<'a> {
+    /// `bytes` begin with a frame.
+    #[must_use]
     pub fn of(bytes: &'a mut [u8]) -> Self {
         Frames { bytes, at: 0, malformed: false }
     }
@@ -40,6 +43,7 @@ impl<'a> Frames<'a> {
 
     /// The beginning of a frame whose rest has not come, shorter than [`LONGEST`]. `None` when what came is no frame: the stream can never be
     /// understood again.
+    #[must_use]
     pub fn rest(&self) -> Option<&[u8]> {
         (!self.malformed).then(|| &self.bytes[self.at..])
     }
@@ -65,7 +69,8 @@ pub struct Taken {
     pub end: usize,
 }
 
-/// See [`Taken`].
+/// See [`Taken`]; `taken` is at most the length of `frames`.
+#[must_use]
 pub fn taken(frames: &[u8], taken: usize) -> Taken {
     let (mut count, mut end) = (0, 0);
     while end < taken {
