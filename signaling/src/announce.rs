@@ -4,7 +4,7 @@
 //! other a million times.
 
 use std::collections::HashMap;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use media::id::ChannelName;
 use media::message::{CloseReason, EndReason as MediaEnd, Event, Role};
@@ -25,6 +25,8 @@ use crate::socket::rooms::{STREAMERS, of_channel, of_session, of_streamers};
 
 /// Between two viewer counts of a channel.
 const COUNTS: Duration = Duration::from_millis(500);
+/// How often viewing sessions are looked for whose sockets did not come back.
+const SWEEP: Duration = Duration::from_secs(1);
 
 /// Until the media plane no longer runs.
 async fn over(state: &mut watch::Receiver<PlaneState>) {
@@ -75,6 +77,8 @@ impl Announcer {
         let mut state = self.app.plane().state();
         let mut tick = tokio::time::interval(COUNTS);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut sweep = tokio::time::interval(SWEEP);
+        sweep.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             tokio::select! {
                 event = events.recv() => match event {
@@ -92,6 +96,12 @@ impl Announcer {
                         self.forward(event).await;
                     }
                     return;
+                }
+                _ = sweep.tick() => {
+                    for session in self.app.viewings().expired(Instant::now()) {
+                        // Unknown: it ended by itself.
+                        let _ = self.app.plane().close(session).await;
+                    }
                 }
                 _ = tick.tick(), if !counts.is_empty() => {
                     for (channel, count) in counts.drain() {
@@ -142,6 +152,7 @@ impl Announcer {
                 tracing::debug!(%session, %channel, ?role, ?srtp_profile, "session connected");
             }
             Event::SessionClosed { session, channel, role, reason } => {
+                self.app.viewings().closed(session);
                 tracing::debug!(%session, %channel, ?role, ?reason, "session closed");
             }
             Event::Layers { channel, heights, .. } => {

@@ -16,6 +16,7 @@ use crate::limits::{PerAddress, WrongKeys};
 use crate::lives::Lives;
 use crate::turn::Turn;
 use crate::view::{DatabaseKind, StorageKind};
+use crate::viewings::Viewings;
 
 /// How the wire is to behave. Read from the environment by the server, never here.
 pub struct Settings {
@@ -70,6 +71,7 @@ struct Inner {
     clips: PerAddress,
     joins: PerAddress,
     lives: Lives,
+    viewings: Viewings,
     stopping: watch::Sender<bool>,
 }
 
@@ -85,6 +87,7 @@ impl App {
             clips: PerAddress::new("clips", 3, Duration::from_secs(10)),
             joins: PerAddress::new("connections", 500, Duration::from_millis(10)),
             lives,
+            viewings: Viewings::default(),
             stopping: watch::Sender::new(false),
             settings,
             parts,
@@ -141,6 +144,11 @@ impl App {
 
     pub fn lives(&self) -> &Lives {
         &self.inner.lives
+    }
+
+    /// Which socket each viewing session belongs to.
+    pub fn viewings(&self) -> &Viewings {
+        &self.inner.viewings
     }
 
     /// From now on nothing new begins.

@@ -21,6 +21,7 @@ mod socket;
 mod turn;
 pub mod typescript;
 pub mod view;
+mod viewings;
 
 pub use announce::Announcer;
 pub use app::{App, Metrics, Parts, Settings};

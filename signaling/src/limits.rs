@@ -20,6 +20,10 @@ pub const SOCKET_QUEUE: usize = 256;
 pub const BODY_BYTES: usize = 64 * 1024;
 /// For a request's body to arrive. Longer: `invalid`.
 pub const BODY_TIME: Duration = Duration::from_secs(30);
+/// A viewer whose socket went without a word gets its media session back for this long. Later: closed.
+pub const KEPT_SESSION: Duration = Duration::from_secs(30);
+/// Media sessions that wait for their viewers' sockets. More: the one that waited longest is closed.
+pub const KEPT_SESSIONS: usize = 10_000;
 /// Addresses whose rates are remembered. More: those at rest are forgotten; if none is, newcomers are refused.
 const ADDRESSES: usize = 20_000;
 

@@ -156,6 +156,35 @@ async function restarts() {
   say("a connection's ICE is restarted by a later socket");
 }
 
+/** A socket that dies without a word leaves its session to the one that can name it; one that says goodbye takes it along. */
+async function resumes() {
+  const before = await connected({});
+  const { session } = await ask(before, "watch", { offer: offer("chromium-watch") });
+  const gone = next(before, "disconnect");
+  before.io.engine.close();
+  await gone;
+  const [name, broadcast, mac] = session.split(".");
+  const forged = `${name}.${broadcast}.${mac.replace(/./g, (digit) => (digit === "0" ? "1" : "0"))}`;
+  const after = await connected({});
+  for (const wrong of [forged, name, "", "x".repeat(1_000)]) {
+    const answer = await ask(after, "watch", { session: wrong });
+    assert.deepEqual([answer.ok, answer.session, answer.answer], [true, null, null], wrong);
+  }
+  assert.equal((await ask(after, "watch", { channel: "other", session })).session, null);
+  await refused(after, "watch", { session: 7 }, "invalid");
+  await refused(after, "quality", { height: 360 }, "not_found");
+  const resumed = await ask(after, "watch", { session, offer: "not looked at" });
+  assert.deepEqual([resumed.ok, resumed.state, resumed.session, resumed.answer], [true, "live", session, null]);
+  assert.deepEqual(await ask(after, "quality", { height: 360 }), { ok: true });
+  const left = next(after, "disconnect");
+  after.disconnect();
+  await left;
+  const last = await connected({});
+  assert.equal((await ask(last, "watch", { session })).session, null, "its viewer has said goodbye");
+  last.disconnect();
+  say("a viewing session goes over to a later socket, if it is named");
+}
+
 /** Everything that can go wrong beside a live must leave it alone. */
 async function disturbances(broadcast) {
   const before = await stats();
@@ -214,6 +243,7 @@ async function main() {
     assert.equal((await ask(viewer, "watch", {})).state, "live");
     say("watching is answered, replaced and ended");
 
+    await resumes();
     await disturbances(live.broadcast);
 
     const saved = next(viewer, "clip", ({ clip }) => clip.title === "Look at this");

@@ -55,24 +55,27 @@ pub struct StreamAnswered {
     pub session: String,
 }
 
-/// `watch`: follow a channel, and play it when an offer is given and it is on air.
+/// `watch`: follow a channel, and play it when an offer is given and it is on air. With the session of an earlier ack: go on with that one.
 #[derive(Clone, Debug, Default, Deserialize, TS)]
 pub struct Watch {
     /// The handshake's channel when absent.
     #[ts(optional)]
     pub channel: Option<String>,
-    /// SDP.
+    /// SDP. Not looked at when the session goes on.
     #[ts(optional)]
     pub offer: Option<String>,
+    /// Of the ack that opened a connection by which this client watches or sends: it now belongs to this socket.
+    #[ts(optional)]
+    pub session: Option<String>,
 }
 
 #[derive(Clone, Debug, Serialize, TS)]
 pub struct WatchAnswered {
     pub state: AirState,
     pub live: Option<Live>,
-    /// SDP with complete candidates; null without an offer or a live.
+    /// SDP with complete candidates; null without an offer or a live, and for a session that goes on.
     pub answer: Option<String>,
-    /// Names this connection in `restart-ice`; null without an answer.
+    /// Names this connection in `restart-ice`, and in `watch` of a later socket; null when there is none. The one that was given: it goes on.
     pub session: Option<String>,
 }
 

@@ -11,6 +11,7 @@ use ::media::id::{ChannelName, SessionId};
 use governor::DefaultDirectRateLimiter;
 use http::Method;
 use socketioxide::extract::SocketRef;
+use socketioxide::socket::Sid;
 
 use super::event::Handshake;
 use crate::app::App;
@@ -25,6 +26,7 @@ pub struct Guest {
     pub channel: ChannelName,
     pub caller: IpAddr,
     pub rate: Arc<DefaultDirectRateLimiter>,
+    pub socket: Sid,
     /// The session by which this socket watches, replaced by the next.
     pub watching: Arc<Mutex<Option<SessionId>>>,
 }
@@ -82,7 +84,7 @@ fn read(app: &App, socket: &SocketRef, given: Result<Option<Handshake>, ()>) -> 
         None if given.role.as_deref() == Some("streamer") => auth::actor(app, &Method::POST, &request.headers, caller)?,
         None => Actor::Stranger,
     };
-    Ok(Guest { actor, channel, caller, rate: Arc::new(per_socket()), watching: Arc::default() })
+    Ok(Guest { actor, channel, caller, rate: Arc::new(per_socket()), socket: socket.id, watching: Arc::default() })
 }
 
 #[cfg(test)]

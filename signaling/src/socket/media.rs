@@ -1,9 +1,9 @@
 //! Going live and watching. Each handler checks who asks, hands the offer to the media plane, and answers.
 
-use std::sync::PoisonError;
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::sync::{MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-use ::media::id::SessionId;
+use ::media::id::{ChannelName, SessionId};
 use ::media::message::{Codec, EndReason, Quality, Refusal};
 use shard::{PublishRequest, WatchRequest};
 use socketioxide::extract::SocketRef;
@@ -18,6 +18,7 @@ use crate::app::App;
 use crate::auth::Actor;
 use crate::error::{Code, Error};
 use crate::http::negotiate::Token;
+use crate::lives::Streaming;
 use crate::view::AirState;
 
 /// Longest candidate line, in bytes. Browsers write up to 200.
@@ -71,14 +72,22 @@ pub async fn watch(app: App, socket: SocketRef, guest: Guest, watch: Watch) -> R
         None => guest.channel.clone(),
     };
     room::follow(&socket, &channel);
+    // Before the question who is on air, so that nothing between the two is missed.
+    let goes_on = match &watch.session {
+        Some(session) => resume(&app, &socket, &guest, &channel, session).await,
+        None => false,
+    };
     let live = app.lives().of_now(&channel).await;
     let state = live.as_ref().map_or(AirState::Offline, |live| live.state.into());
+    if goes_on {
+        return Ok(WatchAnswered { state, live, answer: None, session: watch.session });
+    }
     let (Some(offer), Some(_)) = (watch.offer, live.as_ref()) else {
         return Ok(WatchAnswered { state, live, answer: None, session: None });
     };
     still_open(&app)?;
     app.join_rate().check(guest.caller)?;
-    let watching = match app.plane().watch(WatchRequest { channel, offer }).await {
+    let watching = match app.plane().watch(WatchRequest { channel: channel.clone(), offer }).await {
         Ok(watching) => watching,
         // It ended between the two questions.
         Err(Refusal::NotLive(_)) => {
@@ -86,17 +95,36 @@ pub async fn watch(app: App, socket: SocketRef, guest: Guest, watch: Watch) -> R
         }
         Err(refusal) => return Err(refusal.into()),
     };
+    app.viewings().opened(watching.session, channel, guest.socket);
     replace(&app, &guest, Some(watching.session)).await;
-    // The socket went while the plane worked: nobody would close the session for it.
-    if !socket.connected() {
-        leave(&app, &guest).await;
-    }
+    gone_meanwhile(&app, &socket, &guest).await;
     let session = Token { session: watching.session, broadcast: watching.broadcast }.sign(&app);
     Ok(WatchAnswered { state, live, answer: Some(watching.answer), session: Some(session) })
 }
 
+/// Gives a connection that stands to the socket that names it. Whoever has the name of a session has the session: it cannot be guessed.
+async fn resume(app: &App, socket: &SocketRef, guest: &Guest, channel: &ChannelName, name: &str) -> bool {
+    // A name that is not ours is of an earlier run of the server: its session is over.
+    let Ok(Token { session, broadcast }) = Token::read(app, name) else { return false };
+    let open = app.plane().diagnose(session).await.is_ok_and(|diagnosis| diagnosis.closed.is_none());
+    if !open {
+        return false;
+    }
+    let sends = |streaming: Streaming| streaming.session == session && streaming.channel == *channel;
+    if guest.actor == Actor::Streamer && app.lives().streaming(broadcast).is_some_and(sends) {
+        room::owns(socket, session);
+        return true;
+    }
+    if !app.viewings().take(session, channel, guest.socket) {
+        return false;
+    }
+    replace(app, guest, Some(session)).await;
+    gone_meanwhile(app, socket, guest).await;
+    true
+}
+
 pub async fn quality(app: App, _: SocketRef, guest: Guest, wanted: QualityWanted) -> Result<Done, Error> {
-    let session = *guest.watching.lock().unwrap_or_else(PoisonError::into_inner);
+    let session = *watching(&guest);
     let nothing = || Error::new(Code::NotFound, "this socket plays nothing");
     let quality = wanted.height.map_or(Quality::Auto, Quality::AtMost);
     app.plane().prefer(session.ok_or_else(nothing)?, quality).await.map_err(|_| nothing())?;
@@ -154,18 +182,40 @@ pub async fn latency(_: App, _: SocketRef, guest: Guest, latency: Latency) -> Re
     Ok(ServerClock { utc_ms: since_1970.as_secs_f64() * 1000.0 })
 }
 
-/// The socket is gone or wants no more: its viewing session ends. A streamer's session is left alone, since the media
-/// decides whether the streamer is gone.
+/// The viewer wants no more: its session ends. A streamer's session is left alone, since the media decides whether the streamer is gone.
 pub async fn leave(app: &App, guest: &Guest) {
     replace(app, guest, None).await;
 }
 
+/// The socket is gone and its viewer may not be: the session is kept for a while.
+pub async fn lost(app: &App, guest: &Guest) {
+    let session = watching(guest).take();
+    let pushed_out = session.and_then(|session| app.viewings().lost(session, guest.socket, Instant::now()));
+    if let Some(pushed_out) = pushed_out {
+        // Unknown: it ended by itself.
+        let _ = app.plane().close(pushed_out).await;
+    }
+}
+
+/// The socket went while the plane worked: nobody would hear of it again.
+async fn gone_meanwhile(app: &App, socket: &SocketRef, guest: &Guest) {
+    if !socket.connected() {
+        lost(app, guest).await;
+    }
+}
+
 async fn replace(app: &App, guest: &Guest, session: Option<SessionId>) {
-    let before = std::mem::replace(&mut *guest.watching.lock().unwrap_or_else(PoisonError::into_inner), session);
-    if let Some(before) = before {
+    let before = std::mem::replace(&mut *watching(guest), session);
+    if let Some(before) = before.filter(|before| Some(*before) != session)
+        && app.viewings().ended(before, guest.socket)
+    {
         // Unknown: it ended by itself.
         let _ = app.plane().close(before).await;
     }
+}
+
+fn watching(guest: &Guest) -> MutexGuard<'_, Option<SessionId>> {
+    guest.watching.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn streamer(guest: &Guest) -> Result<(), Error> {

@@ -20,6 +20,7 @@ use serde::de::DeserializeOwned;
 use socketioxide::extract::{AckSender, SocketRef, State, TryData};
 use socketioxide::handler::ConnectHandler;
 use socketioxide::layer::SocketIoLayer;
+use socketioxide::socket::DisconnectReason;
 use socketioxide::{ParserConfig, SocketIo};
 
 use crate::app::App;
@@ -109,9 +110,14 @@ async fn admit(
     room::greet(&socket, &guest);
     socket.extensions.insert(guest);
     listen(&socket);
-    socket.on_disconnect(async |socket: SocketRef, State(app): State<App>| {
-        if let Some(guest) = socket.extensions.get::<Guest>() {
-            media::leave(&app, &guest).await;
+    socket.on_disconnect(async |socket: SocketRef, State(app): State<App>, reason: DisconnectReason| {
+        let Some(guest) = socket.extensions.get::<Guest>() else { return };
+        match reason {
+            DisconnectReason::ClientNSDisconnect | DisconnectReason::ServerNSDisconnect => {
+                media::leave(&app, &guest).await;
+            }
+            // Whatever lies between us may have failed, and the media goes on without it.
+            _ => media::lost(&app, &guest).await,
         }
     });
     Ok(())

@@ -52,7 +52,15 @@ export class ChannelSocket {
       this.#iceServers = iceServers;
       for (const listener of this.#welcomed) listener();
     });
+    // A page that goes says so: the server keeps the media of a socket that dies without a word.
+    window.addEventListener("pagehide", this.#leave);
+    window.addEventListener("pageshow", this.#comeBack);
   }
+
+  #leave = () => void this.#socket.disconnect();
+  #comeBack = (event: PageTransitionEvent) => {
+    if (event.persisted) this.#socket.connect();
+  };
 
   /** The server has said all that an offer needs. */
   get connected(): boolean {
@@ -93,8 +101,8 @@ export class ChannelSocket {
     return () => socket.off(event, listener);
   }
 
-  watch(offer?: string): Promise<Answer<WatchAnswered>> {
-    return this.#ask("watch", { channel: this.channel, ...(offer === undefined ? {} : { offer }) });
+  watch(ask: { offer?: string; session?: string } = {}): Promise<Answer<WatchAnswered>> {
+    return this.#ask("watch", { channel: this.channel, ...ask });
   }
 
   quality(height: number | null): Promise<Answer<Done>> {
@@ -122,6 +130,8 @@ export class ChannelSocket {
   }
 
   close(): void {
+    window.removeEventListener("pagehide", this.#leave);
+    window.removeEventListener("pageshow", this.#comeBack);
     this.#socket.disconnect();
   }
 

@@ -134,9 +134,13 @@ export class FakeLink {
     this.#handlers.set(event, handlers);
     return () => handlers.delete(listener);
   };
-  watch = async (offer?: string) => {
-    this.asked.push(offer === undefined ? "watch" : "watch with offer");
-    return this.watchReply;
+  /** Sessions that the server has kept for a socket that comes again. */
+  kept: string[] = [];
+  watch = async (ask: { offer?: string; session?: string } = {}): Promise<WatchReply> => {
+    const { offer, session } = ask;
+    this.asked.push(session ? `resume ${session}` : offer === undefined ? "watch" : "watch with offer");
+    if (session === undefined || !this.watchReply.ok) return this.watchReply;
+    return { ...this.watchReply, answer: null, session: this.kept.includes(session) ? session : null };
   };
   quality = async (height: number | null) => {
     this.asked.push(`quality ${height}`);

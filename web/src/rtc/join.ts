@@ -39,6 +39,11 @@ export class Join {
     return this.#pc.connectionState;
   }
 
+  /** By which a later socket names this connection; null before the answer is in. */
+  get session(): string | null {
+    return this.#standing?.session ?? null;
+  }
+
   /** Media has arrived for this kind and goes on arriving. */
   flows(kind: "audio" | "video"): boolean {
     return this.stream.getTracks().some((track) => track.kind === kind && !track.muted);

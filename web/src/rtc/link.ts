@@ -27,6 +27,7 @@ export type WatchReply =
       state: "live" | "reconnecting" | "offline";
       live: OnAir | null;
       answer: string | null;
+      /** The one that was asked for: it goes on. */
       session: string | null;
     }
   | Refused;
@@ -48,7 +49,8 @@ export interface Link {
   onConnect(listener: () => void): Off;
   onDisconnect(listener: () => void): Off;
   onRefused(listener: (error: { code: string; detail: string }) => void): Off;
-  watch(offer?: string): Promise<WatchReply>;
+  /** With an offer: plays what is on air. With the session of a connection that stands: it goes on, and now belongs to this socket. */
+  watch(ask?: { offer?: string; session?: string }): Promise<WatchReply>;
   /** None higher than this; null: the best that the network carries. */
   quality(height: number | null): Promise<{ ok: true } | Refused>;
   startStream(offer: string, codec: VideoCodec): Promise<StartReply>;

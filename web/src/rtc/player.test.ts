@@ -256,14 +256,55 @@ describe("when the connection is bad", () => {
     expect(link.asked).toHaveLength(2);
   });
 
-  it("takes its seat again after the socket was away", async () => {
+  it("goes on by the same session after the socket was away", async () => {
     const peer = await joinLive();
+    link.kept = ["v1"];
     link.disconnect();
     await flow(peer, 2_000);
     expect(kind()).toBe("live");
+    link.watchReply = { ...link.watchReply, live: live({ viewers: 9 }) } as typeof link.watchReply;
+    link.connect();
+    await flow(peer, 2_000);
+    expect(link.asked).toEqual(["watch with offer", "resume v1"]);
+    expect([kind(), FakePeer.all.length, peer.closed]).toEqual(["live", 1, false]);
+    expect(player.view.snapshot().viewers).toBe(9);
+  });
+
+  it("learns with the next socket what it missed", async () => {
+    const peer = await joinLive();
+    link.kept = ["v1"];
+    link.disconnect();
+    await flow(peer, 1_000);
+    link.watchReply = { ...link.watchReply, live: live({ state: "reconnecting" }) } as typeof link.watchReply;
     link.connect();
     await settle();
-    expect(link.asked).toEqual(["watch with offer", "watch with offer"]);
+    expect([kind(), FakePeer.all.length]).toEqual(["interrupted", 1]);
+    await flow(peer, 3_000);
+    expect(kind()).toBe("live");
+  });
+
+  it("looks for another path when the next socket comes and the media has not", async () => {
+    const peer = await joinLive();
+    link.kept = ["v1"];
+    link.restartReply = { ok: true, fragment: "a=ice-ufrag:new\r\na=ice-pwd:secret\r\n" };
+    link.disconnect();
+    peer.connectionState = "disconnected";
+    link.connect();
+    await settle();
+    expect(link.asked).toEqual(["watch with offer", "resume v1", "restart v1"]);
+    expect(FakePeer.all).toHaveLength(1);
+  });
+
+  it("joins anew when the server knows the session no longer", async () => {
+    const peer = await joinLive();
+    link.disconnect();
+    await flow(peer, 1_000);
+    link.connect();
+    await settle();
+    expect(link.asked).toEqual(["watch with offer", "resume v1", "watch with offer"]);
+    const [video] = FakePeer.last.receive("video");
+    video?.flow();
+    expect([peer.closed, kind()]).toEqual([true, "reconnecting"]);
   });
 });
 

@@ -64,6 +64,8 @@ export class Player {
   #closed = false;
   #asking = false;
   #askAgain = false;
+  /** The socket is a new one: the session that plays is to become its own. */
+  #resume = false;
   #attempt = 0;
   #rejoinTimer: ReturnType<typeof setTimeout> | undefined;
   #watchdog: ReturnType<typeof setInterval>;
@@ -75,7 +77,10 @@ export class Player {
     this.#latency = new LatencyMeter((ms) => link.latency(ms));
     this.#prepared();
     this.#offs = [
-      link.onConnect(() => void this.#ask()),
+      link.onConnect(() => {
+        this.#resume = true;
+        void this.#ask();
+      }),
       link.onDisconnect(() => this.#lostServer()),
       link.onRefused((error) => this.#set({ kind: "refused", ...error })),
       link.on("stream-started", ({ live, resumed }) => this.#started(live, resumed)),
@@ -152,10 +157,14 @@ export class Player {
   }
 
   async #askOnce(): Promise<void> {
+    const resume = this.#resume;
+    this.#resume = false;
+    if (resume && (await this.#goOn())) return;
+    if (this.#closed) return;
     const join = this.#prepared();
     const offer = await join.offer;
     if (this.#closed || !this.#link.connected) return;
-    const reply = await this.#link.watch(offer ?? undefined);
+    const reply = await this.#link.watch(offer === null ? {} : { offer });
     if (this.#closed) return;
     if (!reply.ok) return this.#refused(reply.error);
     if (reply.live === null) {
@@ -181,6 +190,23 @@ export class Player {
       if (this.#view.stream === null) this.#take(join);
       if (reply.live.state === "reconnecting") this.#interrupted(reply.live.broadcast);
     }
+  }
+
+  /** The media has not needed the socket. False when the server does not know the session any more, or there is none. */
+  async #goOn(): Promise<boolean> {
+    const join = this.#current;
+    const session = join?.session ?? null;
+    if (join === null || session === null || join.connection === "failed" || join.connection === "closed")
+      return false;
+    const reply = await this.#link.watch({ session });
+    if (this.#closed || join !== this.#current) return true;
+    // The next socket asks again; media that stands still is the watchdog's.
+    if (!reply.ok && reply.error.code === "network") return true;
+    if (!reply.ok || reply.live === null || reply.session !== session) return false;
+    this.view.set({ ...this.#view, viewers: reply.live.viewers, heights: reply.live.heights });
+    if (reply.live.state === "reconnecting") this.#interrupted(reply.live.broadcast);
+    else if (join.connection !== "connected") void join.restartIce(this.#link);
+    return true;
   }
 
   #onAirWithoutAnswer(live: OnAir): void {

@@ -97,7 +97,7 @@ describe("staying on air", () => {
     expect(link.asked).toEqual(["start"]);
     link.connect();
     await settle();
-    expect(link.asked).toEqual(["start", "watch", "restart s1"]);
+    expect(link.asked).toEqual(["start", "resume s1", "restart s1"]);
     peer.become("connected");
     expect([kind(), peer.closed]).toEqual(["on-air", false]);
   });
@@ -119,7 +119,7 @@ describe("staying on air", () => {
     link.watchReply = { ok: true, state: "live", live: live(), answer: null, session: null };
     link.connect();
     await settle();
-    expect(link.asked).toEqual(["start", "watch"]);
+    expect(link.asked).toEqual(["start", "resume s1"]);
     expect(kind()).toBe("on-air");
   });
 
@@ -128,7 +128,7 @@ describe("staying on air", () => {
     link.disconnect();
     link.connect();
     await settle();
-    expect(link.asked).toEqual(["start", "watch", "start"]);
+    expect(link.asked).toEqual(["start", "resume s1", "start"]);
   });
 
   it("tries again while its own dead session still holds the channel", async () => {

@@ -110,8 +110,9 @@ export class Publisher {
     const state = this.state.snapshot();
     if (state.kind === "connecting") return this.#offer();
     if (state.kind !== "on-air" && state.kind !== "reconnecting") return;
-    // The media may have gone on without the socket. Joining the room tells; only a broken one is offered anew.
-    const reply = await this.#link.watch();
+    // The media may have gone on without the socket, to which it now belongs; only a broken one is offered anew.
+    const session = this.#standing?.session;
+    const reply = await this.#link.watch(session === undefined ? {} : { session });
     if (this.#closed || this.#broadcast() !== state.broadcast) return;
     const going = reply.ok && reply.live?.broadcast === state.broadcast && reply.live.state === "live";
     if (going && this.#pc?.connectionState === "connected") return;

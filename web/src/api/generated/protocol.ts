@@ -233,7 +233,7 @@ resumed: boolean,
 session: string, };
 
 /**
- * `watch`: follow a channel, and play it when an offer is given and it is on air.
+ * `watch`: follow a channel, and play it when an offer is given and it is on air. With the session of an earlier ack: go on with that one.
  */
 export type Watch = { 
 /**
@@ -241,17 +241,21 @@ export type Watch = {
  */
 channel?: string, 
 /**
- * SDP.
+ * SDP. Not looked at when the session goes on.
  */
-offer?: string, };
+offer?: string, 
+/**
+ * Of the ack that opened a connection by which this client watches or sends: it now belongs to this socket.
+ */
+session?: string, };
 
 export type WatchAnswered = { state: AirState, live: Live | null, 
 /**
- * SDP with complete candidates; null without an offer or a live.
+ * SDP with complete candidates; null without an offer or a live, and for a session that goes on.
  */
 answer: string | null, 
 /**
- * Names this connection in `restart-ice`; null without an answer.
+ * Names this connection in `restart-ice`, and in `watch` of a later socket; null when there is none. The one that was given: it goes on.
  */
 session: string | null, };
 
