@@ -367,6 +367,8 @@ export const en = {
       interrupted: "cut by a drop",
       recovered: "recovered after a crash",
     } as Record<string, string>,
+    /** As the server titles a clip that nobody named. */
+    untitled: (n: number) => `Clip ${n}`,
     part: (cause: string, n: number) => `${cause}, clip ${n}`,
     lost: (time: string) => `${time} lost`,
     lostTip: "Media that never arrived is missing inside this clip",

@@ -3,9 +3,10 @@ import { m } from "@/messages";
 import { clock } from "@/ui/format";
 import type { Tone } from "@/ui/pill";
 
-/** "automatic, clip 3". Parts count from 0 on the wire and from 1 for people. */
+/** "automatic, clip 3"; without the number where the title says it. Parts count from 0 on the wire and from 1 for people. */
 export function how(clip: Clip): string {
-  return m.clip.part(m.clip.cause[clip.cause] ?? clip.cause, clip.part + 1);
+  const [cause, number] = [m.clip.cause[clip.cause] ?? clip.cause, clip.part + 1];
+  return clip.title === m.clip.untitled(number) ? cause : m.clip.part(cause, number);
 }
 
 /** "0.8 s lost", or nothing. Less than a tenth of a second is not worth a word. */
