@@ -259,6 +259,17 @@ export const en = {
     reconnecting: "Reconnecting",
     reconnectingText: (seconds: number) =>
       `Viewers see a slate and stay. The broadcast stays open for another ${seconds}\u2009s.`,
+    back: (channel: string) => `You were on air on @${channel}`,
+    backDevices:
+      "This page was loaded anew. Camera and microphone are being opened, then the same broadcast goes on.",
+    backPress: "This page was loaded anew. Viewers wait; the broadcast goes on when you say so.",
+    backScreen:
+      "This page was loaded anew while you shared your screen. Browsers share a screen again only when you choose it.",
+    backLeft: (seconds: number) => `It stays open for another ${seconds}\u2009s.`,
+    backGoOn: "Go on with the broadcast",
+    backWithScreen: "Share the screen and go on",
+    backWithCamera: "Go on with the camera",
+    wentOn: "This page was loaded anew, and the same broadcast goes on.",
     endFailed:
       "Could not end the broadcast: no answer from the server. Try again, or close this page to stop sending.",
     leave: "You are on air. Leaving this page stops sending.",

@@ -167,6 +167,58 @@ describe("staying on air", () => {
   });
 });
 
+describe("after its page was loaded anew", () => {
+  const resume = (since: number) => {
+    publisher.close();
+    publisher = new Publisher(
+      link.asLink(),
+      { video: track("video"), audio: track("audio") },
+      { codec: "h264", videoBitrate: 2_500_000, framerate: 30, resumes: { broadcast: "b1", since } },
+    );
+  };
+
+  it("waits until the server has noticed, and goes on with the same broadcast", async () => {
+    resume(Date.now() - 1_000);
+    expect(publisher.state.snapshot()).toMatchObject({ kind: "reconnecting", broadcast: "b1" });
+    link.watchReply = { ok: true, state: "live", live: live(), answer: null, session: null };
+    link.startReply = { ok: false, error: { code: "channel_busy", detail: "" } };
+    link.connect();
+    await vi.advanceTimersByTimeAsync(2_100);
+    link.startReply = { ok: true, answer: ANSWER, broadcast: "b1", resumed: true, session: "s2" };
+    await vi.advanceTimersByTimeAsync(1_100);
+    FakePeer.last.become("connected");
+    expect(publisher.state.snapshot()).toEqual({ kind: "on-air", broadcast: "b1", codec: "h264" });
+  });
+
+  it("starts no other broadcast when its own is over", async () => {
+    resume(Date.now() - 29_000);
+    link.connect();
+    await settle();
+    expect(link.asked).toEqual(["watch"]);
+    expect(publisher.state.snapshot()).toEqual({ kind: "ended", broadcast: "b1", reason: "lost" });
+  });
+
+  it("stops the other broadcast that it is given at the last moment", async () => {
+    resume(Date.now() - 29_000);
+    link.watchReply = { ok: true, state: "reconnecting", live: live(), answer: null, session: null };
+    link.startReply = { ok: true, answer: ANSWER, broadcast: "b2", resumed: false, session: "s2" };
+    link.connect();
+    await settle();
+    expect(link.asked).toEqual(["watch", "start", "stop"]);
+    expect(publisher.state.snapshot()).toEqual({ kind: "ended", broadcast: "b1", reason: "lost" });
+    expect(FakePeer.last.closed).toBe(true);
+  });
+
+  it("gives up when nobody holds the broadcast any more", async () => {
+    resume(Date.now() - HOLD_MS - 1_000);
+    link.watchReply = { ok: true, state: "live", live: live(), answer: null, session: null };
+    link.connect();
+    await settle();
+    expect(link.asked).toEqual(["watch"]);
+    expect(publisher.state.snapshot()).toMatchObject({ kind: "ended", reason: "lost" });
+  });
+});
+
 describe("sources", () => {
   it("replaces a track without a new offer", async () => {
     const peer = await goLive();

@@ -21,6 +21,8 @@ export type PublisherOptions = {
   /** Bits per second that the picture may take, smaller copies for viewers with less bandwidth not counted. */
   videoBitrate: number;
   framerate: number;
+  /** Goes on with this broadcast, whose page is gone since then (UTC milliseconds), and with no other. */
+  resumes?: { broadcast: string; since: number } | undefined;
 };
 
 /** The server holds a broadcast this long for its streamer. */
@@ -51,13 +53,17 @@ export class Publisher {
     this.#link = link;
     this.#tracks = tracks;
     this.#options = options;
+    this.#resuming = options.resumes !== undefined;
     this.#offs = [
       link.onConnect(() => void this.#connected()),
       link.onRefused((error) => this.#fail({ kind: "refused", ...error })),
       link.on("stream-ended", ({ broadcast, reason }) => this.#endedByServer(broadcast, reason)),
       link.on("taken-over", () => this.#finish("taken-over")),
     ];
-    this.state.set({ kind: "connecting", since: Date.now() });
+    const { resumes } = options;
+    this.state.set(
+      resumes ? { kind: "reconnecting", ...resumes } : { kind: "connecting", since: Date.now() },
+    );
   }
 
   /** For the gauges; null while there is no connection. */
@@ -114,6 +120,7 @@ export class Publisher {
     const session = this.#standing?.session;
     const reply = await this.#link.watch(session === undefined ? {} : { session });
     if (this.#closed || this.#broadcast() !== state.broadcast) return;
+    if (this.#resuming && reply.ok && reply.live?.broadcast !== state.broadcast) return this.#finish("lost");
     const going = reply.ok && reply.live?.broadcast === state.broadcast && reply.live.state === "live";
     if (going && this.#pc?.connectionState === "connected") return;
     if (this.#mending && this.#pc) void this.#restart(this.#pc);
@@ -165,6 +172,11 @@ export class Publisher {
       const reply = await this.#link.startStream(sdp, this.#options.codec);
       if (this.#closed || pc !== this.#pc) return;
       if (!reply.ok) return this.#refused(reply.error);
+      if (this.#resuming && reply.broadcast !== this.#broadcast()) {
+        // It ended between the two questions; nobody asked for a new one.
+        await this.#link.stopStream();
+        return this.#finish("lost");
+      }
       const kilobits = Math.round(this.#options.videoBitrate / 1_000 / 2);
       const answer = withStartBitrate(reply.answer, kilobits);
       await pc.setRemoteDescription({ type: "answer", sdp: answer });
@@ -184,6 +196,7 @@ export class Publisher {
       if (pc.connectionState === "connected") {
         clearTimeout(this.#timer);
         this.#mending = false;
+        this.#resuming = false;
         this.state.set({
           kind: "on-air",
           broadcast,
@@ -211,6 +224,8 @@ export class Publisher {
   #standing: Standing | null = null;
   #mending = false;
   #restarting = false;
+  /** The broadcast of an earlier page has not gone on yet. */
+  #resuming: boolean;
 
   /** The broadcast of an answer whose connection does not stand yet. */
   #pending: string | null = null;

@@ -7,7 +7,8 @@ import { Button } from "@/ui/button";
 import { clock } from "@/ui/format";
 import { useNow } from "@/ui/hooks";
 import { BrokenLine, StillWater } from "@/ui/logo";
-import { type SessionView, studio } from "./session";
+import { toast } from "@/ui/toast";
+import { type SessionView, studio, type Waiting } from "./session";
 import type { SourceProblem } from "./sources";
 
 /** Over the preview; null when there is nothing to say. */
@@ -18,7 +19,8 @@ export function noticeFor(
   facts: { clipCount: number; durationMs: number },
   goLive: () => void,
 ): ReactNode {
-  const { publisher } = view;
+  const { publisher, waiting } = view;
+  if (waiting) return <Back waiting={waiting} />;
   if (publisher.kind === "reconnecting") return <Reconnecting since={publisher.since} />;
   if (publisher.kind === "ended")
     return (
@@ -68,6 +70,50 @@ function Reconnecting({ since }: { since: number }) {
       title={m.studio.reconnecting}
       text={m.studio.reconnectingText(left)}
     />
+  );
+}
+
+/** The page was loaded anew on air. */
+function Back({ waiting }: { waiting: Waiting }) {
+  const left = Math.max(0, Math.ceil((waiting.left.leftAt + HOLD_MS - useNow(500)) / 1_000));
+  const texts: Record<Waiting["for"], string> = {
+    devices: m.studio.backDevices,
+    press: m.studio.backPress,
+    screen: m.studio.backScreen,
+  };
+  const end = async () => {
+    const { ok } = await studio.endWaiting();
+    if (!ok) toast({ text: m.studio.endFailed, tone: "error" });
+  };
+  const withScreen = async () => {
+    await studio.sources.shareScreen();
+    if (studio.sources.view.snapshot().sharing) studio.goOn();
+  };
+  const withDevices = async () => {
+    await studio.sources.open();
+    const { video, audio } = studio.sources.view.snapshot();
+    if (video || audio) studio.goOn();
+  };
+  return (
+    <Sheet
+      line={<BrokenLine className="w-[220px] max-tablet:w-[150px]" />}
+      title={m.studio.back(waiting.left.channel)}
+      text={`${texts[waiting.for]} ${m.studio.backLeft(left)}`}
+    >
+      {waiting.for === "screen" && (
+        <Button variant="stage" onClick={() => void withScreen()}>
+          {m.studio.backWithScreen}
+        </Button>
+      )}
+      {waiting.for !== "devices" && (
+        <Button variant="stage" onClick={() => void withDevices()}>
+          {waiting.for === "screen" ? m.studio.backWithCamera : m.studio.backGoOn}
+        </Button>
+      )}
+      <Button variant="stage" onClick={() => void end()}>
+        {m.studio.end}
+      </Button>
+    </Sheet>
   );
 }
 

@@ -6,10 +6,18 @@ import { ChannelSocket } from "@/api/socket";
 import { HISTORY, Meter, type Sample } from "@/rtc/health";
 import type { VideoCodec } from "@/rtc/link";
 import { onAir } from "@/rtc/on-air";
-import { Publisher, type PublisherState } from "@/rtc/publisher";
+import { HOLD_MS, Publisher, type PublisherState } from "@/rtc/publisher";
 import { less } from "@/rtc/simulcast";
 import { Store } from "@/rtc/store";
+import { granted, type Left, leave, reloaded, take } from "./left";
 import { type SourceEvent, Sources } from "./sources";
+
+/** A broadcast that this tab was sending before its page was loaded anew, and what stands between it and going on. */
+export type Waiting = {
+  left: Left;
+  /** "press": the browser, or a device, wants a person. "screen": a screen is shared by a press only. */
+  for: "devices" | "press" | "screen";
+};
 
 export type SessionView = {
   channel: string;
@@ -19,6 +27,7 @@ export type SessionView = {
   viewers: number | null;
   samples: readonly Sample[];
   alarm: string | null;
+  waiting: Waiting | null;
 };
 
 export type SessionEvent =
@@ -40,6 +49,7 @@ export class StudioSession {
     viewers: null,
     samples: [],
     alarm: null,
+    waiting: null,
   });
   readonly sources = new Sources((event) => this.#tell(event));
   #listeners = new Set<(event: SessionEvent) => void>();
@@ -48,6 +58,8 @@ export class StudioSession {
   #meter = new Meter();
   #metered: RTCPeerConnection | null = null;
   #timer: ReturnType<typeof setInterval> | undefined;
+  #codec: VideoCodec = "h264";
+  #patience: ReturnType<typeof setTimeout> | undefined;
   #sent: { video: MediaStreamTrack | null; audio: MediaStreamTrack | null } = { video: null, audio: null };
 
   constructor() {
@@ -63,16 +75,17 @@ export class StudioSession {
     return ["connecting", "on-air", "reconnecting"].includes(this.#now.publisher.kind);
   }
 
-  goLive(channel: string, codec: VideoCodec): void {
+  goLive(channel: string, codec: VideoCodec, resumes?: { broadcast: string; since: number }): void {
     if (this.sending) return;
     this.#end();
+    this.#codec = codec;
     const { video, audio } = this.sources.view.snapshot();
     this.#sent = { video, audio };
     const socket = new ChannelSocket({ channel, streamer: true });
     const publisher = new Publisher(
       socket,
       { video, audio },
-      { codec, videoBitrate: VIDEO_BITRATE, framerate: FRAMERATE },
+      { codec, videoBitrate: VIDEO_BITRATE, framerate: FRAMERATE, resumes },
     );
     this.#socket = socket;
     this.#publisher = publisher;
@@ -83,6 +96,7 @@ export class StudioSession {
       viewers: null,
       samples: [],
       alarm: null,
+      waiting: null,
     });
     publisher.state.subscribe(() => this.#publisherChanged(publisher));
     socket.on("viewers", ({ count }) => this.#change({ viewers: count }));
@@ -92,6 +106,59 @@ export class StudioSession {
     );
     socket.on("alarm", ({ text }) => this.#change({ alarm: text }));
     this.#timer = setInterval(() => void this.#measure(), 1_000);
+  }
+
+  /** Goes on with what this tab was sending before its page was loaded anew: by itself where that is what it looked like before, else by a press. */
+  async comeBack(): Promise<{ wentOn: boolean }> {
+    const left = take(Date.now());
+    if (left !== null && !this.sending) await this.#comeBack(left);
+    return { wentOn: left !== null && this.sending };
+  }
+
+  async #comeBack(left: Left): Promise<void> {
+    this.#wait({ left, for: "devices" });
+    this.#patience = setTimeout(() => this.#wait(null), left.leftAt + HOLD_MS - Date.now());
+    this.sources.setMuted(left.muted);
+    const asked = !reloaded() || !(await granted(left));
+    if (this.#now.waiting?.left !== left) return;
+    if (left.sharing || asked) return this.#wait({ left, for: left.sharing ? "screen" : "press" });
+    await this.sources.open();
+    if (this.#now.waiting?.left !== left) return;
+    const { camera, microphone } = this.sources.view.snapshot();
+    if (camera === left.camera && microphone === left.microphone) this.goOn();
+    else this.#wait({ left, for: "press" });
+  }
+
+  /** With the sources as they are now. */
+  goOn(): void {
+    const left = this.#now.waiting?.left;
+    if (!left) return;
+    this.goLive(left.channel, left.codec, { broadcast: left.broadcast, since: left.leftAt });
+  }
+
+  /** Ends the broadcast that waits. */
+  async endWaiting(): Promise<{ ok: boolean }> {
+    const left = this.#now.waiting?.left;
+    this.#wait(null);
+    return left ? { ok: (await api.stop(left.broadcast)).ok } : { ok: true };
+  }
+
+  /** The page goes. What it sends, or was about to go on with, may go on with the next one. */
+  pageGoes(): void {
+    const { publisher, waiting, channel } = this.#now;
+    if (waiting) return leave(waiting.left);
+    if (publisher.kind !== "on-air" && publisher.kind !== "reconnecting") return;
+    const { camera, microphone, muted, sharing } = this.sources.view.snapshot();
+    const { broadcast } = publisher;
+    leave({
+      ...{ channel, broadcast, codec: this.#codec, camera, microphone, muted, sharing },
+      leftAt: publisher.kind === "reconnecting" ? publisher.since : Date.now(),
+    });
+  }
+
+  #wait(waiting: Waiting | null): void {
+    if (waiting === null) clearTimeout(this.#patience);
+    this.#change({ waiting });
   }
 
   /** Ends the broadcast for everybody. */
@@ -175,6 +242,7 @@ export class StudioSession {
 
   #end(): void {
     clearInterval(this.#timer);
+    clearTimeout(this.#patience);
     this.#publisher?.close();
     this.#socket?.close();
     this.#publisher = null;
@@ -186,6 +254,7 @@ export class StudioSession {
 /** There is one camera and one person: one session for each open page. */
 export const studio = new StudioSession();
 
+window.addEventListener("pagehide", () => studio.pageGoes());
 window.addEventListener("beforeunload", (event) => {
   if (studio.sending) event.preventDefault();
 });

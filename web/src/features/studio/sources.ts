@@ -46,14 +46,22 @@ export class Sources {
   #audio: MediaStreamTrack | null = null;
   #meter: { context: AudioContext; analyser: AnalyserNode; values: Float32Array<ArrayBuffer> } | null = null;
   #watching = false;
+  #opening: Promise<void> | null = null;
 
   constructor(tell: (event: SourceEvent) => void) {
     this.#tell = tell;
   }
 
   /** Asks for camera and microphone together, so that the browser asks once; then for each alone. */
-  async open(): Promise<void> {
-    if (this.#now.asking || this.#camera || this.#audio) return;
+  open(): Promise<void> {
+    this.#opening ??= this.#open().finally(() => {
+      this.#opening = null;
+    });
+    return this.#opening;
+  }
+
+  async #open(): Promise<void> {
+    if (this.#camera || this.#audio) return;
     if (!navigator.mediaDevices) return this.#change({ problem: "insecure" });
     this.#change({ asking: true, problem: null });
     const last = remembered();
