@@ -61,14 +61,24 @@ pub const KEYFRAME_REQUEST_INTERVAL: Duration = Duration::from_secs(1);
 pub const TRACKS: usize = 4;
 /// Bytes since the newest keyframe that a new viewer is sent at once. More: the streamer is asked for a keyframe, unless it ignores that.
 pub const REPLAY_BYTES: usize = 400 * 1024;
+/// The same where the viewer's network is known to carry so much: what it carries in this time.
+pub const REPLAY_TIME: Duration = Duration::from_millis(300);
 /// A picture older than this is no first picture: the track rests, and what comes next decides.
 pub const REPLAY_SILENCE: Duration = Duration::from_secs(2);
 /// A replay sends this much at a time. Chromium's sockets hold 64 KB, counted with the kernel's overhead: about 50 packets.
 pub const REPLAY_STEP_BYTES: usize = 20 * 1024;
 /// A viewer who waits for a keyframe is looked at again after this long: a streamer that does not send one is replayed, however much it is.
 pub const SECOND_LOOK: Duration = Duration::from_millis(750);
-/// Between two steps of a replay: 33 Mbit/s.
-pub const REPLAY_STEP: Duration = Duration::from_millis(5);
+/// Between two steps of a viewer who is behind; of a replay: 33 Mbit/s.
+pub const PACE_STEP: Duration = Duration::from_millis(5);
+/// Bytes of pictures that a viewer is sent at once. The rest follows in steps.
+pub const PACE_BURST_BYTES: u64 = 40 * 1000;
+/// Bits per second at which pictures go out at most: [`PACE_BURST_BYTES`] a step, two thirds of what a Chromium socket holds.
+pub const PACE_MOST: u64 = 64_000_000;
+/// Bits per second at which pictures go out at least, however little is known to pass.
+pub const PACE_LEAST: u64 = 250_000;
+/// A viewer who did not catch up for this long goes on at the newest keyframe. What lies between is passed over.
+pub const BEHIND: Duration = Duration::from_secs(2);
 /// Simulcast layers of one track. More: the first ones are accepted.
 pub const LAYERS: usize = 4;
 /// A layer without packets for this long, while another layer of the track has some, does not flow.

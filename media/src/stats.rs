@@ -46,7 +46,7 @@ pub enum DropReason {
     AwaitKeyframe,
     /// A viewer that is not connected yet, or lost its address.
     NotConnected,
-    /// The packet was overwritten in the ring before the viewer's turn.
+    /// The packet was overwritten in the ring before the viewer's turn, or passed over since the viewer's network did not take it in time.
     FellBehind,
     /// The send arena had no room.
     ArenaFull,

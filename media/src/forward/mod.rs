@@ -2,6 +2,7 @@
 
 pub mod keyframe;
 pub mod layer;
+pub mod pacer;
 pub mod rewrite;
 
 use std::time::Instant;

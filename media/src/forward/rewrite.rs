@@ -95,6 +95,8 @@ pub struct Rewriter {
     first_timestamp: u32,
     segments: VecDeque<Segment>,
     issued: Issued,
+    /// See [`Rewriter::cut`].
+    cut: bool,
     /// When the newest packet was mapped, and its timestamp.
     newest: Option<(Instant, u32)>,
 }
@@ -109,6 +111,7 @@ impl Rewriter {
             first_timestamp: rng.random(),
             segments: VecDeque::new(),
             issued: Issued::default(),
+            cut: false,
             newest: None,
         }
     }
@@ -129,7 +132,8 @@ impl Rewriter {
         clock_rate: u32,
         seam: impl FnOnce(&Self) -> Seam,
     ) -> Result<Mapped, DropReason> {
-        let known = self.segments.back().filter(|segment| segment.source == packet.source).copied();
+        let is_known = |segment: &&Segment| segment.source == packet.source && !self.cut;
+        let known = self.segments.back().filter(is_known).copied();
         let segment = match known {
             Some(segment) => segment,
             None => {
@@ -158,6 +162,12 @@ impl Rewriter {
     pub fn replay(&mut self, now: Instant, first: &Meta, newest: u64, clock_rate: u32) {
         debug_assert!(self.is_fresh(), "a stream begins once");
         self.begin(now, first, clock_rate, Some(newest), Seam::default());
+    }
+
+    /// The next packet does not follow what was sent, though it may be of the same source: it is joined on without a hole, and what lies between is never
+    /// sent.
+    pub fn cut(&mut self) {
+        self.cut = !self.is_fresh();
     }
 
     /// Nothing was sent yet.
@@ -223,6 +233,7 @@ impl Rewriter {
             },
             shift: seam.shift,
         };
+        self.cut = false;
         if self.segments.len() == SEGMENTS {
             self.segments.pop_front();
         }
@@ -338,6 +349,19 @@ mod tests {
         assert_eq!(rewriter.source_of((first + 1) as u16).unwrap().index, 500_000);
         let before = Meta { index: 499_999, ..next };
         assert_eq!(sent(&mut rewriter, &before, 2000), Err(DropReason::TooOld));
+    }
+
+    #[test]
+    fn what_was_passed_over_leaves_no_hole() {
+        let mut rewriter = rewriter(6);
+        rewriter.cut();
+        let (first, timestamp) = sent(&mut rewriter, &meta(70_000), 0).unwrap();
+        rewriter.cut();
+        assert_eq!(sent(&mut rewriter, &meta(75_000), 2000), Ok((first + 1, timestamp.wrapping_add(180_000))));
+        assert_eq!(sent(&mut rewriter, &meta(74_999), 2000), Err(DropReason::TooOld));
+        assert_eq!(sent(&mut rewriter, &meta(75_001), 2033), Ok((first + 2, timestamp.wrapping_add(183_000))));
+        assert_eq!(rewriter.source_of(first as u16).unwrap().index, 70_000);
+        assert_eq!(rewriter.source_of((first + 2) as u16).unwrap().index, 75_001);
     }
 
     #[test]

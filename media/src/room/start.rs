@@ -18,7 +18,8 @@ pub struct Replay {
 }
 
 /// `None`: there is no keyframe in the ring, too much followed it, something of it is lost for good, or the layer rests. Then the streamer must be asked.
-pub fn replay(layer: &Layer, now: Instant) -> Option<Replay> {
+/// `bitrate` is known to reach the viewer; `None` while no limit was met.
+pub fn replay(layer: &Layer, now: Instant, bitrate: Option<u64>) -> Option<Replay> {
     let cache = &layer.cache;
     let first = *layer.newest_key()?;
     let newest = cache.newest()?;
@@ -36,6 +37,8 @@ pub fn replay(layer: &Layer, now: Instant) -> Option<Replay> {
         bytes += packet.payload.len();
     }
     let rests = now >= cache.get(newest)?.meta.arrival + limit::REPLAY_SILENCE;
-    let fits = bytes <= limit::REPLAY_BYTES || layer.requester.is_ignored(now);
+    let in_time = |bitrate: u64| bitrate.saturating_mul(limit::REPLAY_TIME.as_millis() as u64) as usize / 8000;
+    let most = bitrate.map_or(limit::REPLAY_BYTES, in_time);
+    let fits = bytes <= most || layer.requester.is_ignored(now);
     (fits && !rests).then_some(Replay { first, newest: layer.newest_timestamp()? })
 }

@@ -9,6 +9,7 @@ use crate::forward::keyframe::Gate;
 use crate::forward::layer::LayerSelector;
 use crate::forward::rewrite::{Mapped, Origin, Repairs, Rewriter, Seam};
 use crate::forward::{self, Verdict};
+use crate::limit;
 use crate::message::{Codec, Quality};
 use crate::rtp::codec::vp8_numbers::{Numbers, Shift};
 use crate::stats::DropReason;
@@ -24,9 +25,10 @@ const RECENT_REPAIRS: usize = 64;
 /// its bounds after.
 const REPAIR_SPACING: Duration = Duration::from_millis(40);
 const SPACING: std::ops::RangeInclusive<Duration> = Duration::from_millis(10)..=Duration::from_millis(250);
-/// Repairs may take one byte of these media bytes, and this many on top.
+/// Repairs may take one byte of these media bytes, and this many on top; where it is known what passes, what passes in this time.
 const REPAIR_SHARE: u64 = 2;
 const REPAIR_BURST: u64 = 256 * 1024;
+const REPAIR_BURST_MS: u64 = 300;
 
 /// Payload types under which a track reaches a viewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,6 +68,16 @@ pub struct Downlink {
     pub congested: bool,
 }
 
+/// Where a viewer stands in the ring who is behind the newest packet.
+#[derive(Clone, Copy, Debug)]
+struct Cursor {
+    /// Index of the next packet.
+    next: u64,
+    since: Instant,
+    /// It began at a keyframe of before, see [`Subscription::start`].
+    replays: bool,
+}
+
 /// See the head of this module.
 pub struct Subscription {
     /// The track's place in its room, once there is such a track.
@@ -84,8 +96,8 @@ pub struct Subscription {
     pub transport: Option<u8>,
     gate: Gate,
     rewriter: Rewriter,
-    /// Where the replay of the ring stands; `None` once the viewer is live.
-    cursor: Option<u64>,
+    /// `None` once the viewer is live.
+    cursor: Option<Cursor>,
     /// The stream has begun, as to parameter sets; see [`Subscription::lead`].
     begun: bool,
     /// Stands for the parameter sets that were sent before the first packet.
@@ -96,6 +108,7 @@ pub struct Subscription {
     route: Option<Route>,
     route_version: u32,
     budget: u64,
+    budget_most: u64,
     recent: Vec<(u16, Instant)>,
     round_trip: Option<Duration>,
     packets: u32,
@@ -123,6 +136,7 @@ impl Subscription {
             route: None,
             route_version: 0,
             budget: REPAIR_BURST,
+            budget_most: REPAIR_BURST,
             recent: Vec::new(),
             round_trip: None,
             packets: 0,
@@ -195,28 +209,67 @@ impl Subscription {
         &ladder[..count.min(ladder.len())]
     }
 
-    /// Begins at the newest keyframe in the ring of the chosen layer, if this is the beginning and the ring has one that is good to begin with. See
-    /// [`Subscription::next_replayed`].
-    pub fn start(&mut self, now: Instant, track: &Track) {
+    /// Begins at the newest keyframe in the ring of the chosen layer, if this is the beginning and the ring has one that is good to begin with; `bitrate` is known to
+    /// reach the viewer. See [`Subscription::next_behind`].
+    pub fn start(&mut self, now: Instant, track: &Track, bitrate: Option<u64>) {
         let Some(layer) = self.selector.target().and_then(|at| track.layers.get(at)) else { return };
         if !self.video || self.route.is_none() || !self.rewriter.is_fresh() {
             return;
         }
-        let Some(Replay { first, newest }) = start::replay(layer, now) else { return };
+        let Some(Replay { first, newest }) = start::replay(layer, now, bitrate) else { return };
         self.rewriter.replay(now, &first, newest, track.clock_rate());
         self.gate.open_at(&first);
         self.selector.switch();
-        self.cursor = Some(first.index);
+        self.cursor = Some(Cursor { next: first.index, since: now, replays: true });
     }
 
-    /// The next packet to be replayed. `None`: the viewer has all that there is, and gets what comes.
-    pub fn next_replayed<'t>(&mut self, track: &'t Track) -> Option<Packet<'t>> {
-        let cursor = self.cursor?;
-        let cache = &track.layers.get(self.selector.current()?)?.cache;
-        let newest = cache.newest()?;
-        let packet = (cursor.max(cache.floor())..=newest).find_map(|index| cache.get(index));
-        self.cursor = packet.map(|packet| packet.meta.index + 1);
+    /// This packet of the layer that the viewer has may not go yet: from here on it is behind.
+    pub fn wait(&mut self, now: Instant, index: u64) {
+        let cursor = self.cursor.get_or_insert(Cursor { next: index, since: now, replays: false });
+        cursor.next = cursor.next.min(index);
+    }
+
+    /// The next packet for a viewer who is behind. `None`: the viewer has all that there is, and gets what comes.
+    pub fn next_behind<'t>(&mut self, track: &'t Track) -> Option<Packet<'t>> {
+        let Cursor { next, .. } = self.cursor?;
+        let cache = self.current(track).map(|layer| &layer.cache);
+        let rest = cache.and_then(|cache| Some((cache, next.max(cache.floor())..=cache.newest()?)));
+        let packet = rest.and_then(|(cache, mut rest)| rest.find_map(|index| cache.get(index)));
+        self.cursor = self.cursor.zip(packet).map(|(cursor, packet)| Cursor { next: packet.meta.index + 1, ..cursor });
         packet
+    }
+
+    /// The ring no longer has what comes next for the viewer, or it is behind for too long. A streamer that sends no keyframe when it is asked leaves
+    /// nothing better than to catch up.
+    pub fn is_lost(&self, now: Instant, track: &Track) -> bool {
+        let (Some(cursor), Some(layer)) = (self.cursor, self.current(track)) else { return false };
+        cursor.next < layer.cache.floor() || now > cursor.since + limit::BEHIND && !layer.requester.is_ignored(now)
+    }
+
+    /// Gives up catching up: goes on at the newest keyframe in the ring, or else at the next one. Answers how many packets are passed over.
+    pub fn skip(&mut self, now: Instant, track: &Track) -> u64 {
+        let next = self.cursor.map_or(0, |cursor| cursor.next);
+        let passed = self.break_off(track);
+        let key = self.current(track).and_then(Layer::newest_key).filter(|key| key.index > next);
+        let Some(key) = key else { return passed };
+        self.gate.open_at(key);
+        self.cursor = Some(Cursor { next: key.index, since: now, replays: false });
+        key.index - next
+    }
+
+    /// What the viewer is behind with, and what is missing of a picture under way, is never sent: the next packet is one of a keyframe. Answers how many
+    /// packets are passed over.
+    pub fn break_off(&mut self, track: &Track) -> u64 {
+        let newest = self.current(track).and_then(|layer| layer.cache.newest());
+        let cursor = self.cursor.take();
+        self.rewriter.cut();
+        self.gate.close();
+        self.unfinished = None;
+        cursor.zip(newest).map_or(0, |(cursor, newest)| (newest + 1).saturating_sub(cursor.next))
+    }
+
+    fn current<'t>(&self, track: &'t Track) -> Option<&'t Layer> {
+        track.layers.get(self.selector.current()?)
     }
 
     /// Nothing was sent yet, for want of a keyframe.
@@ -224,13 +277,18 @@ impl Subscription {
         self.video && self.route.is_some() && self.rewriter.is_fresh()
     }
 
-    pub fn is_replaying(&self) -> bool {
+    pub fn is_behind(&self) -> bool {
         self.cursor.is_some()
     }
 
-    /// The replay will come to this packet.
-    pub fn will_replay(&self, index: u64) -> bool {
-        self.cursor.is_some_and(|cursor| index >= cursor)
+    /// It is behind since it began at a keyframe of before.
+    pub fn is_replaying(&self) -> bool {
+        self.cursor.is_some_and(|cursor| cursor.replays)
+    }
+
+    /// The viewer is behind, and will come to this packet.
+    pub fn will_come_to(&self, index: u64) -> bool {
+        self.cursor.is_some_and(|cursor| index >= cursor.next)
     }
 
     /// The picture that was sent last lacks its end: its timestamp.
@@ -269,7 +327,14 @@ impl Subscription {
     pub fn on_sent(&mut self, payload: usize) {
         self.packets = self.packets.wrapping_add(1);
         self.octets = self.octets.wrapping_add(payload as u32);
-        self.budget = (self.budget + payload as u64 / REPAIR_SHARE).min(REPAIR_BURST);
+        self.budget = (self.budget + payload as u64 / REPAIR_SHARE).min(self.budget_most);
+    }
+
+    /// So many bits per second are known to reach the viewer; `None` while no limit was met. A path that is full loses what is sent to repair it, too.
+    pub fn limit_repairs(&mut self, bitrate: Option<u64>) {
+        let in_time = |bitrate: u64| (bitrate / 8000).saturating_mul(REPAIR_BURST_MS).min(REPAIR_BURST);
+        self.budget_most = bitrate.map_or(REPAIR_BURST, in_time);
+        self.budget = self.budget.min(self.budget_most);
     }
 
     /// A report of the viewer told the round trip.
@@ -347,7 +412,7 @@ impl Subscription {
 
     /// What is at the camera at `utc_us`, on the live mapping, by the clock of arrivals; `None` before the first packet of this source was sent.
     pub fn sent(&self, utc_us: u64, track: &Track) -> Option<Sent> {
-        let layer = track.layers.get(self.selector.current()?)?;
+        let layer = self.current(track)?;
         let now = layer.clock.trusted(utc_us)?.timestamp(utc_us, layer.clock_rate());
         let rtp = self.rewriter.live_timestamp(layer.source(), now)?;
         (self.packets > 0).then_some(Sent { rtp, packets: self.packets, octets: self.octets })

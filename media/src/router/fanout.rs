@@ -6,6 +6,7 @@ use std::time::Instant;
 use crate::arena::SendArena;
 use crate::buffer::cache::{Meta, Packet};
 use crate::forward::Verdict;
+use crate::forward::pacer::Pacer;
 use crate::forward::rewrite::Mapped;
 use crate::limit;
 use crate::message::{Event, Now};
@@ -131,11 +132,17 @@ impl Router {
         let PeerRole::Viewer(viewer) = &mut peer.role else { return };
         let Some(to) = peer.session.address() else { return self.counters.drop(DropReason::NotConnected) };
         let downlink = viewer.downlink(now, room);
+        viewer.pacer.fill(now.mono);
         for (at, subscription) in viewer.subscriptions.iter_mut().enumerate() {
             let Some(track) = track_of(subscription, room).filter(|track| track.is_sending()) else { continue };
             let (session, counters, estimator) = (&mut peer.session, &mut self.counters, viewer.estimator.as_mut());
-            let mut out = Out { now, to, session, arena, counters, estimator, downlink };
+            let mut out = Out { now, to, session, arena, counters, estimator, pacer: &mut viewer.pacer, downlink };
             out.serve(at, subscription, track);
+        }
+        if viewer.subscriptions.iter().any(Subscription::is_behind) {
+            let step = now.mono + limit::PACE_STEP;
+            viewer.next_replay = Some(viewer.next_replay.map_or(step, |due| due.min(step)));
+            self.schedule_session(key);
         }
     }
 
@@ -182,6 +189,7 @@ pub(super) struct Out<'a> {
     pub counters: &'a mut Counters,
     /// `None` without transport-wide feedback.
     pub estimator: Option<&'a mut Estimator>,
+    pub pacer: &'a mut Pacer,
     /// What the network carries of pictures; `None` while no limit was met.
     pub downlink: Option<Downlink>,
 }
@@ -192,13 +200,13 @@ impl Out<'_> {
     fn serve(&mut self, section: usize, subscription: &mut Subscription, track: &mut Track) {
         subscription.choose_layer(track, self.downlink);
         let mut from = 0;
-        if let Some(wanted) = subscription.selector.wanted().filter(|_| !subscription.is_replaying()) {
+        if let Some(wanted) = subscription.selector.wanted() {
             if !find_route(subscription, self.session.media().sections.get(section), &track.layers[wanted]) {
                 return;
             }
             match track.layers[wanted].sending_key() {
                 Some(at) => {
-                    self.finish_picture(subscription, track);
+                    self.leave_layer(subscription, track);
                     self.counters.layer_switches += u64::from(subscription.selector.current().is_some());
                     subscription.selector.switch();
                     from = at;
@@ -216,8 +224,12 @@ impl Out<'_> {
         }
     }
 
-    /// The layer that is left goes on to the end of the picture under way, as far as it came.
-    fn finish_picture(&mut self, subscription: &mut Subscription, track: &Track) {
+    /// The layer that is left goes on to the end of the picture under way, as far as it came. A viewer who is behind in it goes over at once: what is
+    /// left out is older than what follows.
+    fn leave_layer(&mut self, subscription: &mut Subscription, track: &Track) {
+        if subscription.is_behind() {
+            return self.counters.drop_many(DropReason::FellBehind, subscription.break_off(track));
+        }
         let left = subscription.selector.current().and_then(|at| track.layers.get(at));
         let Some((left, timestamp)) = left.zip(subscription.unfinished()) else { return };
         let packets = left.sending.iter().filter_map(|index| left.cache.get(*index));
@@ -231,7 +243,11 @@ impl Out<'_> {
         let layer = &track.layers[at];
         let source = layer.source();
         for &index in &layer.sending[from..] {
-            if subscription.will_replay(index) {
+            if subscription.will_come_to(index) {
+                continue;
+            }
+            if subscription.video && !self.pacer.is_open() {
+                subscription.wait(self.now.mono, index);
                 continue;
             }
             let Some(packet) = layer.cache.get(index) else {
@@ -242,10 +258,24 @@ impl Out<'_> {
             self.forward(subscription, packet, track);
             if waited && !subscription.needs_keyframe(source) {
                 // The keyframe's first packet came late, as a repair: what follows it is in the ring already.
-                let newest = layer.cache.newest().unwrap_or(index);
-                let following = (index + 1..=newest).filter_map(|index| layer.cache.get(index));
-                following.for_each(|packet| self.forward(subscription, packet, track));
+                subscription.wait(self.now.mono, index + 1);
+                self.catch_up(subscription, track);
             }
+        }
+    }
+
+    /// What a viewer who is behind may be sent now.
+    pub fn catch_up(&mut self, subscription: &mut Subscription, track: &Track) {
+        if subscription.is_lost(self.now.mono, track) {
+            let passed = subscription.skip(self.now.mono, track);
+            self.counters.drop_many(DropReason::FellBehind, passed);
+        }
+        // How much a new viewer's network takes is not known yet.
+        let mut bytes = if subscription.is_replaying() { limit::REPLAY_STEP_BYTES } else { usize::MAX };
+        while bytes > 0 && self.pacer.is_open() && self.arena.room() >= limit::DATAGRAM_BYTES {
+            let Some(packet) = subscription.next_behind(track) else { break };
+            bytes = bytes.saturating_sub(packet.payload.len());
+            self.forward(subscription, packet, track);
         }
     }
 
@@ -279,7 +309,10 @@ impl Out<'_> {
             padding: packet.padding,
         };
         match self.write(writing) {
-            Ok(_) => subscription.on_sent(packet.payload.len()),
+            Ok(len) => {
+                self.pacer.spend(len as usize);
+                subscription.on_sent(packet.payload.len());
+            }
             Err(reason) => self.counters.drop(reason),
         }
     }

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use crate::diagnostics::Diary;
+use crate::forward::pacer::Pacer;
 use crate::id::{ChannelName, SessionId};
 use crate::message::{Now, Role};
 use crate::room::Room;
@@ -29,12 +30,13 @@ pub struct Viewer {
     /// One per section of the answer, in its order.
     pub subscriptions: Vec<Subscription>,
     pub next_report: Option<Instant>,
-    /// When the replay of the ring goes on.
+    /// When streams that are behind go on.
     pub next_replay: Option<Instant>,
     /// When the probe of the downlink goes on.
     pub next_probe: Option<Instant>,
     /// `None` where transport-wide feedback was not negotiated.
     pub estimator: Option<Estimator>,
+    pub pacer: Pacer,
 }
 
 impl Viewer {

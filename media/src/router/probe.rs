@@ -56,7 +56,8 @@ impl Router {
                 continue;
             }
             let (session, counters, estimator) = (&mut peer.session, &mut self.counters, viewer.estimator.as_mut());
-            let mut out = Out { now, to, session, arena, counters, estimator, downlink: None };
+            let pacer = &mut viewer.pacer;
+            let mut out = Out { now, to, session, arena, counters, estimator, pacer, downlink: None };
             while bytes > 0 && out.arena.room() >= limit::DATAGRAM_BYTES {
                 let Some((repair, packet)) = subscription.redundant(track) else { break };
                 let sent = out.resend(subscription, repair, packet);

@@ -1,4 +1,5 @@
-//! The first moments of a viewer: what the ring has since the newest keyframe goes out at once, step by step, until the viewer is live.
+//! The first moments of a viewer: what the ring has since the newest keyframe goes out at once, step by step, until the viewer is live. Who falls
+//! behind later catches up in the same steps.
 
 use crate::arena::SendArena;
 use crate::limit;
@@ -49,7 +50,7 @@ impl Router {
             if !find_route(subscription, peer.session.media().sections.get(at), &track.layers[target]) {
                 continue;
             }
-            subscription.start(now.mono, track);
+            subscription.start(now.mono, track, None);
             let layer = &mut track.layers[target];
             if subscription.needs_keyframe(layer.source()) {
                 layer.requester.want();
@@ -62,7 +63,7 @@ impl Router {
         self.replay(now, key, arena);
     }
 
-    /// One step of each replay of a viewer; one more look for the streams that still wait.
+    /// One step for each stream that is behind; one more look for those that still wait.
     pub(super) fn replay(&mut self, now: Now, key: Key, arena: &mut SendArena) {
         let Some(peer) = self.sessions.get_mut(key) else { return };
         let PeerRole::Viewer(viewer) = &mut peer.role else { return };
@@ -70,24 +71,22 @@ impl Router {
             return;
         }
         let (Some(room), to) = (self.rooms.get(peer.room), peer.session.address()) else { return };
-        let mut bytes = limit::REPLAY_STEP_BYTES;
+        let bitrate = viewer.estimator.as_ref().and_then(Estimator::bitrate);
+        viewer.pacer.fill(now.mono);
         for subscription in &mut viewer.subscriptions {
             let (Some(to), Some(track)) = (to, subscription.track.and_then(|at| room.tracks.get(at))) else { continue };
             let (session, counters, estimator) = (&mut peer.session, &mut self.counters, viewer.estimator.as_mut());
-            let mut out = Out { now, to, session, arena, counters, estimator, downlink: None };
+            let mut out =
+                Out { now, to, session, arena, counters, estimator, pacer: &mut viewer.pacer, downlink: None };
             if subscription.is_waiting() {
-                subscription.start(now.mono, track);
+                subscription.start(now.mono, track, bitrate);
             }
-            while bytes > 0 && out.arena.room() >= limit::DATAGRAM_BYTES {
-                let Some(packet) = subscription.next_replayed(track) else { break };
-                bytes = bytes.saturating_sub(packet.payload.len());
-                out.forward(subscription, packet, track);
-            }
+            out.catch_up(subscription, track);
         }
-        let more = viewer.subscriptions.iter().any(Subscription::is_replaying);
+        let more = viewer.subscriptions.iter().any(Subscription::is_behind);
         let waiting = viewer.subscriptions.iter().any(Subscription::is_waiting);
         viewer.next_replay = match (more, waiting) {
-            (true, _) => Some(now.mono + limit::REPLAY_STEP),
+            (true, _) => Some(now.mono + limit::PACE_STEP),
             (false, true) => Some(now.mono + limit::SECOND_LOOK),
             (false, false) => None,
         };

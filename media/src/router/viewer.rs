@@ -5,12 +5,14 @@ use std::net::SocketAddr;
 use rand::Rng;
 
 use crate::arena::SendArena;
+use crate::forward::pacer::Pacer;
 use crate::limit;
 use crate::message::Now;
 use crate::room::Room;
 use crate::room::subscription::Subscription;
 use crate::rtp::codec::vp8_numbers::Shift;
 use crate::rtp::packet::{CaptureTime, Outgoing};
+use crate::session::estimate::Estimator;
 use crate::session::feedback::{Feedback, Lost, SenderInfo, ntp_of_utc, parse, round_trip};
 use crate::session::negotiate::{CNAME, Negotiated};
 use crate::session::{OpenPacket, RTP_OVERHEAD, Session};
@@ -38,7 +40,14 @@ pub fn subscribe(media: &Negotiated, rng: &mut impl Rng) -> Viewer {
         *ordinal += 1;
         subscriptions.push(subscription);
     }
-    Viewer { subscriptions, next_report: None, next_replay: None, next_probe: None, estimator: None }
+    Viewer {
+        subscriptions,
+        next_report: None,
+        next_replay: None,
+        next_probe: None,
+        estimator: None,
+        pacer: Pacer::default(),
+    }
 }
 
 /// A packet to be written into the arena and sealed there.
@@ -115,6 +124,7 @@ fn repair(subscriptions: &mut [Subscription], room: &Room, ssrc: u32, lost: Lost
             Ok((repair, packet)) => {
                 let sent = out.resend(subscription, repair, packet);
                 out.counters.retransmitted += u64::from(sent.is_some());
+                out.pacer.spend(sent.unwrap_or(0) as usize);
             }
             Err(reason) => out.counters.drop(reason),
         }
@@ -159,13 +169,17 @@ impl Router {
                 _ => {}
             }
         }
+        let bitrate = viewer.estimator.as_ref().and_then(Estimator::bitrate);
+        viewer.pacer.aim(bitrate);
+        viewer.subscriptions.iter_mut().for_each(|subscription| subscription.limit_repairs(bitrate));
         probe::consider(now, viewer, room);
         // A second pass instead of a list: nothing is allocated, and most compounds hold no NACK.
         for feedback in parse(compound) {
             let Feedback::Nack { ssrc, lost } = feedback else { continue };
             let Some(to) = peer.session.address() else { break };
             let (session, estimator) = (&mut peer.session, viewer.estimator.as_mut());
-            let mut out = Out { now, to, session, arena, counters, estimator, downlink: None };
+            let pacer = &mut viewer.pacer;
+            let mut out = Out { now, to, session, arena, counters, estimator, pacer, downlink: None };
             repair(&mut viewer.subscriptions, room, ssrc, lost, &mut out);
         }
         if wanted && let Some(publisher) = room.publisher {

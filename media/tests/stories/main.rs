@@ -16,6 +16,7 @@ mod hostile;
 mod keyframes;
 mod lives;
 mod loss;
+mod pace;
 mod recording;
 mod simulcast;
 mod start;

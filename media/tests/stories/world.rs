@@ -53,6 +53,8 @@ pub struct Client {
     pub down_rate: Option<u64>,
     /// When the queue is empty.
     drained: Instant,
+    /// Datagrams that found it full.
+    pub overflowed: u64,
     pub connected: bool,
     pub closed: bool,
     /// It fell silent without a word.
@@ -195,6 +197,7 @@ impl World {
             down: link,
             down_rate: None,
             drained: self.now.mono,
+            overflowed: 0,
             connected: false,
             closed: false,
             dead: false,
@@ -320,6 +323,7 @@ impl World {
         if let Some(rate) = to.down_rate.filter(|_| !upwards) {
             departs = to.drained.max(departs) + Duration::from_micros(datagram.len() as u64 * 8_000_000 / rate);
             if departs > self.now.mono + QUEUE {
+                to.overflowed += 1;
                 return;
             }
             to.drained = departs;
