@@ -156,11 +156,22 @@ impl Figures {
     }
 }
 
+/// A note as it is kept: without a packet's head, which is larger than all else and which viewers have none of.
+#[derive(Clone, Copy)]
+enum Brief {
+    Connected,
+    Packet,
+    Counted(fn(u32) -> What, u32),
+    Closed(CloseReason),
+}
+
 /// The growing part of a [`Diagnosis`], kept beside its session.
 pub struct Diary {
     opened: Instant,
     opened_utc_us: u64,
-    notes: VecDeque<Note>,
+    notes: VecDeque<(Duration, Brief)>,
+    /// Of each [`Brief::Packet`], in order.
+    packets: VecDeque<(Head, Option<DropReason>)>,
     room: usize,
     lost: u64,
     pub milestones: Milestones,
@@ -177,6 +188,7 @@ impl Diary {
             opened: now.mono,
             opened_utc_us: now.utc_us,
             notes: VecDeque::new(),
+            packets: VecDeque::new(),
             room: match role {
                 Role::Publisher => limit::STREAMER_NOTES,
                 Role::Viewer => limit::VIEWER_NOTES,
@@ -196,25 +208,32 @@ impl Diary {
         now.mono.saturating_duration_since(self.opened)
     }
 
-    pub fn note(&mut self, now: Now, what: What) {
+    /// A streamer's packet and what became of it.
+    pub fn packet(&mut self, now: Now, head: Head, dropped: Option<DropReason>) {
+        self.note(now, Brief::Packet);
+        self.packets.push_back((head, dropped));
+    }
+
+    fn note(&mut self, now: Now, brief: Brief) {
         if self.notes.len() == self.room {
-            self.notes.pop_front();
+            if let Some((_, Brief::Packet)) = self.notes.pop_front() {
+                self.packets.pop_front();
+            }
             self.lost += 1;
         }
-        let at = self.age(now);
-        self.notes.push_back(Note { at, what });
+        self.notes.push_back((self.age(now), brief));
     }
 
     pub fn connected(&mut self, now: Now, profile: SrtpProfile) {
         self.milestones.connected.get_or_insert(now.mono.saturating_duration_since(self.opened));
         self.srtp_profile = Some(profile);
-        self.note(now, What::Connected);
+        self.note(now, Brief::Connected);
     }
 
     pub fn closed(&mut self, now: Now, reason: CloseReason) {
         if self.closed.is_none() {
             self.closed = Some((self.age(now), reason));
-            self.note(now, What::Closed(reason));
+            self.note(now, Brief::Closed(reason));
         }
     }
 
@@ -230,7 +249,7 @@ impl Diary {
             (after.plis_in - before.plis_in, What::WantedKeyframes),
         ] {
             if count > 0 {
-                self.note(now, what(count as u32));
+                self.note(now, Brief::Counted(what, count as u32));
             }
         }
     }
@@ -244,6 +263,20 @@ impl Diary {
 
     pub fn has_packets(&self) -> bool {
         self.packets_in + self.packets_out > 0
+    }
+
+    fn flight(&self) -> Vec<Note> {
+        let mut packets = self.packets.iter().copied();
+        let told = |&(at, brief): &(Duration, Brief)| {
+            let what = match brief {
+                Brief::Connected => What::Connected,
+                Brief::Packet => packets.next().map(|(head, dropped)| What::Packet { head, dropped })?,
+                Brief::Counted(what, count) => what(count),
+                Brief::Closed(reason) => What::Closed(reason),
+            };
+            Some(Note { at, what })
+        };
+        self.notes.iter().filter_map(told).collect()
     }
 
     /// The diary as a diagnosis; what lies beside it is the caller's to add.
@@ -261,7 +294,7 @@ impl Diary {
             packets_in: self.packets_in,
             packets_out: self.packets_out,
             drops: self.drops.iter().map(|(reason, count)| (reason.name(), *count)).collect(),
-            flight: self.notes.iter().copied().collect(),
+            flight: self.flight(),
             notes_lost: self.lost,
             closed: self.closed,
         }
@@ -278,11 +311,36 @@ mod tests {
         let now = Now { mono: Instant::now(), utc_us: 1 };
         let mut diary = Diary::new(now, Role::Viewer);
         for n in 0..limit::VIEWER_NOTES as u32 + 3 {
-            diary.note(now.after(Duration::from_millis(u64::from(n))), What::WantedPackets(n));
+            diary.note(now.after(Duration::from_millis(u64::from(n))), Brief::Counted(What::WantedPackets, n));
         }
         let told = diary.read(SessionId::new(crate::id::ShardId(0), 1), "main".parse().unwrap(), Role::Viewer);
         assert_eq!((told.flight.len(), told.notes_lost), (limit::VIEWER_NOTES, 3));
         assert_eq!(told.flight[0], Note { at: Duration::from_millis(3), what: What::WantedPackets(3) });
+    }
+
+    #[test]
+    #[expect(clippy::disallowed_methods, reason = "a test needs some instant to start from")]
+    fn packets_and_other_notes_keep_their_order() {
+        let now = Now { mono: Instant::now(), utc_us: 1 };
+        let mut diary = Diary::new(now, Role::Publisher);
+        let head = |sequence: u16| {
+            Head::of(&[0x80, 96, (sequence >> 8) as u8, sequence as u8, 0, 0, 0, 0, 0, 0, 0, 1, 5]).unwrap()
+        };
+        let notes = limit::STREAMER_NOTES as u16 + 100;
+        for n in 0..notes {
+            match n % 3 {
+                0 => diary.note(now, Brief::Counted(What::AskedForPackets, n.into())),
+                _ => diary.packet(now, head(n), (n % 3 == 2).then_some(DropReason::TooOld)),
+            }
+        }
+        let expected = |n: u16| match n % 3 {
+            0 => What::AskedForPackets(n.into()),
+            rest => What::Packet { head: head(n), dropped: (rest == 2).then_some(DropReason::TooOld) },
+        };
+        let flight = diary.flight();
+        assert_eq!(flight.len(), limit::STREAMER_NOTES);
+        assert!(flight.iter().zip(100..notes).all(|(note, n)| note.what == expected(n)));
+        assert_eq!(diary.packets.len(), flight.iter().filter(|note| matches!(note.what, What::Packet { .. })).count());
     }
 
     #[test]

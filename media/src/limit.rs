@@ -24,7 +24,7 @@ pub const STREAMER_SILENCE: Duration = Duration::from_secs(3);
 pub const RESUME_WINDOW: Duration = Duration::from_secs(30);
 /// First datagrams of a handshake kept for the second DTLS endpoint. More bytes: no second endpoint, the handshake fails.
 pub const DTLS_REPLAY_BYTES: usize = 4 * 1024;
-/// DTLS records that a session is given during its handshake, and handshake records after it. More: dropped and counted.
+/// DTLS records that a session reads during its handshake, and handshake records and alerts after it. More: dropped and counted.
 pub const DTLS_RECORDS: u16 = 512;
 /// Addresses of one session that passed an ICE check. More: the one silent for longest is forgotten.
 pub const VALIDATED_ADDRESSES: usize = 8;

@@ -1,6 +1,6 @@
 //! Keeps every session's diary: what its own work changed in the counters, how far it came, and its last words once it is gone.
 
-use crate::diagnostics::{Diagnosis, Figures, Head, What};
+use crate::diagnostics::{Diagnosis, Figures, Head};
 use crate::id::SessionId;
 use crate::limit;
 use crate::message::{Now, Refusal};
@@ -51,7 +51,7 @@ impl Router {
         if outcome.is_ok() && peer.diary.milestones.first_keyframe.is_none() && is_keyframe(&peer.session, head) {
             peer.diary.milestones.first_keyframe = Some(peer.diary.age(now));
         }
-        peer.diary.note(now, What::Packet { head, dropped: outcome.err() });
+        peer.diary.packet(now, head, outcome.err());
     }
 
     /// The last that will be known of a session.

@@ -72,6 +72,10 @@ impl Certificate {
         &*self.inner.provider
     }
 
+    pub(super) fn shared_provider(&self) -> Arc<dyn RTCCryptoProvider> {
+        self.inner.provider.clone()
+    }
+
     /// A server that offers this one profile.
     pub(super) fn server(&self, profile: SrtpProfile) -> Arc<HandshakeConfig> {
         match profile {

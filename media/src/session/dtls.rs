@@ -5,6 +5,8 @@
 //!
 //! Lost flights are repeated here and not by the endpoint: its timer is switched off for good by any repeated flight of the client (RFC 6347 §4.2.4
 //! wants that flight answered), and it gives up after a fixed count.
+//!
+//! After the handshake the endpoint goes: its transcript and buffers are most of what a session would take. A goodbye resumes it from what it archived.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
@@ -13,6 +15,7 @@ use bytes::BytesMut;
 use rtc_dtls::crypto_provider::SecretVec;
 use rtc_dtls::endpoint::{Endpoint, EndpointEvent};
 use rtc_dtls::extension::extension_use_srtp::SrtpProtectionProfile;
+use rtc_dtls::state::State;
 use rtc_shared::TransportProtocol;
 use rtc_shared::error::Error;
 
@@ -36,15 +39,14 @@ const CONTENT_HANDSHAKE: u8 = 22;
 const RECORD_HEADER: usize = 13;
 
 pub(super) struct Dtls {
-    endpoint: Endpoint,
     certificate: Certificate,
     fingerprints: Vec<Fingerprint>,
     stage: Stage,
-    /// Handshake records that the endpoint may still be fed. Its reassembly recurses once per fragment and keeps what it was given.
+    /// Records that may still be worked on. The endpoint's reassembly recurses once per fragment and keeps what it was given.
     records_left: u16,
     /// Where the client's last datagram came from.
     peer: Option<SocketAddr>,
-    /// Our last flight, until the client's next one shows that it arrived.
+    /// Our last flight, until the client's next one shows that it arrived; the very last one stays.
     flight: Vec<BytesMut>,
     repeat_at: Option<Instant>,
     repeat_after: Duration,
@@ -52,9 +54,11 @@ pub(super) struct Dtls {
 
 enum Stage {
     /// No answer went out yet: datagrams of the first ClientHello.
-    Hello(Vec<BytesMut>),
-    Handshake,
-    Established,
+    Hello(Box<Endpoint>, Vec<BytesMut>),
+    Handshake(Box<Endpoint>),
+    /// The endpoint is gone, with ten times the memory.
+    Established(Rest),
+    Closed,
 }
 
 /// What became of a DTLS datagram.
@@ -100,10 +104,9 @@ fn salt_len(profile: SrtpProfile) -> usize {
 impl Dtls {
     pub fn new(certificate: Certificate) -> Self {
         Self {
-            endpoint: server(&certificate, SrtpProfile::AeadAes128Gcm),
+            stage: Stage::Hello(server(&certificate, SrtpProfile::AeadAes128Gcm), Vec::new()),
             certificate,
             fingerprints: Vec::new(),
-            stage: Stage::Hello(Vec::new()),
             records_left: limit::DTLS_RECORDS,
             peer: None,
             flight: Vec::new(),
@@ -119,49 +122,66 @@ impl Dtls {
 
     /// Takes one datagram from a validated address and answers it into the arena.
     pub fn receive(&mut self, now: Instant, from: SocketAddr, data: &[u8], arena: &mut SendArena) -> Outcome {
-        let established = matches!(self.stage, Stage::Established);
-        let records = counted_records(data, established);
-        if records > self.records_left {
-            return Outcome::Refused;
-        }
-        self.records_left -= records;
+        let established = matches!(self.stage, Stage::Established(_));
+        let costly = |record: &u8| !established || matches!(*record, CONTENT_HANDSHAKE | CONTENT_ALERT);
+        let costs = records(data).filter(costly).count();
+        let Some(left) = usize::from(self.records_left).checked_sub(costs) else { return Outcome::Refused };
+        self.records_left = left as u16;
         self.peer = Some(from);
-        let result = match self.keep(data) {
-            Kept::Yes => self.first(now, data),
-            Kept::No => self.endpoint.read(now, PEER, None, data.into()),
+        match &self.stage {
+            Stage::Hello(..) | Stage::Handshake(_) => self.shake(now, from, data, arena),
+            Stage::Established(rest) => self.rest(rest, now, from, data, arena),
+            Stage::Closed => Outcome::Refused,
+        }
+    }
+
+    /// A datagram after the handshake.
+    fn rest(&self, rest: &Rest, now: Instant, from: SocketAddr, data: &[u8], arena: &mut SendArena) -> Outcome {
+        // A flight that comes again shows that ours was lost (RFC 6347 §4.2.4).
+        if records(data).any(|record| record == CONTENT_HANDSHAKE) {
+            push(&self.flight, from, arena);
+        }
+        if !records(data).any(|record| record == CONTENT_ALERT) {
+            return Outcome::Taken;
+        }
+        let Some(mut endpoint) = rest.resume(&self.certificate, now) else { return Outcome::Refused };
+        let result = endpoint.read(now, PEER, None, data.into());
+        push(&drain(&mut endpoint), from, arena);
+        match result {
+            Ok(events) if events.iter().any(|event| matches!(event, EndpointEvent::PeerClosed)) => Outcome::PeerClosed,
+            Ok(_) => Outcome::Taken,
+            Err(Error::ErrAlertFatalOrClose) => Outcome::PeerClosed,
+            Err(_) => Outcome::Refused,
+        }
+    }
+
+    /// A datagram of the handshake.
+    fn shake(&mut self, now: Instant, from: SocketAddr, data: &[u8], arena: &mut SendArena) -> Outcome {
+        self.keep(data);
+        let result = match &mut self.stage {
+            Stage::Hello(..) => self.first(now, data),
+            Stage::Handshake(endpoint) => endpoint.read(now, PEER, None, data.into()),
+            Stage::Established(_) | Stage::Closed => return Outcome::Refused,
         };
         let answer = self.drain();
         let alert = answer.iter().any(|datagram| is_fatal_alert(datagram));
         push(&answer, from, arena);
-        if !established && !answer.is_empty() {
-            self.stage = Stage::Handshake;
+        if !answer.is_empty() {
+            self.answered();
             self.flight = answer;
             self.repeat_after = REPEAT;
             self.repeat_at = Some(now + REPEAT);
         }
-        self.conclude(now, result, alert, arena)
-    }
-
-    fn conclude(
-        &mut self,
-        now: Instant,
-        result: Result<Vec<EndpointEvent>, Error>,
-        alert: bool,
-        arena: &mut SendArena,
-    ) -> Outcome {
-        let established = matches!(self.stage, Stage::Established);
         let events = match result {
             Ok(events) => events,
-            Err(Error::ErrAlertFatalOrClose) if established => return Outcome::PeerClosed,
             Err(Error::ErrAlertFatalOrClose) => return Outcome::HandshakeFailed,
-            Err(_) if alert && !established => return Outcome::HandshakeFailed,
+            Err(_) if alert => return Outcome::HandshakeFailed,
             Err(_) => return Outcome::Refused,
         };
         let mut outcome = Outcome::Taken;
         for event in events {
             match event {
                 EndpointEvent::HandshakeComplete => outcome = self.complete(now, arena),
-                EndpointEvent::PeerClosed if established => outcome = Outcome::PeerClosed,
                 EndpointEvent::PeerClosed => outcome = Outcome::HandshakeFailed,
                 // No data channel was negotiated.
                 _ => {}
@@ -172,57 +192,62 @@ impl Dtls {
 
     /// The handshake is done: is it the peer of the SDP, and what are the keys?
     fn complete(&mut self, now: Instant, arena: &mut SendArena) -> Outcome {
-        self.stage = Stage::Established;
-        self.flight = Vec::new();
         self.repeat_at = None;
-        let Some(state) = self.endpoint.get_connection_state(PEER) else { return Outcome::HandshakeFailed };
-        let known = state.peer_certificates.first().is_some_and(|der| self.fingerprints.iter().any(|f| f.matches(der)));
-        if !known {
-            self.close(now, arena);
-            return Outcome::FingerprintMismatch;
-        }
-        let profile = match state.srtp_protection_profile() {
-            SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm => SrtpProfile::AeadAes128Gcm,
-            SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80 => SrtpProfile::Aes128CmSha1_80,
-            // A client without use_srtp.
-            _ => {
-                self.close(now, arena);
-                return Outcome::HandshakeFailed;
-            }
+        let Some(state) = self.endpoint().and_then(|endpoint| endpoint.get_connection_state(PEER)) else {
+            return Outcome::HandshakeFailed;
         };
+        let known = state.peer_certificates.first().is_some_and(|der| self.fingerprints.iter().any(|f| f.matches(der)));
+        let profile = match state.srtp_protection_profile() {
+            SrtpProtectionProfile::Srtp_Aead_Aes_128_Gcm => Some(SrtpProfile::AeadAes128Gcm),
+            SrtpProtectionProfile::Srtp_Aes128_Cm_Hmac_Sha1_80 => Some(SrtpProfile::Aes128CmSha1_80),
+            // A client without use_srtp.
+            _ => None,
+        };
+        let (Some(profile), true) = (profile, known) else {
+            self.close(now, arena);
+            return if known { Outcome::HandshakeFailed } else { Outcome::FingerprintMismatch };
+        };
+        let material = state.export_keying_material(EXPORTER, &[], 2 * (16 + salt_len(profile)));
+        let (Ok(material), Some(rest)) = (material, Rest::of(state, profile)) else { return Outcome::HandshakeFailed };
         self.fingerprints = Vec::new();
-        match state.export_keying_material(EXPORTER, &[], 2 * (16 + salt_len(profile))) {
-            Ok(material) => Outcome::Established(Keys { profile, material }),
-            Err(_) => Outcome::HandshakeFailed,
-        }
+        self.stage = Stage::Established(rest);
+        Outcome::Established(Keys { profile, material })
     }
 
     /// Feeds a datagram of the first ClientHello; a client without GCM gets the second endpoint.
     fn first(&mut self, now: Instant, data: &[u8]) -> Result<Vec<EndpointEvent>, Error> {
-        let result = self.endpoint.read(now, PEER, None, data.into());
+        let Stage::Hello(endpoint, kept) = &mut self.stage else { return Ok(Vec::new()) };
+        let result = endpoint.read(now, PEER, None, data.into());
         if !matches!(result, Err(Error::ErrServerNoMatchingSrtpProfile)) {
             return result;
         }
-        let Stage::Hello(kept) = std::mem::replace(&mut self.stage, Stage::Handshake) else { return result };
+        let kept = std::mem::take(kept);
         // The first endpoint goes, and its alert with it.
-        self.endpoint = server(&self.certificate, SrtpProfile::Aes128CmSha1_80);
-        let mut events = Vec::new();
-        for datagram in kept {
-            events.extend(self.endpoint.read(now, PEER, None, datagram)?);
-        }
-        Ok(events)
+        let mut endpoint = server(&self.certificate, SrtpProfile::Aes128CmSha1_80);
+        let events = kept.into_iter().try_fold(Vec::new(), |mut events, datagram| {
+            events.extend(endpoint.read(now, PEER, None, datagram)?);
+            Ok(events)
+        });
+        self.stage = Stage::Handshake(endpoint);
+        events
     }
 
     /// Keeps a datagram while a second endpoint may need it.
-    fn keep(&mut self, data: &[u8]) -> Kept {
-        let Stage::Hello(kept) = &mut self.stage else { return Kept::No };
+    fn keep(&mut self, data: &[u8]) {
+        let Stage::Hello(_, kept) = &mut self.stage else { return };
         let bytes: usize = kept.iter().map(|d| d.len()).sum();
         if bytes + data.len() > limit::DTLS_REPLAY_BYTES {
-            self.stage = Stage::Handshake;
-            return Kept::No;
+            return self.answered();
         }
         kept.push(data.into());
-        Kept::Yes
+    }
+
+    /// No second endpoint will be needed.
+    fn answered(&mut self) {
+        self.stage = match std::mem::replace(&mut self.stage, Stage::Closed) {
+            Stage::Hello(endpoint, _) => Stage::Handshake(endpoint),
+            later => later,
+        };
     }
 
     /// Repeats our last flight when the client stays silent.
@@ -244,26 +269,71 @@ impl Dtls {
     pub fn close(&mut self, now: Instant, arena: &mut SendArena) -> Vec<BytesMut> {
         self.repeat_at = None;
         self.flight = Vec::new();
-        self.endpoint.stop(now, PEER);
-        let goodbye = self.drain();
+        let endpoint = match std::mem::replace(&mut self.stage, Stage::Closed) {
+            Stage::Hello(endpoint, _) | Stage::Handshake(endpoint) => Some(endpoint),
+            Stage::Established(rest) => rest.resume(&self.certificate, now),
+            Stage::Closed => None,
+        };
+        let Some(mut endpoint) = endpoint else { return Vec::new() };
+        endpoint.stop(now, PEER);
+        let goodbye = drain(&mut endpoint);
         if let Some(peer) = self.peer {
             push(&goodbye, peer, arena);
         }
         goodbye
     }
 
+    /// Until the handshake is done.
+    fn endpoint(&self) -> Option<&Endpoint> {
+        match &self.stage {
+            Stage::Hello(endpoint, _) | Stage::Handshake(endpoint) => Some(endpoint),
+            Stage::Established(_) | Stage::Closed => None,
+        }
+    }
+
     fn drain(&mut self) -> Vec<BytesMut> {
-        std::iter::from_fn(|| self.endpoint.poll_transmit()).map(|transmit| transmit.message).collect()
+        match &mut self.stage {
+            Stage::Hello(endpoint, _) | Stage::Handshake(endpoint) => drain(endpoint),
+            Stage::Established(_) | Stage::Closed => Vec::new(),
+        }
     }
 }
 
-enum Kept {
-    Yes,
-    No,
+/// What is needed to read and to say a goodbye: keys and record numbers.
+struct Rest {
+    profile: SrtpProfile,
+    state: Box<[u8]>,
 }
 
-fn server(certificate: &Certificate, profile: SrtpProfile) -> Endpoint {
-    Endpoint::new(PEER, TransportProtocol::UDP, Some(certificate.server(profile)))
+impl Rest {
+    /// The archived state is read in place, as these bytes lie.
+    const ALIGNMENT: usize = 16;
+
+    fn of(state: &State, profile: SrtpProfile) -> Option<Self> {
+        Some(Self { profile, state: state.marshal_binary().ok()?.into() })
+    }
+
+    /// `None` if the library does not take its own bytes back.
+    fn resume(&self, certificate: &Certificate, now: Instant) -> Option<Box<Endpoint>> {
+        let mut bytes = vec![0; self.state.len() + Self::ALIGNMENT];
+        let start = bytes.as_ptr().align_offset(Self::ALIGNMENT);
+        let bytes = bytes.get_mut(start..start + self.state.len())?;
+        bytes.copy_from_slice(&self.state);
+        let mut state = State::new(certificate.shared_provider(), false);
+        state.unmarshal_binary(bytes).ok()?;
+        let mut endpoint = server(certificate, self.profile);
+        // The only way in for a state. It also says which side we are.
+        endpoint.connect(now, PEER, certificate.server(self.profile), Some(state)).ok()?;
+        Some(endpoint)
+    }
+}
+
+fn server(certificate: &Certificate, profile: SrtpProfile) -> Box<Endpoint> {
+    Box::new(Endpoint::new(PEER, TransportProtocol::UDP, Some(certificate.server(profile))))
+}
+
+fn drain(endpoint: &mut Endpoint) -> Vec<BytesMut> {
+    std::iter::from_fn(|| endpoint.poll_transmit()).map(|transmit| transmit.message).collect()
 }
 
 /// A full arena loses datagrams like any network; the flight is repeated.
@@ -273,15 +343,14 @@ fn push(datagrams: &[BytesMut], to: SocketAddr, arena: &mut SendArena) {
     }
 }
 
-/// Records of a datagram that cost memory: all of them during the handshake, later those of another one (RFC 6347 §4.1).
-fn counted_records(mut data: &[u8], established: bool) -> u16 {
-    let mut records = 0;
-    while let Some(header) = data.get(..RECORD_HEADER) {
-        let len = usize::from(u16::from_be_bytes([header[11], header[12]]));
-        records += u16::from(!established || header[0] == CONTENT_HANDSHAKE);
+/// Content types of the records of a datagram (RFC 6347 §4.1).
+fn records(mut data: &[u8]) -> impl Iterator<Item = u8> {
+    std::iter::from_fn(move || {
+        let header = data.get(..RECORD_HEADER)?;
+        let (content, len) = (header[0], usize::from(u16::from_be_bytes([header[11], header[12]])));
         data = data.get(RECORD_HEADER + len..).unwrap_or(&[]);
-    }
-    records
+        Some(content)
+    })
 }
 
 fn is_fatal_alert(datagram: &[u8]) -> bool {

@@ -7,8 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::feedback::Arrivals;
 
-/// Packets remembered until feedback tells of them: a round trip of half a second at 2000 packets a second.
-const SENT: usize = 1024;
+/// Packets remembered until feedback tells of them: a round trip of half a second at 260 packets a second, and at 2000 once feedback comes later than
+/// that. Powers of two.
+const SENT: usize = 128;
+const SENT_MOST: usize = 1024;
 /// Arrivals are judged together over this much of the receiver's time, in microseconds: several pictures.
 const WINDOW_US: u32 = 300_000;
 /// Even the packet with the least delay of a window stood this much longer in queues than the path needs: more is sent than passes.
@@ -33,7 +35,7 @@ const PROBE_WAIT_MOST: Duration = Duration::from_secs(48);
 /// A congestion so soon after a probe shows that the probe was wrong.
 const PROOF: Duration = Duration::from_secs(15);
 
-/// A packet on its way, at its number modulo [`SENT`]. Small, as every viewer has a thousand of them.
+/// A packet on its way. Small, as every viewer has many of them.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sent {
     /// In steps of [`STEP_US`] since the epoch, modulo 2^16: 16.8 s.
@@ -78,6 +80,7 @@ fn less(one: i32, other: i32) -> i32 {
 #[derive(Debug)]
 pub struct Estimator {
     epoch: Instant,
+    /// Each at its number modulo the length.
     sent: Box<[Sent]>,
     next: u16,
     window: Option<Window>,
@@ -124,8 +127,20 @@ impl Estimator {
     /// A packet with the next number was sent; `bytes` on the wire.
     pub fn sent(&mut self, now: Instant, bytes: usize) {
         let (sequence, at) = (self.next, self.steps(now) as u16);
-        self.sent[usize::from(sequence) % SENT] = Sent { at, bytes: bytes.min(usize::from(LOST - 1)) as u16 };
+        self.sent[usize::from(sequence) % self.sent.len()] =
+            Sent { at, bytes: bytes.min(usize::from(LOST - 1)) as u16 };
         self.next = sequence.wrapping_add(1);
+    }
+
+    /// Twice as many packets.
+    fn remember_more(&mut self) {
+        let (known, more) = (self.sent.len(), self.sent.len() * 2);
+        let mut sent = vec![Sent::default(); more].into_boxed_slice();
+        for ago in 1..=known {
+            let sequence = usize::from(self.next.wrapping_sub(ago as u16));
+            sent[sequence % more] = self.sent[sequence % known];
+        }
+        self.sent = sent;
     }
 
     fn steps(&self, now: Instant) -> u64 {
@@ -147,10 +162,14 @@ impl Estimator {
         let Some(arrivals) = Arrivals::parse(packet) else { return false };
         let steps = self.steps(now);
         for (sequence, arrival) in arrivals {
-            let slot = &mut self.sent[usize::from(sequence) % SENT];
+            let ago = usize::from(self.next.wrapping_sub(sequence));
+            if (self.sent.len() + 1..=SENT_MOST).contains(&ago) {
+                self.remember_more();
+            }
+            let kept = self.sent.len();
+            let slot = &mut self.sent[usize::from(sequence) % kept];
             // Its place may belong to a newer packet, or to none that was sent.
-            let is_kept = (1..=SENT).contains(&usize::from(self.next.wrapping_sub(sequence)));
-            if !is_kept || slot.bytes == 0 {
+            if !(1..=kept).contains(&ago) || slot.bytes == 0 {
                 continue;
             }
             let Some(at_us) = arrival else {
@@ -388,6 +407,18 @@ mod tests {
         assert!(path.estimator.probe(path.now, 800_000));
         path.run(40, 2_000_000, 2000);
         assert!(path.estimator.bitrate().unwrap() >= 800_000, "it passed");
+    }
+
+    #[test]
+    fn more_is_remembered_where_feedback_comes_late() {
+        let mut path = Path::new();
+        path.run(2000, 50_000_000, 300);
+        assert_eq!(path.estimator.sent.len(), SENT * 2, "what 20 ms of way and 50 ms of gathering need");
+        assert!(path.estimator.arriving > 0 || path.estimator.window.is_some_and(|window| window.arrived > 100));
+        path.run(2000, 6_000_000, 4000);
+        assert!(path.estimator.sent.len() <= SENT_MOST);
+        let known = path.estimator.bitrate().expect("a limit was met");
+        assert!((4_000_000..6_000_000).contains(&known), "{known}");
     }
 
     #[test]

@@ -91,6 +91,7 @@ impl Srtp {
         }
         let len = self.rtcp_in.open_rtcp(index, packet).map_err(|_| DropReason::BadTag)?;
         let at = at.unwrap_or_else(|| {
+            self.rtcp_seen.reserve_exact(1);
             self.rtcp_seen.push((ssrc, Window::default()));
             self.rtcp_seen.len() - 1
         });
@@ -111,6 +112,7 @@ impl Srtp {
         let at = match sent.iter().position(|stream| stream.ssrc == token.ssrc()) {
             Some(at) => at,
             None if sent.len() < limit::OUTBOUND_SSRCS => {
+                sent.reserve_exact(1);
                 sent.push(Stream { ssrc: token.ssrc(), window: Window::default() });
                 sent.len() - 1
             }

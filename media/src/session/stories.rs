@@ -1,5 +1,6 @@
 //! Stories of one session and an independent peer, in virtual time: STUN, DTLS, SRTP both ways, and what goes wrong on the way.
 
+mod goodbye;
 mod restart;
 
 use std::net::SocketAddr;
@@ -530,29 +531,6 @@ fn consent_is_lost_without_checks_whatever_else_comes() {
     assert!(story.send(packet).starts_with("Rtp"));
     assert_eq!(story.session.last_heard(), story.now.mono);
     assert_eq!(story.wait(MS), Some(CloseReason::ConsentLost));
-}
-
-#[test]
-fn either_side_may_say_goodbye() {
-    let mut story = Story::new(Role::Viewer, &BROWSER_PROFILES);
-    story.connect();
-    story.peer.close(story.now.mono);
-    story.exchange();
-    assert_eq!(story.told.last().unwrap(), "Closed(PeerClosed)");
-    assert!(!story.session.is_connected());
-
-    let mut story = Story::new(Role::Viewer, &BROWSER_PROFILES);
-    story.connect();
-    story.lose = is_dtls;
-    story.session.close(story.now, &mut story.arena);
-    story.deliver();
-    assert!(!story.session.is_connected() && !story.heard.contains(&Heard::Closed));
-    assert_eq!(story.forward(5, 1, b"x"), Err(DropReason::NotConnected));
-    story.lose = |_| false;
-    let report = story.peer.seal_rtcp(&PLI);
-    assert_eq!(story.send(report), "Handled");
-    assert_eq!(story.heard.last(), Some(&Heard::Closed), "repeated for a peer that missed it");
-    assert_eq!(story.wait(2000 * MS), Some(CloseReason::Requested));
 }
 
 #[test]
