@@ -67,8 +67,11 @@ pub const REPLAY_TIME: Duration = Duration::from_millis(300);
 pub const REPLAY_SILENCE: Duration = Duration::from_secs(2);
 /// A replay sends this much at a time. Chromium's sockets hold 64 KB, counted with the kernel's overhead: about 50 packets.
 pub const REPLAY_STEP_BYTES: usize = 20 * 1024;
-/// A viewer who waits for a keyframe is looked at again after this long: a streamer that does not send one is replayed, however much it is.
-pub const SECOND_LOOK: Duration = Duration::from_millis(750);
+/// A viewer waits so long for a keyframe that the streamer was asked for, then the ring is replayed however much it is. Browsers answer within 30 to 100 ms
+/// and the round trip; files and hardware encoders often not at all.
+pub const KEYFRAME_PATIENCE: Duration = Duration::from_millis(110);
+/// A viewer who waits for a keyframe is looked at again this often.
+pub const LOOK_AGAIN: Duration = Duration::from_millis(25);
 /// Between two steps of a viewer who is behind; of a replay: 33 Mbit/s.
 pub const PACE_STEP: Duration = Duration::from_millis(5);
 /// Bytes of pictures that a viewer is sent at once. The rest follows in steps.

@@ -110,6 +110,12 @@ impl Requester {
         waits || self.unanswered > 1 || self.ignored >= IGNORED
     }
 
+    /// Nobody need wait for a keyframe any longer: the streamer was asked a while ago, or it is of no use to ask.
+    pub fn is_late(&self, now: Instant) -> bool {
+        let waits = self.unanswered > 0 && self.asked.is_some_and(|asked| now >= asked + limit::KEYFRAME_PATIENCE);
+        waits || self.is_ignored(now)
+    }
+
     fn judge(&mut self, obeyed: bool) {
         self.ignored = if obeyed { self.ignored.saturating_sub(1) } else { (self.ignored + 1).min(2 * IGNORED) };
     }
@@ -250,6 +256,7 @@ mod tests {
         assert!(!requester.is_ignored(at(6200)), "it obeys after all");
         requester.want();
         assert_eq!(asked(&mut requester, false, 8000..8100).len(), 1);
+        assert!(!requester.is_late(at(8100)) && requester.is_late(at(8110)));
         assert!(!requester.is_ignored(at(8600)));
         assert!(requester.is_ignored(at(8800)));
     }

@@ -39,6 +39,6 @@ pub fn replay(layer: &Layer, now: Instant, bitrate: Option<u64>) -> Option<Repla
     let rests = now >= cache.get(newest)?.meta.arrival + limit::REPLAY_SILENCE;
     let in_time = |bitrate: u64| bitrate.saturating_mul(limit::REPLAY_TIME.as_millis() as u64) as usize / 8000;
     let most = bitrate.map_or(limit::REPLAY_BYTES, in_time);
-    let fits = bytes <= most || layer.requester.is_ignored(now);
+    let fits = bytes <= most || layer.requester.is_late(now);
     (fits && !rests).then_some(Replay { first, newest: layer.newest_timestamp()? })
 }

@@ -87,7 +87,7 @@ impl Router {
         let waiting = viewer.subscriptions.iter().any(Subscription::is_waiting);
         viewer.next_replay = match (more, waiting) {
             (true, _) => Some(now.mono + limit::PACE_STEP),
-            (false, true) => Some(now.mono + limit::SECOND_LOOK),
+            (false, true) => Some(now.mono + limit::LOOK_AGAIN),
             (false, false) => None,
         };
     }

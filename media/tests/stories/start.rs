@@ -199,7 +199,7 @@ fn a_streamer_that_ignores_requests_is_replayed_however_much_it_is() {
         world.run(Duration::from_secs(3));
         let video = video(&world, viewer);
         let first = video.first().expect("a picture") - connected;
-        assert!(first <= 800 * MS, "{first:?}");
+        assert!(first <= 150 * MS, "{first:?}");
         let pictures = video.pictures();
         assert_eq!((pictures[0].0, pictures[0].1), (0, true));
         assert!(pictures.windows(2).all(|pair| pair[1].0 == pair[0].0 + 1) && video.holes() == 0);
