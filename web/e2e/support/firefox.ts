@@ -1,5 +1,6 @@
 // Debian's Firefox over WebDriver BiDi, with numbered pictures for a camera.
 import puppeteer, { type Browser, type Page } from "puppeteer-core";
+import type { VideoCodec } from "../../src/rtc/link";
 import { shownNumbers } from "./number";
 import { KEY } from "./server";
 
@@ -20,9 +21,22 @@ export function launchFirefox(): Promise<Browser> {
   });
 }
 
-/** The studio, from its link to on air. The camera is a canvas that shows 30 numbered pictures a second. */
-export async function goLiveInFirefox(page: Page, url: string): Promise<void> {
-  await page.evaluateOnNewDocument(numberedCamera);
+type Studio = {
+  codec?: VideoCodec;
+  /** A canvas that shows 30 numbered pictures a second, or Firefox's own test picture, in the size that the studio asks for. */
+  camera?: "numbered" | "large";
+};
+
+/** The studio, from its link to on air. */
+export async function goLiveInFirefox(
+  page: Page,
+  url: string,
+  { codec, camera = "numbered" }: Studio = {},
+): Promise<void> {
+  if (camera === "numbered") await page.evaluateOnNewDocument(numberedCamera);
+  if (codec) {
+    await page.evaluateOnNewDocument((chosen) => localStorage.setItem("oxbow.codec", chosen), codec);
+  }
   await page.goto(`${url}/studio#key=${KEY}`);
   await page.locator("button::-p-text(Go live)").click();
   await page.locator("button::-p-text(End)").setTimeout(30_000).wait();

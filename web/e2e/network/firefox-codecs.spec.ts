@@ -1,0 +1,76 @@
+// Real Firefox publishes and watches VP9 and AV1 through a bad network.
+import { expect, test } from "@playwright/test";
+import type { Browser } from "puppeteer-core";
+import type { Clip } from "../../src/api/generated/protocol";
+import { clipNumbers } from "../support/decode";
+import { endInFirefox, frameNumbersInFirefox, goLiveInFirefox, launchFirefox } from "../support/firefox";
+import { Relay } from "../support/relay";
+import { freeMediaPort, Oxbow } from "../support/server";
+
+/** Where scripts/network.sh puts this machine. */
+const HERE = "10.77.0.1";
+
+let streamer: Browser;
+let viewer: Browser;
+
+test.beforeAll(async () => {
+  [streamer, viewer] = await Promise.all([launchFirefox(), launchFirefox()]);
+});
+
+test.afterAll(async () => {
+  await streamer?.close();
+  await viewer?.close();
+});
+
+for (const codec of ["vp9", "av1"] as const) {
+  test(`Firefox goes live and watches through 5 % loss and 30 ms of jitter: ${codec}`, async () => {
+    const port = await freeMediaPort();
+    const relay = await Relay.start(`${HERE}:0`, `${HERE}:${port}`, {
+      seed: 11,
+      loss: 5,
+      delay: 10,
+      jitter: 30,
+    });
+    const oxbow = await Oxbow.start({ PEER_PORT: String(port), PEER_HOST: relay.address, CLIP_LENGTH: "60" });
+    const studio = await streamer.newPage();
+    const watch = await viewer.newPage();
+    try {
+      await goLiveInFirefox(studio, oxbow.url, { codec });
+      await watch.goto(`${oxbow.url}/@main`);
+      await watch.locator("[data-state=live]").setTimeout(20_000).wait();
+
+      // In each of four spans there are new pictures, whole ones, and none from before.
+      let last = 0;
+      for (let span = 0; span < 4; span += 1) {
+        const shown = await frameNumbersInFirefox(watch, 2_000);
+        const read = shown.filter((n) => n !== null);
+        expect(read.length, `readable of ${shown.length} pictures`).toBeGreaterThan(shown.length * 0.8);
+        for (const n of read) {
+          expect(n).toBeGreaterThanOrEqual(last);
+          last = n;
+        }
+        expect(new Set(read).size, "different pictures in two seconds").toBeGreaterThan(10);
+      }
+
+      await endInFirefox(studio);
+      const clips = async () => (await oxbow.api<{ items: Clip[] }>("/api/clips?limit=10")).items;
+      await expect.poll(async () => (await clips())[0]?.state, { timeout: 20_000 }).toBe("stored");
+      const [clip] = await clips();
+      if (!clip) throw new Error("no clip");
+      expect(clip.video).toBe(codec);
+      const media = await fetch(`${oxbow.url}${clip.media}`);
+      const numbers = await clipNumbers(new Uint8Array(await media.arrayBuffer()));
+      const readable = numbers.filter((n) => n !== null);
+      expect(readable.length, `readable of ${numbers.length}`).toBeGreaterThan(numbers.length * 0.9);
+      expect(readable.at(-1)).toBeGreaterThanOrEqual(last);
+      await oxbow.down();
+      const { up, down } = await relay.end();
+      expect(Math.min(up.lost / up.datagrams, down.lost / down.datagrams)).toBeGreaterThan(0.03);
+    } finally {
+      await studio.close();
+      await watch.close();
+      await oxbow.remove();
+      relay.kill();
+    }
+  });
+}
