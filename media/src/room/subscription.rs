@@ -98,9 +98,9 @@ pub struct Subscription {
     rewriter: Rewriter,
     /// `None` once the viewer is live.
     cursor: Option<Cursor>,
-    /// The stream has begun, as to parameter sets; see [`Subscription::lead`].
-    begun: bool,
-    /// Stands for the parameter sets that were sent before the first packet.
+    /// The source that has begun, as to parameter sets; see [`Subscription::lead`].
+    begun: Option<u32>,
+    /// Stands for the parameter sets that were sent before its first packet.
     lead: Option<Meta>,
     /// Timestamp of the picture whose end was not sent yet.
     unfinished: Option<u64>,
@@ -129,7 +129,7 @@ impl Subscription {
             gate: Gate::default(),
             rewriter: Rewriter::new(ssrc, rng),
             cursor: None,
-            begun: false,
+            begun: None,
             lead: None,
             unfinished: None,
             repairs: rtx_ssrc.map(|ssrc| Repairs::new(ssrc, rng)),
@@ -296,15 +296,18 @@ impl Subscription {
         self.unfinished
     }
 
-    /// Parameter sets that have to go before `packet`, since it begins the stream and its picture lacks them: their numbers and payload.
+    /// Parameter sets that have to go before `packet`, since it begins the stream or another layer of it, and its picture lacks them or they were
+    /// overtaken: their numbers and payload.
     pub fn lead<'t>(&mut self, now: Instant, packet: &Meta, track: &'t Track) -> Option<(Mapped, &'t [u8])> {
-        if self.begun || self.route.is_none() || !(packet.inspected.key || self.gate.is_open(packet.source)) {
+        let begins = self.begun != Some(packet.source);
+        if !begins || self.route.is_none() || !(packet.inspected.key || self.gate.is_open(packet.source)) {
             return None;
         }
-        self.begun = true;
+        self.begun = Some(packet.source);
         let payload = track.layers.get(usize::from(packet.layer))?.missing_sets(packet)?;
         let lead = Meta { index: packet.index.checked_sub(1)?, marker: false, ..*packet };
-        let mapped = self.rewriter.map(now, &lead, track.clock_rate(), |_| Seam::default()).ok()?;
+        let join = |rewriter: &Rewriter| seam(rewriter, Packet { meta: &lead, payload, padding: 0 }, track);
+        let mapped = self.rewriter.map(now, &lead, track.clock_rate(), join).ok()?;
         self.lead = Some(lead);
         Some((mapped, payload))
     }

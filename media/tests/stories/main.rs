@@ -20,4 +20,5 @@ mod pace;
 mod recording;
 mod simulcast;
 mod start;
+mod switches;
 mod time;

@@ -4,10 +4,10 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use media::message::Now;
+use media::message::{Codec, Now};
 use media::session::feedback::{Compound, Feedback, SenderInfo};
 
-use crate::publisher::transport_wide;
+use crate::publisher::{PPS, payload_type, transport_wide};
 
 const HISTORY: usize = 1000;
 
@@ -37,11 +37,16 @@ pub struct Rung {
     acknowledged: bool,
 }
 
-pub struct Rungs(pub Vec<Rung>);
+pub struct Rungs(pub Vec<Rung>, Codec);
 
 impl Rungs {
-    /// 320x180, 640x360 and 1280x720, about 90, 240 and 720 kbit/s.
+    /// 320x180, 640x360 and 1280x720 in VP8, about 220, 440 and 870 kbit/s.
     pub fn three() -> Self {
+        Self::three_of(Codec::Vp8)
+    }
+
+    /// The same in VP8 or H.264.
+    pub fn three_of(codec: Codec) -> Self {
         let sizes = [("q", (320, 180), (1, 3)), ("h", (640, 360), (2, 6)), ("f", (1280, 720), (4, 14))];
         let rungs = sizes.into_iter().enumerate().map(|(at, (rid, size, packets))| Rung {
             rid,
@@ -64,7 +69,7 @@ impl Rungs {
             sent: (0, 0),
             acknowledged: false,
         });
-        Self(rungs.collect())
+        Self(rungs.collect(), codec)
     }
 
     pub fn offer(&self, plain: &str) -> String {
@@ -90,24 +95,16 @@ impl Rungs {
             if key {
                 rung.keys.push(slot as u32);
             }
-            let (width, height) = rung.size;
-            let mut frame = if key { vec![0x10, 0, 0, 0x9d, 0x01, 0x2a] } else { vec![0x11, 0, 0] };
-            if key {
-                frame.extend([width.to_le_bytes(), height.to_le_bytes()].concat());
-            }
-            frame.extend((slot as u32).to_be_bytes());
-            frame.push(at as u8);
-            let count = if key { rung.packets.1 } else { rung.packets.0 };
-            frame.resize(900 * count, slot as u8);
-            rung.picture_id = (rung.picture_id + 1) & 0x7fff;
-            for (part, chunk) in frame.chunks(900).enumerate() {
-                let first = if part == 0 { 0x90 } else { 0x80 };
-                let mut payload = vec![first, 0x80];
-                payload.extend((rung.picture_id | 0x8000).to_be_bytes());
-                payload.extend(chunk);
+            let payloads = match self.1 {
+                Codec::H264 => rung.h264(slot as u32, at as u8, key),
+                _ => rung.vp8(slot as u32, at as u8, key),
+            };
+            let last = payloads.len() - 1;
+            for (part, payload) in payloads.into_iter().enumerate() {
                 rung.sent.0 += 1;
                 rung.sent.1 += payload.len() as u32;
-                let packet = rung.packet(96, part + 1 == count, rung.sequence, timestamp, 5, &payload);
+                let pt = payload_type(self.1);
+                let packet = rung.packet(pt, part == last, rung.sequence, timestamp, 5, &payload);
                 rung.sequence = rung.sequence.wrapping_add(1);
                 if rung.history.len() == HISTORY {
                     rung.history.pop_front();
@@ -139,7 +136,14 @@ impl Rungs {
                 let payload = [&packet[2..4], header.payload(&packet)].concat();
                 rung.repaired += 1;
                 rung.rtx_sequence = rung.rtx_sequence.wrapping_add(1);
-                send(&rung.packet(97, header.marker, rung.rtx_sequence, header.timestamp, 6, &payload));
+                send(&rung.packet(
+                    payload_type(self.1) + 1,
+                    header.marker,
+                    rung.rtx_sequence,
+                    header.timestamp,
+                    6,
+                    &payload,
+                ));
             }
         }
     }
@@ -174,6 +178,46 @@ impl Rungs {
 }
 
 impl Rung {
+    fn vp8(&mut self, number: u32, at: u8, key: bool) -> Vec<Vec<u8>> {
+        let (width, height) = self.size;
+        let mut frame = if key { vec![0x10, 0, 0, 0x9d, 0x01, 0x2a] } else { vec![0x11, 0, 0] };
+        if key {
+            frame.extend([width.to_le_bytes(), height.to_le_bytes()].concat());
+        }
+        frame.extend(number.to_be_bytes());
+        frame.push(at);
+        frame.resize(900 * if key { self.packets.1 } else { self.packets.0 }, number as u8);
+        self.picture_id = (self.picture_id + 1) & 0x7fff;
+        let id = (self.picture_id | 0x8000).to_be_bytes();
+        let begin = |part| if part == 0 { 0x90 } else { 0x80 };
+        frame.chunks(900).enumerate().map(|(part, chunk)| [&[begin(part), 0x80], &id[..], chunk].concat()).collect()
+    }
+
+    /// Parameter sets go with each keyframe, as browsers send them.
+    fn h264(&self, number: u32, at: u8, key: bool) -> Vec<Vec<u8>> {
+        let count = if key { self.packets.1 } else { self.packets.0 };
+        let mut slice = vec![0x88];
+        slice.extend(number.to_be_bytes().iter().flat_map(|byte| [byte >> 4 | 0x40, byte & 0x0f | 0x40]));
+        slice.push(at | 0x40);
+        slice.resize(900 * count, 0x77);
+        let (indicator, kind) = if key { (0x7c, 5) } else { (0x5c, 1) };
+        let mut payloads = Vec::new();
+        if key {
+            let mut sets = vec![0x78];
+            for nal in [&sps(self.size)[..], &PPS] {
+                sets.extend((nal.len() as u16).to_be_bytes());
+                sets.extend(nal);
+            }
+            payloads.push(sets);
+        }
+        for (part, chunk) in slice.chunks(900).enumerate() {
+            let begin = if part == 0 { 0x80 } else { 0 };
+            let end = if part + 1 == count { 0x40 } else { 0 };
+            payloads.push([&[indicator, begin | end | kind], chunk].concat());
+        }
+        payloads
+    }
+
     /// `name` is the id of the extension that names the layer: 5 for media, 6 for repairs.
     fn packet(&self, pt: u8, marker: bool, sequence: u16, timestamp: u32, name: u8, payload: &[u8]) -> Vec<u8> {
         let ssrc = if name == 6 { self.ssrc + 1 } else { self.ssrc };
@@ -193,6 +237,30 @@ impl Rung {
         packet.extend(payload);
         packet
     }
+}
+
+/// A sequence parameter set of the baseline profile for this size (H.264 §7.3.2.1.1).
+fn sps((width, height): (u16, u16)) -> Vec<u8> {
+    let mut bits: Vec<bool> = Vec::new();
+    let ue = |bits: &mut Vec<bool>, value: u32| {
+        let len = (value + 1).ilog2();
+        bits.extend((0..len).map(|_| false));
+        bits.extend((0..=len).rev().map(|bit| (value + 1) >> bit & 1 == 1));
+    };
+    let (columns, rows) = (u32::from(width).div_ceil(16), u32::from(height).div_ceil(16));
+    // Set 0, frame numbers of 4 bits, pictures in their order, one reference, no gaps.
+    [0, 0, 2, 1].into_iter().for_each(|value| ue(&mut bits, value));
+    bits.push(false);
+    [columns - 1, rows - 1].into_iter().for_each(|value| ue(&mut bits, value));
+    // Whole frames, direct inference, and what the last row of macroblocks has too much, two lines a unit.
+    bits.extend([true, true, true]);
+    [0, 0, 0, (rows * 16 - u32::from(height)) / 2].into_iter().for_each(|value| ue(&mut bits, value));
+    bits.extend([false, true]);
+    bits.resize(bits.len().next_multiple_of(8), false);
+    let bytes = bits.chunks(8).map(|byte| byte.iter().fold(0, |sum, bit| sum << 1 | u8::from(*bit)));
+    let set: Vec<u8> = [0x67, 0x42, 0xc0, 0x1f].into_iter().chain(bytes).collect();
+    assert!(!set.windows(3).any(|three| three[..2] == [0, 0] && three[2] <= 3), "no emulation of a start code");
+    set
 }
 
 /// Between keyframes that a recorded layer is asked for.

@@ -2,14 +2,11 @@
 
 use std::time::Duration;
 
-use media::message::{Command, Quality, Refusal, TapFact};
-use rand::rngs::StdRng;
-use rand::{RngExt, SeedableRng};
-
 use crate::publisher::Publisher;
 use crate::rungs::{GOP, Rungs};
 use crate::viewer::{Picture, Viewer};
 use crate::world::{GOOD, Link, World};
+use media::message::{Command, Quality, Refusal, TapFact};
 
 fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
@@ -28,21 +25,24 @@ fn rungs(world: &mut World, streamer: usize) -> &mut Rungs {
     world.clients[streamer].publisher().rungs.as_mut().unwrap()
 }
 
-fn prefer(world: &mut World, viewer: usize, quality: Quality) {
+pub fn prefer(world: &mut World, viewer: usize, quality: Quality) {
     let session = world.clients[viewer].id;
     world.command(Command::Prefer { session, quality }).unwrap();
 }
 
 /// What a decoder shows: each picture but a keyframe needs the one before it of its layer. Fails where numbers or timestamps do not continue.
-fn decoded(pictures: &[Picture]) -> Vec<Picture> {
+pub fn decoded(pictures: &[Picture]) -> Vec<Picture> {
     let mut shown: Vec<Picture> = Vec::new();
     let mut before: Option<Picture> = None;
     for picture in pictures {
         if let Some(before) = before {
             let ahead = picture.timestamp.wrapping_sub(before.timestamp) as i32;
             assert!(ahead > 0, "timestamps grow: {before:?} {picture:?}");
-            let step = picture.id.unwrap().wrapping_sub(before.id.unwrap()) & 0x7fff;
-            assert!((1..1000).contains(&step), "picture ids continue: {before:?} {picture:?}");
+            // H.264 has none.
+            if let Some((from, to)) = before.id.zip(picture.id) {
+                let step = to.wrapping_sub(from) & 0x7fff;
+                assert!((1..1000).contains(&step), "picture ids continue: {before:?} {picture:?}");
+            }
         }
         let follows = before.is_some_and(|before| before.rung == picture.rung && before.number + 1 == picture.number);
         if picture.key || follows && shown.last().is_some_and(|last| last.number + 1 == picture.number) {
@@ -53,7 +53,7 @@ fn decoded(pictures: &[Picture]) -> Vec<Picture> {
     shown
 }
 
-fn longest_stall(shown: &[Picture]) -> Duration {
+pub fn longest_stall(shown: &[Picture]) -> Duration {
     shown.windows(2).map(|pair| pair[1].at - pair[0].at).max().unwrap()
 }
 
@@ -189,24 +189,4 @@ fn a_viewer_chooses_a_size() {
     let publisher = world.clients[streamer].id;
     let refused = world.command(Command::Prefer { session: publisher, quality: Quality::Auto });
     assert_eq!(refused.unwrap_err(), Refusal::Unknown, "a streamer watches nothing");
-}
-
-#[test]
-fn random_changes_of_layer_leave_no_stall() {
-    let wishes = if std::env::var_os("OXBOW_SOAK").is_some() { 1000 } else { 100 };
-    let (mut world, _) = on_air(6, Link { loss: 0.01, jitter: Duration::from_millis(8), ..GOOD });
-    let viewer = world.watch(Viewer::new(), Link { loss: 0.01, ..GOOD }).unwrap();
-    world.run(secs(1));
-    let mut rng = StdRng::seed_from_u64(6);
-    for _ in 0..wishes {
-        let height = [180, 360, 720][rng.random_range(0..3)];
-        prefer(&mut world, viewer, Quality::AtMost(height));
-        world.run(Duration::from_millis(rng.random_range(50..800)));
-    }
-    let pictures = world.clients[viewer].viewer().video.whole();
-    let shown = decoded(&pictures);
-    let changes = pictures.windows(2).filter(|pair| pair[0].rung != pair[1].rung).count();
-    assert!(changes >= wishes * 3 / 10, "{changes} changes");
-    assert!(longest_stall(&shown) < GOP, "{:?}", longest_stall(&shown));
-    assert!(shown.len() * 100 >= pictures.len() * 95, "{} of {} shown", shown.len(), pictures.len());
 }

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use media::message::Now;
+use media::message::{Codec, Now};
 use media::rtp::codec::vp8::Descriptor;
 use media::rtp::packet::{CaptureTime, Header, split_retransmission};
 use media::rtp::seq::SequenceUnwrapper;
 use media::session::feedback::{Compound, Feedback, ReportBlock, TwccRecorder, parse, utc_of_ntp};
 
 use crate::peer::Peer;
+use crate::publisher::payload_type;
 
 /// A packet as it came by itself or as a repair.
 #[derive(Clone)]
@@ -226,7 +227,7 @@ impl Stream {
         self.whole().into_iter().map(|picture| (picture.number, picture.key, picture.timestamp)).collect()
     }
 
-    /// Whole VP8 pictures with all that is known of them.
+    /// Whole VP8 and H.264 pictures with all that is known of them.
     pub fn whole(&self) -> Vec<Picture> {
         let mut pictures = Vec::new();
         let mut frame: Vec<u8> = Vec::new();
@@ -236,26 +237,21 @@ impl Stream {
                 frame.clear();
             }
             previous = Some(*number);
-            let Some(descriptor) = Descriptor::parse(&got.payload) else { continue };
-            if descriptor.partition_start {
+            let Some(part) = part_of(got) else { continue };
+            if part.begins {
                 frame.clear();
             } else if frame.is_empty() {
                 continue;
             }
-            frame.extend(&got.payload[descriptor.len..]);
-            if got.marker {
-                let key = frame[0] & 1 == 0;
-                let at = if key { 10 } else { 3 };
-                pictures.push(Picture {
-                    number: u32::from_be_bytes(frame[at..at + 4].try_into().unwrap()),
-                    key,
-                    timestamp: got.timestamp,
-                    id: descriptor.picture_id,
-                    rung: usize::from(frame[at + 4]),
-                    at: got.at,
-                });
-                frame.clear();
+            frame.extend(part.bytes);
+            if !got.marker {
+                continue;
             }
+            if let Some((number, key, rung)) = label(&frame) {
+                let id = part.id;
+                pictures.push(Picture { number, key, timestamp: got.timestamp, id, rung, at: got.at });
+            }
+            frame.clear();
         }
         pictures
     }
@@ -271,4 +267,43 @@ impl Stream {
     pub fn first(&self) -> Option<Instant> {
         self.packets.values().map(|got| got.at).min()
     }
+}
+
+/// What a packet adds to its picture.
+struct Part<'a> {
+    begins: bool,
+    id: Option<u16>,
+    bytes: &'a [u8],
+}
+
+fn part_of(got: &Got) -> Option<Part<'_>> {
+    // Repairs have a payload type of their own, the next one.
+    if got.payload_type & !1 != payload_type(Codec::H264) {
+        let descriptor = Descriptor::parse(&got.payload)?;
+        let (begins, id) = (descriptor.partition_start, descriptor.picture_id);
+        return Some(Part { begins, id, bytes: &got.payload[descriptor.len..] });
+    }
+    // A picture is its slice in fragments, and a keyframe has its parameter sets before it in one packet of several units.
+    let begins = match got.payload.first()? & 0x1f {
+        24 => true,
+        28 => got.payload.get(1)? & 0x9f == 0x81,
+        _ => return None,
+    };
+    Some(Part { begins, id: None, bytes: &got.payload })
+}
+
+/// Number, key and layer of a whole picture; `None` for a keyframe of H.264 without parameter sets, and for what is no picture.
+fn label(frame: &[u8]) -> Option<(u32, bool, usize)> {
+    let (bytes, key) = match frame[0] {
+        0x78 => (&frame[frame.windows(2).position(|pair| pair == [0x7c, 0x85])?..], true),
+        0x5c => (frame, false),
+        0x7c => return None,
+        first => {
+            let at = if first & 1 == 0 { 10 } else { 3 };
+            let number = u32::from_be_bytes(frame[at..at + 4].try_into().ok()?);
+            return Some((number, first & 1 == 0, usize::from(frame[at + 4])));
+        }
+    };
+    let nibbles = bytes[3..11].iter().fold(0, |sum, nibble| sum << 4 | u32::from(nibble & 0x0f));
+    Some((nibbles, key, usize::from(bytes[11] & 0x0f)))
 }
