@@ -6,8 +6,8 @@
 
 use std::net::SocketAddr;
 
-/// Bytes of one arena.
-pub const ARENA_BYTES: usize = 1024 * 1024;
+/// Bytes of one arena: what is written is still near when it is sent, and the first viewers of a fan-out need not wait for the last.
+pub const ARENA_BYTES: usize = 512 * 1024;
 /// Runs of one arena.
 pub const ARENA_RUNS: usize = 1024;
 /// Datagrams of one run: long enough to divide the cost of a system call, short enough for a receiver's queue.

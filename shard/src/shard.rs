@@ -31,6 +31,8 @@ use crate::tcp::{Connections, Frames, Handed, LONGEST, READ_BYTES, Refusals};
 /// After datagrams came, the next are left to gather for so long: one wake-up for all of them instead of one for each. It is what a packet may
 /// wait that comes just after another one, and bounds the turns to two thousand a second.
 const GATHER: Duration = Duration::from_micros(500);
+/// The same while a frame is not whole: its viewers wait, and a streamer sends the rest of it within a few of these.
+const GATHER_FRAME: Duration = Duration::from_micros(150);
 /// Batches read in one turn. More datagrams wait for the next turn, after what is due was sent.
 const BATCHES_PER_TURN: usize = 8;
 /// Requests taken in one turn. A join costs about 0.3 ms, for which everybody's media waits.
@@ -162,7 +164,7 @@ pub fn run(lines: &mut Lines, gear: &mut Gear) -> io::Result<()> {
     let router = Router::new(config, lines.certificate.clone());
     let waiting = HashMap::new();
     let mut shard =
-        Shard { lines, gear, router, waiting, requests: 0, gather_until: None, sweep_at: None, backlog: false };
+        Shard { lines, gear, router, waiting, requests: 0, gather_from: None, sweep_at: None, backlog: false };
     while !shard.lines.stopping {
         shard.wait()?;
         let start = Instant::now();
@@ -179,8 +181,8 @@ struct Shard<'a> {
     router: Router,
     waiting: HashMap<RequestId, Waiting>,
     requests: u64,
-    /// See [`GATHER`].
-    gather_until: Option<Instant>,
+    /// When datagrams came, see [`GATHER`].
+    gather_from: Option<Instant>,
     /// When to look for ICE-TCP connections that no session uses any more.
     sweep_at: Option<Instant>,
     /// The last turn left requests or datagrams behind.
@@ -204,7 +206,8 @@ impl Shard<'_> {
         let settle = taps.owes().then(|| now + SETTLE_EVERY);
         let due = [self.router.next_deadline(), self.sweep_at, settle].into_iter().flatten().min();
         let until = |at: Option<Instant>| at.map(|at| at.saturating_duration_since(Instant::now()));
-        if let Some(gathered) = self.gather_until.take().filter(|gathered| *gathered > now)
+        let span = if self.router.awaits_rest() { GATHER_FRAME } else { GATHER };
+        if let Some(gathered) = self.gather_from.take().map(|from| from + span).filter(|gathered| *gathered > now)
             && (socket.wait(inbox, None, false, until(Some(due.map_or(gathered, |due| due.min(gathered)))))?
                 || due.is_some_and(|due| due <= gathered))
         {
@@ -285,7 +288,7 @@ impl Shard<'_> {
                     send_out(sender, tcp, arena, &mut self.lines.socket);
                 }
             }
-            self.gather_until = Some(now.mono + GATHER);
+            self.gather_from = Some(now.mono);
             self.deliver(now);
             if count < BATCH {
                 return Ok(());
@@ -314,7 +317,7 @@ impl Shard<'_> {
             self.handle(now, Input::Datagram { from: path, data });
         }
         self.gear.tcp.keep(number, frames.rest());
-        self.gather_until = Some(now.mono + GATHER);
+        self.gather_from = Some(now.mono);
         self.deliver(now);
     }
 

@@ -82,6 +82,11 @@ impl Router {
         Flushed::Done
     }
 
+    /// A frame began and is not whole.
+    pub fn awaits_rest(&self) -> bool {
+        !self.fanout.marked.is_empty()
+    }
+
     /// When the first packet of the latest fan-outs came, once: the caller knows when the last of them was sent.
     pub fn fanned_out(&mut self) -> Option<Instant> {
         self.fanout.oldest.take()
@@ -140,7 +145,7 @@ impl Router {
             out.serve(at, subscription, track);
         }
         if viewer.subscriptions.iter().any(Subscription::is_behind) {
-            let step = now.mono + limit::PACE_STEP;
+            let step = self.timers.step(now.mono);
             viewer.next_replay = Some(viewer.next_replay.map_or(step, |due| due.min(step)));
             self.schedule_session(key);
         }

@@ -86,7 +86,7 @@ impl Router {
         let more = viewer.subscriptions.iter().any(Subscription::is_behind);
         let waiting = viewer.subscriptions.iter().any(Subscription::is_waiting);
         viewer.next_replay = match (more, waiting) {
-            (true, _) => Some(now.mono + limit::PACE_STEP),
+            (true, _) => Some(self.timers.step(now.mono)),
             (false, true) => Some(now.mono + limit::LOOK_AGAIN),
             (false, false) => None,
         };

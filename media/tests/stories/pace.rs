@@ -73,8 +73,9 @@ fn a_fast_network_gets_a_frame_at_once() {
     assert!(spans.iter().filter(|(key, _)| !key).all(|(_, span)| span.is_zero()), "{spans:?}");
     let keyframes = seen.video.whole().into_iter().filter(|picture| picture.key && picture.at > joined);
     for picture in keyframes {
-        // 110 kB: 40 at once, the rest in two steps.
-        assert_eq!(span(picture.number).1, 10 * MS);
+        // 110 kB: 40 at once, the rest in two steps of about 5 ms.
+        let span = span(picture.number).1;
+        assert!((8 * MS..=12 * MS).contains(&span), "{span:?}");
     }
 }
 
