@@ -84,6 +84,8 @@ pub const PACE_LEAST: u64 = 250_000;
 pub const BEHIND: Duration = Duration::from_secs(2);
 /// Simulcast layers of one track. More: the first ones are accepted.
 pub const LAYERS: usize = 4;
+/// Layers of a track, and parts of them, that a viewer is chosen from: as many parts of each layer. More: the first ones count.
+pub const RUNGS: usize = 16 * LAYERS;
 /// A layer without packets for this long, while another layer of the track has some, does not flow.
 pub const LAYER_SILENCE: Duration = Duration::from_millis(700);
 /// A layer that has just begun is not gone over to before it has flowed for this long: encoders under pressure try layers and drop them.

@@ -44,6 +44,8 @@ pub enum DropReason {
     CodecNotNegotiated,
     /// A viewer waits for a keyframe.
     AwaitKeyframe,
+    /// Of a temporal or spatial layer above what the viewer gets.
+    Layer,
     /// A viewer that is not connected yet, or lost its address.
     NotConnected,
     /// The packet was overwritten in the ring before the viewer's turn, or passed over since the viewer's network did not take it in time.
@@ -73,7 +75,7 @@ pub enum DropReason {
 }
 
 impl DropReason {
-    pub const ALL: [DropReason; 32] = [
+    pub const ALL: [DropReason; 33] = [
         Self::NotOurs,
         Self::Oversized,
         Self::UnknownAddress,
@@ -93,6 +95,7 @@ impl DropReason {
         Self::Padding,
         Self::CodecNotNegotiated,
         Self::AwaitKeyframe,
+        Self::Layer,
         Self::NotConnected,
         Self::FellBehind,
         Self::ArenaFull,
@@ -130,6 +133,7 @@ impl DropReason {
             Self::Padding => "padding",
             Self::CodecNotNegotiated => "codec_not_negotiated",
             Self::AwaitKeyframe => "await_keyframe",
+            Self::Layer => "layer",
             Self::NotConnected => "not_connected",
             Self::FellBehind => "fell_behind",
             Self::ArenaFull => "arena_full",
@@ -165,10 +169,20 @@ pub struct Counters {
     pub join: Spans,
     /// From a viewer's request to the first packet of its first picture.
     pub first_picture: Spans,
-    drops: [u64; DropReason::ALL.len()],
+    drops: Tally,
     /// Drops since somebody asked whose they are.
-    news: [u64; DropReason::ALL.len()],
+    news: Tally,
     has_news: bool,
+}
+
+/// A number for each reason.
+#[derive(Clone, Debug)]
+struct Tally([u64; DropReason::ALL.len()]);
+
+impl Default for Tally {
+    fn default() -> Self {
+        Self([0; DropReason::ALL.len()])
+    }
 }
 
 /// How long something took, counted in classes.
@@ -197,8 +211,8 @@ impl Counters {
     }
 
     pub fn drop_many(&mut self, reason: DropReason, count: u64) {
-        self.drops[reason as usize] += count;
-        self.news[reason as usize] += count;
+        self.drops.0[reason as usize] += count;
+        self.news.0[reason as usize] += count;
         self.has_news = true;
     }
 
@@ -206,7 +220,7 @@ impl Counters {
     pub fn take_news(&mut self, mut each: impl FnMut(DropReason, u64)) {
         if std::mem::take(&mut self.has_news) {
             for reason in DropReason::ALL {
-                let count = std::mem::take(&mut self.news[reason as usize]);
+                let count = std::mem::take(&mut self.news.0[reason as usize]);
                 if count > 0 {
                     each(reason, count);
                 }
@@ -219,7 +233,7 @@ impl Counters {
     }
 
     pub fn dropped(&self, reason: DropReason) -> u64 {
-        self.drops[reason as usize]
+        self.drops.0[reason as usize]
     }
 
     /// Reasons that occurred, with their counts.

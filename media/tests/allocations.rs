@@ -10,6 +10,9 @@ mod publisher;
 #[path = "stories/rungs.rs"]
 #[allow(dead_code, reason = "shared with other test targets")]
 mod rungs;
+#[path = "stories/scalable.rs"]
+#[allow(dead_code, reason = "shared with other test targets")]
+mod scalable;
 #[path = "stories/viewer.rs"]
 #[allow(dead_code, reason = "shared with other test targets")]
 mod viewer;
@@ -21,11 +24,12 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use media::arena::SendArena;
-use media::message::{Input, Now};
+use media::message::{Codec, Command, Input, Now, Quality};
 use media::router::Flushed;
 use media::session::feedback::{Compound, ReportBlock, TwccRecorder};
 
 use publisher::Publisher;
+use scalable::Scalable;
 use viewer::Viewer;
 use world::{GOOD, Kind, World};
 
@@ -101,10 +105,17 @@ fn packets_viewers_feedback_and_repairs_allocate_nothing() {
     let _profiler = dhat::Profiler::builder().testing().build();
     let mut world = World::new(1);
     world.records = false;
-    world.publish(Publisher::default(), GOOD).expect("published");
+    let scalable = Some(Scalable::new(Codec::Vp9, 3, 3));
+    world.publish(Publisher { codec: Codec::Vp9, scalable, ..Publisher::default() }, GOOD).expect("published");
     world.run(FULL);
     for _ in 0..VIEWERS {
         world.watch(Viewer::new(), GOOD).expect("watching");
+    }
+    world.run(WARM_UP);
+    // Every other viewer gets two of three spatial layers.
+    for viewer in (1..=VIEWERS).step_by(2) {
+        let session = world.clients[viewer].id;
+        world.command(Command::Prefer { session, quality: Quality::AtMost(360) }).expect("a viewer");
     }
     world.run(WARM_UP);
 
@@ -126,5 +137,7 @@ fn packets_viewers_feedback_and_repairs_allocate_nothing() {
     let packets = inputs.len() as u64;
     assert_eq!(allocations(&mut world, inputs), 0, "{packets} packets to {VIEWERS} viewers");
     let sent = world.stats().packets_out - after.packets_out;
-    assert!(packets > 30 && sent >= packets * VIEWERS as u64, "{packets} in, {sent} out");
+    let left_out = world.dropped("layer");
+    assert!(packets > 30 && sent >= packets * VIEWERS as u64 * 3 / 4, "{packets} in, {sent} out");
+    assert!(left_out > 500, "{left_out} were left out");
 }

@@ -98,7 +98,7 @@ mod tests {
                 let read = Descriptor::parse(payload).unwrap();
                 assert_eq!((read.picture_id, read.predicted), (Some(id), !key));
                 assert_eq!((read.begins_frame, read.ends_frame), (at == 0, at + 1 == payloads.len()));
-                assert_eq!(read.size, (key && at == 0).then_some((640, 360)));
+                assert_eq!(read.sizes.map(|sizes| sizes.largest()), (key && at == 0).then_some((640, 360)));
                 assembler.append(payload).unwrap();
             }
             let picture = assembler.finish().unwrap().unwrap();

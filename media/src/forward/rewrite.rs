@@ -12,8 +12,12 @@ use crate::rtp::codec::vp8_numbers::Shift;
 use crate::stats::DropReason;
 use crate::token::RtpToken;
 
+use super::holes::{Before, Holes};
+
 /// Changes of the mapping remembered to answer NACKs. More: the oldest is forgotten.
 const SEGMENTS: usize = 8;
+/// Stretches of which it is remembered what was left out. More: the stretches before are forgotten.
+const WITH_HOLES: usize = 2;
 /// How far behind the newest a packet may be sent for the first time, in packets.
 const WINDOW: u64 = 1024;
 /// Packets that [`Rewriter::latest`] tells of.
@@ -48,8 +52,8 @@ pub struct Seam {
     pub shift: Shift,
 }
 
-/// One stretch of the stream in which numbers differ from the source's by constants.
-#[derive(Clone, Copy, Debug)]
+/// One stretch of the stream in which numbers differ from the source's by constants and by what was left out.
+#[derive(Debug)]
 struct Segment {
     source: u32,
     layer: u8,
@@ -58,6 +62,26 @@ struct Segment {
     in_start: u64,
     stamps: Stamps,
     shift: Shift,
+    /// `None`: everything was sent.
+    holes: Option<Box<Holes>>,
+}
+
+impl Segment {
+    /// The number of an index from the start on, and what was left out before. `None`: too far back.
+    fn number(&self, index: u64) -> Option<(u64, Before)> {
+        let before = self.holes.as_ref().map_or(Some(Before::default()), |holes| holes.before(index))?;
+        Some((self.out_start + (index - self.in_start).checked_sub(before.packets)?, before))
+    }
+
+    /// The index of a number from the start on. `None`: too far back.
+    fn index(&self, out: u64) -> Option<u64> {
+        let kept = out.checked_sub(self.out_start)?;
+        self.holes.as_ref().map_or(Some(self.in_start + kept), |holes| holes.index_of(self.in_start, kept))
+    }
+
+    fn shift(&self, before: Before) -> Shift {
+        self.shift.without(before.pictures)
+    }
 }
 
 /// What a replayed stretch is divided by: 32 ms of pictures become one.
@@ -124,7 +148,8 @@ impl Rewriter {
     /// time that passed meanwhile; `clock_rate` in Hz.
     ///
     /// # Errors
-    /// [`DropReason::Duplicate`] if it was sent before, [`DropReason::TooOld`] if it lies before the mapping in force.
+    /// [`DropReason::Duplicate`] if it was sent before, [`DropReason::TooOld`] if it lies before the mapping in force, [`DropReason::Layer`] if it
+    /// was left out.
     pub fn map(
         &mut self,
         now: Instant,
@@ -132,29 +157,60 @@ impl Rewriter {
         clock_rate: u32,
         seam: impl FnOnce(&Self) -> Seam,
     ) -> Result<Mapped, DropReason> {
-        let is_known = |segment: &&Segment| segment.source == packet.source && !self.cut;
-        let known = self.segments.back().filter(is_known).copied();
-        let segment = match known {
-            Some(segment) => segment,
-            None => {
-                let seam = if self.segments.is_empty() { Seam::default() } else { seam(self) };
-                self.begin(now, packet, clock_rate, None, seam)
-            }
-        };
-        let out = if packet.index >= segment.in_start {
-            segment.out_start + (packet.index - segment.in_start)
-        } else if self.segments.len() == 1 {
-            segment.out_start.checked_sub(segment.in_start - packet.index).ok_or(DropReason::TooOld)?
-        } else {
-            return Err(DropReason::TooOld);
-        };
+        if self.cut || self.segments.back().is_none_or(|segment| segment.source != packet.source) {
+            let seam = if self.segments.is_empty() { Seam::default() } else { seam(self) };
+            self.begin(now, packet, clock_rate, None, seam);
+        }
+        let (out, before) = self.place(packet)?;
         let newest = self.issued.highest.is_none_or(|highest| out > highest);
         self.issued.issue(out)?;
-        let timestamp = segment.stamps.map(packet.timestamp);
+        let segment = self.segments.back_mut().ok_or(DropReason::TooOld)?;
+        if let Some(holes) = &mut segment.holes {
+            holes.keep(packet.index);
+        }
+        let (timestamp, shift) = (segment.stamps.map(packet.timestamp), segment.shift(before));
         if newest {
             self.newest = Some((now, timestamp));
         }
-        Ok(Mapped { token: RtpToken::new(self.ssrc, out), timestamp, shift: segment.shift })
+        Ok(Mapped { token: RtpToken::new(self.ssrc, out), timestamp, shift })
+    }
+
+    /// A packet that the viewer shall not be given. What comes behind closes up to what was sent before it. If something behind it was sent already, it has a
+    /// number, under which an empty packet has to go: the answer.
+    pub fn leave_out(&mut self, packet: &Meta) -> Option<Mapped> {
+        let highest = self.issued.highest?;
+        let known = self.segments.back_mut().filter(|segment| segment.source == packet.source);
+        let segment = known.filter(|_| !self.cut)?;
+        if packet.index < segment.in_start {
+            return None;
+        }
+        let newest = segment.in_start + highest.checked_sub(segment.out_start)?;
+        let holes = segment.holes.get_or_insert_with(|| Box::new(Holes::new(newest)));
+        if holes.leave_out(packet.index, packet.timestamp) {
+            return None;
+        }
+        let (out, before) = segment.number(packet.index)?;
+        let (timestamp, shift) = (segment.stamps.map(packet.timestamp), segment.shift(before));
+        self.issued.issue(out).ok()?;
+        Some(Mapped { token: RtpToken::new(self.ssrc, out), timestamp, shift })
+    }
+
+    /// The number of a packet of the newest source, and what was left out before it.
+    fn place(&self, packet: &Meta) -> Result<(u64, Before), DropReason> {
+        let segment = self.segments.back().ok_or(DropReason::TooOld)?;
+        if packet.index >= segment.in_start {
+            let left_out = segment.holes.as_ref().is_some_and(|holes| holes.is_left_out(packet.index));
+            return if left_out {
+                Err(DropReason::Layer)
+            } else {
+                segment.number(packet.index).ok_or(DropReason::TooOld)
+            };
+        }
+        if self.segments.len() > 1 {
+            return Err(DropReason::TooOld);
+        }
+        let out = segment.out_start.checked_sub(segment.in_start - packet.index).ok_or(DropReason::TooOld)?;
+        Ok((out, Before::default()))
     }
 
     /// The stream begins with `first` and the pictures that followed it, in quick succession; `newest` is the latest timestamp of the source, from
@@ -193,9 +249,14 @@ impl Rewriter {
     fn origin(&self, out: u64) -> Option<Origin> {
         let before_the_first = || self.segments.front().filter(|_| self.segments.len() == 1);
         let segment = self.segments.iter().rev().find(|segment| segment.out_start <= out).or_else(before_the_first)?;
-        let index = (segment.in_start + out).checked_sub(segment.out_start)?;
-        let Segment { source, layer, stamps, shift, .. } = *segment;
-        Some(Origin { source, layer, index, stamps, shift })
+        let (index, before) = if out < segment.out_start {
+            ((segment.in_start + out).checked_sub(segment.out_start)?, Before::default())
+        } else {
+            let index = segment.index(out)?;
+            (index, segment.number(index)?.1)
+        };
+        let Segment { source, layer, stamps, .. } = *segment;
+        Some(Origin { source, layer, index, stamps, shift: segment.shift(before) })
     }
 
     /// The viewer's timestamp for a source's on the live mapping; `None` before the first packet of this source.
@@ -205,14 +266,7 @@ impl Rewriter {
     }
 
     /// `replayed_before`: the live mapping begins there instead of at `packet`.
-    fn begin(
-        &mut self,
-        now: Instant,
-        packet: &Meta,
-        clock_rate: u32,
-        replayed_before: Option<u64>,
-        seam: Seam,
-    ) -> Segment {
+    fn begin(&mut self, now: Instant, packet: &Meta, clock_rate: u32, replayed_before: Option<u64>, seam: Seam) {
         let live = replayed_before.unwrap_or(packet.timestamp);
         let out_start = self.issued.highest.map_or(self.first, |highest| highest + 1);
         let timestamp = self.newest.map_or(self.first_timestamp, |(at, newest)| {
@@ -232,13 +286,14 @@ impl Rewriter {
                 replayed_before: replayed_before.unwrap_or(0),
             },
             shift: seam.shift,
+            holes: None,
         };
         self.cut = false;
-        if self.segments.len() == SEGMENTS {
+        let with_holes = |segments: &VecDeque<Segment>| segments.iter().filter(|one| one.holes.is_some()).count();
+        while self.segments.len() == SEGMENTS || with_holes(&self.segments) == WITH_HOLES {
             self.segments.pop_front();
         }
         self.segments.push_back(segment);
-        segment
     }
 }
 
@@ -415,6 +470,69 @@ mod tests {
     }
 
     proptest::proptest! {
+        /// Pictures of one to four packets, some left out as a whole; packets come late, twice or never: what is sent has a number of its own, in the order of
+        /// the source, and its number leads back to it. Where nothing is late or lost, no number is missing.
+        #[test]
+        fn numbers_close_behind_pictures_that_are_left_out(
+            seed: u64,
+            pictures in proptest::collection::vec((1u64..5, proptest::bool::ANY), 20..150),
+            late in 0u64..12,
+            lost in 0u32..20,
+            turns in 1usize..3,
+        ) {
+            let mut rng = StdRng::seed_from_u64(seed);
+            let mut rewriter = Rewriter::new(7, &mut rng);
+            let (mut index, mut packets) = (70_000, Vec::new());
+            for (number, (count, left_out)) in pictures.iter().enumerate() {
+                // The first picture begins the stream, and each half of them is of a source of its own.
+                let source = (number * turns / pictures.len()) as u32;
+                let first_of_source = packets.last().is_none_or(|(_, packet, _): &(u64, Meta, bool)| packet.source != source);
+                for _ in 0..*count {
+                    let packet = Meta { timestamp: (1 << 32) + number as u64 * 3000, source, ..meta(index) };
+                    let is_lost = !first_of_source && rng.random_range(0..100) < lost;
+                    let delay = if first_of_source { 0 } else { rng.random_range(0..=late) };
+                    if !is_lost {
+                        packets.push((index + delay, packet, *left_out && !first_of_source));
+                    }
+                    index += 1;
+                }
+                index += u64::from(number % 7 == 6 && lost > 0);
+            }
+            packets.sort_by_key(|(at, packet, _)| (packet.source, *at));
+            let mut taken = HashSet::new();
+            let mut sent = Vec::new();
+            for (_, packet, left_out) in packets {
+                for _ in 0..2 {
+                    let mapped = if left_out {
+                        rewriter.leave_out(&packet)
+                    } else {
+                        rewriter.map(packet.arrival, &packet, 90_000, |_| Seam::default()).ok()
+                    };
+                    let Some(mapped) = mapped else { continue };
+                    proptest::prop_assert!(taken.insert(mapped.token.index()), "a number twice");
+                    sent.push((packet, mapped));
+                }
+                for (packet, mapped) in sent.iter().rev().take(30) {
+                    let origin = rewriter.source_of(mapped.token.sequence()).unwrap();
+                    proptest::prop_assert_eq!((origin.source, origin.index), (packet.source, packet.index));
+                    proptest::prop_assert_eq!(origin.stamps.map(packet.timestamp), mapped.timestamp);
+                    proptest::prop_assert_eq!(origin.shift, mapped.shift);
+                }
+            }
+            sent.sort_by_key(|(packet, _)| packet.index);
+            let numbers: Vec<u64> = sent.iter().map(|(_, mapped)| mapped.token.index()).collect();
+            proptest::prop_assert!(numbers.windows(2).all(|pair| pair[0] < pair[1]), "in the order of the source");
+            if late == 0 && lost == 0 {
+                proptest::prop_assert_eq!(numbers.last().unwrap() - numbers[0] + 1, numbers.len() as u64);
+                let pictures: HashSet<u64> = sent.iter().map(|(packet, _)| packet.timestamp).collect();
+                let left_out = sent.last().map(|(last, _)| (last.timestamp - (1 << 32)) / 3000 + 1 - pictures.len() as u64);
+                if turns == 1 {
+                    let (_, mapped) = sent.last().unwrap();
+                    proptest::prop_assert_eq!(mapped.shift, Shift::default().without(left_out.unwrap()));
+                }
+            }
+        }
+
         /// Whatever order, duplicates and sources come: no number twice, on the media nor on the repair stream.
         #[test]
         fn no_number_is_issued_twice(seed: u64, steps in proptest::collection::vec((0u32..4, 0u64..3000), 1..400)) {

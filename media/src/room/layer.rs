@@ -11,12 +11,13 @@ use crate::limit;
 use crate::message::{Codec, CodecConfig, LayerStats, Now};
 use crate::rtp::codec::h264::{self, ParameterSets};
 use crate::rtp::codec::{Inspected, av1, inspect, vp8, vp9};
-use crate::rtp::dependency::Dependencies;
+use crate::rtp::dependency::{Dependencies, Frame};
 use crate::rtp::packet::CaptureTime;
 use crate::rtp::seq::{SequenceUnwrapper, TimestampUnwrapper};
 use crate::stats::DropReason;
 
 use super::clock::SourceClock;
+use super::levels::{Levels, Part};
 
 /// A packet from the streamer, decrypted, out of its RTP or retransmission envelope.
 #[derive(Clone, Copy, Debug)]
@@ -88,6 +89,7 @@ struct Figures {
     key_timestamp: Option<u64>,
     window: Option<(Instant, u64)>,
     bitrate: u64,
+    levels: Levels,
 }
 
 impl Layer {
@@ -190,6 +192,11 @@ impl Layer {
         if flows { self.figures.bitrate } else { 0 }
     }
 
+    /// Parts of it that a viewer may be given instead, see [`Levels::parts`].
+    pub fn parts(&self, is_smallest: bool) -> impl Iterator<Item = Part> {
+        self.figures.levels.parts(is_smallest)
+    }
+
     /// Extended timestamp nearest to one on the wire; `None` before the first packet of the source.
     pub fn extend_timestamp(&self, timestamp: u32) -> Option<u64> {
         self.newest_timestamp().map(|highest| crate::rtp::seq::nearest::<32>(highest, u64::from(timestamp)))
@@ -222,7 +229,7 @@ impl Layer {
             self.start_source(now.mono, index);
         }
         if let Some(Ok(frame)) = packet.dependency.map(|descriptor| self.dependencies.read(descriptor)) {
-            (inspected.layer, inspected.switch_up) = (frame.layer, frame.switch_up);
+            self.learn_frame(packet.codec, &frame, &mut inspected);
         }
         let timestamp = self.timestamps.unwrap(u64::from(packet.timestamp));
         let (source, layer, marker) = (self.source, self.at, packet.marker);
@@ -281,6 +288,17 @@ impl Layer {
         self.requester.restart();
         self.requester.on_packet(now);
         self.figures.key_timestamp = None;
+        self.figures.levels.restart();
+    }
+
+    /// What payloads of VP8 and VP9 say of their layers is more exact than the descriptors that browsers send with them.
+    fn learn_frame(&mut self, codec: Codec, frame: &Frame, inspected: &mut Inspected) {
+        if matches!(codec, Codec::Av1 | Codec::H264) {
+            (inspected.layer, inspected.switch_up, inspected.end) = (frame.layer, frame.switch_up, frame.last_packet);
+            if let Some((_, height)) = frame.size {
+                self.figures.levels.learn_height(usize::from(frame.layer.spatial), height);
+            }
+        }
     }
 
     fn learn_format(&mut self, packet: Incoming<'_>) {
@@ -312,6 +330,10 @@ impl Layer {
                 if let Some(header) = vp9::key_header(packet.payload) {
                     (format.width, format.height) = (header.width, header.height);
                     format.profile = Some(header.profile);
+                    let sizes = vp9::Descriptor::parse(packet.payload).and_then(|descriptor| descriptor.sizes);
+                    for (spatial, (_, height)) in sizes.iter().flat_map(vp9::Sizes::iter).enumerate() {
+                        self.figures.levels.learn_height(spatial, height);
+                    }
                 }
             }
             Codec::Av1 => {
@@ -332,6 +354,7 @@ impl Layer {
         let figures = &mut self.figures;
         figures.packets += 1;
         figures.bytes += packet.payload.len() as u64;
+        figures.levels.count(meta.inspected.layer, packet.payload.len());
         if packet.marker || (!self.video && !packet.payload.is_empty()) {
             figures.frames += 1;
         }
@@ -345,6 +368,7 @@ impl Layer {
         let elapsed = now.saturating_duration_since(since);
         if elapsed >= Duration::from_secs(1) {
             figures.bitrate = ((figures.bytes - bytes) as u128 * 8_000_000 / elapsed.as_micros().max(1)) as u64;
+            figures.levels.judge(elapsed.as_micros());
             figures.window = Some((now, figures.bytes));
         }
     }

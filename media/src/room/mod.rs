@@ -2,6 +2,7 @@
 
 pub mod clock;
 pub mod layer;
+pub mod levels;
 pub mod start;
 pub mod subscription;
 pub mod track;

@@ -7,6 +7,7 @@ use rand::Rng;
 use crate::buffer::cache::{Meta, Packet};
 use crate::forward::keyframe::Gate;
 use crate::forward::layer::LayerSelector;
+use crate::forward::level::Level;
 use crate::forward::rewrite::{Mapped, Origin, Repairs, Rewriter, Seam};
 use crate::forward::{self, Verdict};
 use crate::limit;
@@ -33,6 +34,7 @@ const REPAIR_BURST_MS: u64 = 300;
 /// Payload types under which a track reaches a viewer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Route {
+    pub codec: Codec,
     pub payload_type: u8,
     pub rtx_payload_type: Option<u8>,
 }
@@ -91,6 +93,8 @@ pub struct Subscription {
     pub capture: Option<u8>,
     /// Which layer goes to the viewer.
     pub selector: LayerSelector,
+    /// How much of it.
+    level: Level,
     pub quality: Quality,
     /// Id of the extension that carries transport-wide numbers, where negotiated.
     pub transport: Option<u8>,
@@ -124,6 +128,7 @@ impl Subscription {
             mid: None,
             capture: None,
             selector: LayerSelector::default(),
+            level: Level::default(),
             quality: Quality::default(),
             transport: None,
             gate: Gate::default(),
@@ -173,6 +178,11 @@ impl Subscription {
         self.video && self.route.is_some() && !self.gate.is_open(source)
     }
 
+    /// Gets less of its layer than it shall, until a keyframe comes.
+    pub fn wants_key(&self) -> bool {
+        self.route.is_some() && self.level.wants_key()
+    }
+
     /// Aims at the layer that the viewer shall get by what there is, what it wants to see and what its network carries; `None`: no limit was met.
     ///
     /// A smaller one is gone over to only when more is sent than passes, not when a layer takes more for a moment; a larger one only when what it
@@ -180,21 +190,31 @@ impl Subscription {
     pub fn choose_layer(&mut self, track: &Track, downlink: Option<Downlink>) {
         let allowed = self.allowed(track);
         let (Some(largest), Some(smallest)) = (allowed.last(), allowed.first()) else { return };
-        let Some(Downlink { bitrate, congested }) = downlink else { return self.selector.aim(largest.layer) };
-        let now = allowed.iter().position(|rung| self.selector.target() == Some(rung.layer));
+        let Some(Downlink { bitrate, congested }) = downlink else { return self.aim(*largest) };
+        let now = allowed.iter().position(|rung| self.aims_at(rung));
         let fits = |rung: &&Rung| rung.bitrate + rung.bitrate / 10 <= bitrate;
         let chosen = match now {
             Some(at) if congested => allowed[..=at].iter().rfind(|rung| rung.bitrate <= bitrate),
             Some(at) => allowed[at + 1..].iter().rfind(fits).or(Some(&allowed[at])),
             None => allowed.iter().rfind(fits),
         };
-        self.selector.aim(chosen.unwrap_or(smallest).layer);
+        let chosen = *chosen.unwrap_or(smallest);
+        self.aim(chosen);
+    }
+
+    fn aim(&mut self, rung: Rung) {
+        self.selector.aim(rung.layer);
+        self.level.aim(rung.top);
+    }
+
+    fn aims_at(&self, rung: &Rung) -> bool {
+        self.selector.target() == Some(rung.layer) && self.level.target() == rung.top
     }
 
     /// The next larger layer than the chosen one that the viewer wants to see.
     pub fn next_rung(&self, track: &Track) -> Option<Rung> {
         let allowed = self.allowed(track);
-        let at = allowed.iter().position(|rung| self.selector.target() == Some(rung.layer))?;
+        let at = allowed.iter().position(|rung| self.aims_at(rung))?;
         allowed.get(at + 1).copied()
     }
 
@@ -205,8 +225,10 @@ impl Subscription {
             Quality::Auto => true,
             Quality::AtMost(height) => rung.height <= height,
         };
-        let count = ladder.iter().rposition(fits).map_or(1, |at| at + 1);
-        &ladder[..count.min(ladder.len())]
+        // Where all are higher, the least high in full.
+        let least = || ladder.iter().take_while(|rung| rung.height == ladder[0].height).count();
+        let count = ladder.iter().rposition(fits).map_or_else(least, |at| at + 1);
+        &ladder[..count]
     }
 
     /// Begins at the newest keyframe in the ring of the chosen layer, if this is the beginning and the ring has one that is good to begin with; `bitrate` is known to
@@ -319,11 +341,25 @@ impl Subscription {
             return Verdict::Drop(DropReason::CodecNotNegotiated);
         }
         let join = |rewriter: &Rewriter| seam(rewriter, packet, track);
-        let verdict = forward::forward(&mut self.gate, &mut self.rewriter, now, meta, track.clock_rate(), join);
-        if matches!(verdict, Verdict::Send(_)) {
-            self.unfinished = (!meta.marker).then_some(meta.timestamp);
+        let verdict =
+            forward::forward(&mut self.gate, &mut self.level, &mut self.rewriter, now, meta, track.clock_rate(), join);
+        match verdict {
+            Verdict::Send(mapped) => {
+                self.unfinished = (!self.ends(meta)).then_some(meta.timestamp);
+                Verdict::Send(Mapped { shift: self.shift(mapped.shift), ..mapped })
+            }
+            other => other,
         }
-        verdict
+    }
+
+    /// Only VP8 has numbers in its payload that have to go on without a hole.
+    fn shift(&self, shift: Shift) -> Shift {
+        if self.route.is_some_and(|route| route.codec == Codec::Vp8) { shift } else { Shift::default() }
+    }
+
+    /// The last packet of a picture, as the viewer gets it.
+    pub fn ends(&self, packet: &Meta) -> bool {
+        self.level.ends(packet)
     }
 
     /// A packet with this many payload bytes was sent.
@@ -395,9 +431,10 @@ impl Subscription {
 
     /// `None` without a repair stream.
     fn again(&mut self, payload_type: u8, original: u16, origin: &Origin, meta: &Meta) -> Option<Repair> {
-        let marker = meta.marker && !self.is_lead(origin);
+        let marker = self.ends(meta) && !self.is_lead(origin) && self.level.admits(meta);
         let (token, timestamp) = (self.repairs.as_mut()?.issue(), origin.stamps.map(meta.timestamp));
-        Some(Repair { token, payload_type, index: origin.index, original, marker, timestamp, shift: origin.shift })
+        let shift = self.shift(origin.shift);
+        Some(Repair { token, payload_type, index: origin.index, original, marker, timestamp, shift })
     }
 
     fn is_lead(&self, origin: &Origin) -> bool {
@@ -407,7 +444,10 @@ impl Subscription {
     /// What was sent under a number: a packet of the ring, or the parameter sets before the first one.
     fn original<'t>(&self, origin: &Origin, layer: &'t Layer) -> Option<Packet<'t>> {
         if !self.is_lead(origin) {
-            return layer.cache.get(origin.index);
+            let packet = layer.cache.get(origin.index)?;
+            // What was not for this viewer left its number to an empty packet.
+            let payload = if self.level.admits(packet.meta) { packet.payload } else { &[] };
+            return Some(Packet { payload, ..packet });
         }
         let first = layer.cache.get(origin.index + 1)?;
         Some(Packet { payload: layer.sets.payload()?, ..first })

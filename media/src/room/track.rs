@@ -6,14 +6,18 @@ use std::time::Instant;
 use crate::id::TrackId;
 use crate::limit;
 use crate::message::{Codec, TrackStats};
+use crate::rtp::layer::LayerId;
 
 use super::layer::Layer;
+use super::levels::Part;
 
-/// A layer that a viewer may be given.
+/// A layer, or a part of one, that a viewer may be given.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Rung {
     /// Its place in the track.
     pub layer: usize,
+    /// Up to which temporal and spatial layer of it; [`LayerId::ALL`]: the whole.
+    pub top: LayerId,
     /// Pixels; 0 while unknown.
     pub height: u16,
     /// Bits per second over the last second.
@@ -31,7 +35,7 @@ pub struct Track {
 
 impl Track {
     pub fn new(id: TrackId, video: bool) -> Self {
-        Self { id, video, layers: vec![Layer::new(0, video)], ladder: Vec::with_capacity(limit::LAYERS) }
+        Self { id, video, layers: vec![Layer::new(0, video)], ladder: Vec::with_capacity(limit::RUNGS) }
     }
 
     pub fn id(&self) -> TrackId {
@@ -103,11 +107,21 @@ impl Track {
             let layer = &self.layers[at];
             if self.flows(at) && layer.is_steady(now) == any_steady {
                 let height = layer.format.map_or(0, |format| format.height);
-                self.ladder.push(Rung { layer: at, height, bitrate: layer.bitrate(now) });
+                self.ladder.push(Rung { layer: at, top: LayerId::ALL, height, bitrate: layer.bitrate(now) });
             }
         }
         let layers = &self.layers;
         self.ladder.sort_unstable_by_key(|rung| (layers[rung.layer].area(), rung.layer));
+        for whole in 0..self.ladder.len() {
+            let Rung { layer, height, .. } = self.ladder[whole];
+            let parts = layers[layer].parts(whole == 0).take(limit::RUNGS / limit::LAYERS - 1);
+            let rungs = parts.map(|Part { top, height: lower, bitrate }| {
+                let height = lower.unwrap_or(height);
+                Rung { layer, top, height, bitrate }
+            });
+            self.ladder.extend(rungs);
+        }
+        self.ladder.sort_unstable_by_key(|rung| (rung.height, rung.layer, rung.top.spatial, rung.top.temporal));
     }
 
     /// `lost` and `jitter_us` come from the receiver's reports. `None` before the first packet.

@@ -13,6 +13,7 @@ use crate::message::{Event, Now};
 use crate::room::layer::Layer;
 use crate::room::subscription::{Downlink, Repair, Subscription};
 use crate::room::track::Track;
+use crate::rtp::codec::Inspected;
 use crate::rtp::packet::MAX_HEADER_LEN;
 use crate::session::estimate::Estimator;
 use crate::session::{RTP_OVERHEAD, Session};
@@ -224,7 +225,7 @@ impl Out<'_> {
             return;
         }
         self.forward_layer(subscription, track, current, from);
-        if subscription.needs_keyframe(track.layers[current].source()) {
+        if subscription.needs_keyframe(track.layers[current].source()) || subscription.wants_key() {
             track.layers[current].requester.want();
         }
     }
@@ -291,6 +292,10 @@ impl Out<'_> {
         }
         let mapped = match subscription.forward(self.now.mono, packet, track) {
             Verdict::Send(mapped) => mapped,
+            Verdict::Fill(mapped) => {
+                let empty = Meta { marker: false, inspected: Inspected::default(), ..*packet.meta };
+                return self.send(subscription, mapped, Packet { meta: &empty, payload: &[], padding: 0 });
+            }
             // Sent before this turn, when the gate opened.
             Verdict::Drop(DropReason::Duplicate) => return,
             Verdict::Drop(reason) => return self.counters.drop(reason),
@@ -303,7 +308,7 @@ impl Out<'_> {
         let writing = Writing {
             token: mapped.token,
             payload_type: route.payload_type,
-            marker: packet.meta.marker,
+            marker: subscription.ends(packet.meta),
             timestamp: mapped.timestamp,
             mid: subscription.mid.as_ref().map(|(id, mid)| (*id, &mid[..])),
             transport: self.transport(subscription),

@@ -92,7 +92,9 @@ pub fn is_video(section: &Section) -> bool {
 
 /// Under which payload types a track of this format reaches a viewer. `None` when the viewer lacks the codec.
 pub fn route(section: &Section, format: Format) -> Option<Route> {
-    section
-        .payload_for(format.codec, format.profile)
-        .map(|map| Route { payload_type: map.pt, rtx_payload_type: map.rtx_pt })
+    section.payload_for(format.codec, format.profile).map(|map| Route {
+        codec: map.codec,
+        payload_type: map.pt,
+        rtx_payload_type: map.rtx_pt,
+    })
 }

@@ -52,7 +52,7 @@ impl Router {
         let mut bytes = per_ms * STEP.as_millis() as u64;
         for subscription in &mut viewer.subscriptions {
             let Some(track) = subscription.track.and_then(|at| room.tracks.get(at)) else { continue };
-            if track.layers.len() < 2 {
+            if track.ladder().len() < 2 {
                 continue;
             }
             let (session, counters, estimator) = (&mut peer.session, &mut self.counters, viewer.estimator.as_mut());

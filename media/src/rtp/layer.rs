@@ -12,10 +12,22 @@ pub struct LayerId {
 
 impl LayerId {
     pub const BASE: Self = Self { spatial: 0, temporal: 0 };
+    /// Above every layer that there can be.
+    pub const ALL: Self = Self { spatial: u8::MAX, temporal: u8::MAX };
 
     /// Whether who gets everything up to `top` gets this.
     pub fn is_within(self, top: Self) -> bool {
         self.spatial <= top.spatial && self.temporal <= top.temporal
+    }
+
+    /// What is within both.
+    pub fn min(self, other: Self) -> Self {
+        Self { spatial: self.spatial.min(other.spatial), temporal: self.temporal.min(other.temporal) }
+    }
+
+    /// What is needed for both.
+    pub fn max(self, other: Self) -> Self {
+        Self { spatial: self.spatial.max(other.spatial), temporal: self.temporal.max(other.temporal) }
     }
 }
 
@@ -25,8 +37,10 @@ pub enum SwitchUp {
     /// Not known to be possible.
     #[default]
     No,
-    /// With this picture, to its own layer: it needs nothing that was left out (VP8 `Y`, AV1 "switch indication").
+    /// With this picture, to its own layer: it needs pictures of the base layer alone (VP8 `Y`).
     Here,
+    /// With this picture, to everything within this layer (the "switch indication" of a dependency descriptor).
+    To(LayerId),
     /// After this picture, to any layer above its own: nothing behind it needs what was left out before it (VP9 `U`).
     After,
 }

@@ -6,6 +6,7 @@
 mod peer;
 mod publisher;
 mod rungs;
+mod scalable;
 mod viewer;
 mod world;
 
@@ -14,6 +15,7 @@ mod downlink;
 mod flight;
 mod hostile;
 mod keyframes;
+mod layers;
 mod lives;
 mod loss;
 mod pace;

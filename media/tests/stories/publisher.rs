@@ -8,6 +8,7 @@ use media::session::feedback::{Compound, Feedback, SenderInfo, ntp_of_utc, parse
 
 use crate::peer::Peer;
 use crate::rungs::Rungs;
+use crate::scalable::Scalable;
 
 pub const AUDIO_SSRC: u32 = 1001;
 pub const VIDEO_SSRC: u32 = 2001;
@@ -24,6 +25,8 @@ pub struct Publisher {
     pub codec: Codec,
     /// Sends simulcast layers instead of one picture.
     pub rungs: Option<Rungs>,
+    /// Sends temporal and spatial layers.
+    pub scalable: Option<Scalable>,
     /// In the offer, and sent.
     pub with_video: bool,
     pub with_audio: bool,
@@ -80,6 +83,7 @@ impl Default for Publisher {
         Self {
             codec: Codec::Vp8,
             rungs: None,
+            scalable: None,
             with_video: true,
             with_audio: true,
             video_muted: false,
@@ -253,6 +257,7 @@ impl Publisher {
             self.keys.push(number);
         }
         let payloads = match self.codec {
+            _ if let Some(scalable) = &mut self.scalable => scalable.picture(number, key),
             Codec::H264 => self.h264(number, key),
             Codec::Vp9 => self.vp9(number, key),
             Codec::Av1 => self.av1(number, key),

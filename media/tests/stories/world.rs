@@ -420,6 +420,15 @@ impl World {
         self.events.iter().map(name).collect()
     }
 
+    /// The heights that viewers were told last.
+    pub fn heights(&self) -> Vec<u16> {
+        let told = |event: &Event| match event {
+            Event::Layers { heights, .. } => Some(heights.clone()),
+            _ => None,
+        };
+        self.events.iter().rev().find_map(told).unwrap_or_default()
+    }
+
     pub fn count(&self, event: &str) -> usize {
         self.told().iter().filter(|told| *told == event).count()
     }

@@ -21,6 +21,8 @@ pub struct Inspected {
     pub key: bool,
     /// Begins an access unit for certain. (H.264 cannot tell from one packet: there it means "may begin".)
     pub start: bool,
+    /// Ends the frame of its spatial layer, where packets tell.
+    pub end: bool,
     pub layer: LayerId,
     pub switch_up: SwitchUp,
 }

@@ -62,6 +62,11 @@ impl Shift {
         Self { picture: picture.unwrap_or(0), base: base.unwrap_or(0) }
     }
 
+    /// The same behind so many pictures that were left out: receivers wait for a picture that is missing between two others.
+    pub fn without(self, pictures: u64) -> Self {
+        Self { picture: self.picture.wrapping_sub(pictures as u16), ..self }
+    }
+
     pub fn is_none(self) -> bool {
         self == Self::default()
     }

@@ -115,13 +115,12 @@ impl Dependencies {
                 take(&mut bits, 8)?;
             }
         }
-        let own = structure.target_of(known.layer).map(|target| Indication::from_bits(indications >> (2 * target)));
         let frame = Frame {
             first_packet,
             last_packet,
             number,
             layer: known.layer,
-            switch_up: if own == Some(Indication::Switch) { SwitchUp::Here } else { SwitchUp::No },
+            switch_up: structure.largest_switch(indications).map_or(SwitchUp::No, SwitchUp::To),
             with_structure: fresh.is_some(),
             active_targets,
             size: structure.size(known.layer.spatial),

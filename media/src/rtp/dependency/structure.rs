@@ -1,5 +1,6 @@
 //! The templates that a stream's packets refer to (§A.8.4): layers, decode targets, chains, sizes.
 
+use super::Indication;
 use super::Unreadable::{self, Bounds};
 use super::{flag, take};
 use crate::rtp::codec::bits::Bits;
@@ -78,11 +79,11 @@ impl Structure {
         self.templates.get(usize::from(id.wrapping_sub(self.first_id) & 63))
     }
 
-    /// The smallest decode target that has all of a layer.
-    pub(super) fn target_of(&self, layer: LayerId) -> Option<usize> {
-        let holds = |(_, top): &(usize, &LayerId)| layer.is_within(**top);
-        let found = self.targets.iter().enumerate().filter(holds);
-        found.min_by_key(|(_, top)| (top.spatial, top.temporal)).map(|(target, _)| target)
+    /// What the largest decode target holds that can be taken up with a picture of these indications.
+    pub(super) fn largest_switch(&self, indications: u64) -> Option<LayerId> {
+        let switch = |target: usize| Indication::from_bits(indications >> (2 * target)) == Indication::Switch;
+        let targets = self.targets.iter().enumerate().filter(|(target, _)| switch(*target)).map(|(_, top)| *top);
+        targets.max_by_key(|top| (top.spatial, top.temporal))
     }
 
     pub(super) fn size(&self, spatial: u8) -> Option<(u16, u16)> {

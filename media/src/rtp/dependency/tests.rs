@@ -130,7 +130,10 @@ fn layers_are_read_by_template() {
     let first = dependencies.read(&key(&two_rates(60), 100)).unwrap();
     assert!(first.first_packet && first.last_packet && first.with_structure);
     assert_eq!((first.number, first.layer, first.size), (100, LayerId::BASE, Some((640, 360))));
-    assert_eq!((first.active_targets, first.switch_up), (Some(0b11), SwitchUp::Here));
+    assert_eq!(
+        (first.active_targets, first.switch_up),
+        (Some(0b11), SwitchUp::To(LayerId { spatial: 0, temporal: 1 }))
+    );
     // Ids wrap at 64.
     let upper = dependencies.read(&head(true, false, 62, 101, None).bytes()).unwrap();
     assert_eq!(upper.layer, LayerId { spatial: 0, temporal: 1 });
@@ -154,7 +157,7 @@ fn a_frame_may_differ_from_its_template() {
     writer.put(0, 2);
     writer.put(7, 8);
     let upper = dependencies.read(&writer.bytes()).unwrap();
-    assert_eq!((upper.layer.temporal, upper.switch_up), (1, SwitchUp::Here));
+    assert_eq!((upper.layer.temporal, upper.switch_up), (1, SwitchUp::To(LayerId { spatial: 0, temporal: 1 })));
     // The sender gives the upper layer up.
     let mut writer = head(true, true, 1, 104, Some(ACTIVE));
     writer.put(0b01, 2);

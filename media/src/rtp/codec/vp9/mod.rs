@@ -32,8 +32,27 @@ pub struct Descriptor {
     pub needs_lower_layer: bool,
     /// Index of the base layer's picture that this one belongs to (TL0PICIDX).
     pub base_index: Option<u8>,
-    /// Pixels of the largest spatial layer, where the scalability structure says so.
-    pub size: Option<(u16, u16)>,
+    /// Pixels of the spatial layers, where the scalability structure says so.
+    pub sizes: Option<Sizes>,
+}
+
+/// Width and height of each spatial layer's pictures.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sizes {
+    count: usize,
+    sizes: [(u16, u16); SUPERFRAME_FRAMES],
+}
+
+impl Sizes {
+    /// The lowest layer first.
+    pub fn iter(&self) -> impl Iterator<Item = (u16, u16)> {
+        self.sizes.into_iter().take(self.count)
+    }
+
+    /// Of the highest layer.
+    pub fn largest(&self) -> (u16, u16) {
+        self.sizes[self.count - 1]
+    }
 }
 
 impl Descriptor {
@@ -52,7 +71,7 @@ impl Descriptor {
         if flexible && predicted {
             rest.references()?;
         }
-        let size = if has(0x02) { rest.structure()? } else { None };
+        let sizes = if has(0x02) { rest.structure()? } else { None };
         Some(Self {
             len: payload.len() - rest.0.len(),
             picture_id,
@@ -63,7 +82,7 @@ impl Descriptor {
             switching_point: layer & 0x10 != 0,
             needs_lower_layer: layer & 1 != 0,
             base_index,
-            size,
+            sizes,
         })
     }
 }
@@ -98,16 +117,18 @@ impl Rest<'_> {
         None
     }
 
-    /// The scalability structure (§4.2.1); the size of its last layer.
-    fn structure(&mut self) -> Option<Option<(u16, u16)>> {
+    /// The scalability structure (§4.2.1).
+    fn structure(&mut self) -> Option<Option<Sizes>> {
         let head = self.byte()?;
-        let mut size = None;
+        let mut sizes = None;
         if head & 0x10 != 0 {
-            for _ in 0..=head >> 5 {
+            let mut all = Sizes { count: usize::from(head >> 5) + 1, sizes: [(0, 0); SUPERFRAME_FRAMES] };
+            for size in &mut all.sizes[..all.count] {
                 let [w0, w1, h0, h1]: [u8; 4] = *self.0.first_chunk()?;
                 self.skip(4)?;
-                size = Some((u16::from_be_bytes([w0, w1]), u16::from_be_bytes([h0, h1])));
+                *size = (u16::from_be_bytes([w0, w1]), u16::from_be_bytes([h0, h1]));
             }
+            sizes = Some(all);
         }
         if head & 0x08 != 0 {
             for _ in 0..self.byte()? {
@@ -115,7 +136,7 @@ impl Rest<'_> {
                 self.skip(usize::from(picture >> 2 & 3))?;
             }
         }
-        Some(size)
+        Some(sizes)
     }
 }
 
@@ -205,6 +226,7 @@ pub fn inspect(payload: &[u8]) -> Option<Inspected> {
     Some(Inspected {
         start,
         key: start && !descriptor.predicted && key_profile(first).is_some(),
+        end: descriptor.ends_frame,
         layer: descriptor.layer,
         switch_up: if descriptor.switching_point { SwitchUp::After } else { SwitchUp::No },
     })
@@ -214,7 +236,7 @@ pub fn inspect(payload: &[u8]) -> Option<Inspected> {
 pub fn key_header(payload: &[u8]) -> Option<KeyHeader> {
     let descriptor = Descriptor::parse(payload).filter(|descriptor| descriptor.begins_frame)?;
     let header = KeyHeader::parse(&payload[descriptor.len..])?;
-    let (width, height) = descriptor.size.unwrap_or((header.width, header.height));
+    let (width, height) = descriptor.sizes.map_or((header.width, header.height), |sizes| sizes.largest());
     Some(KeyHeader { width: width.max(header.width), height: height.max(header.height), ..header })
 }
 
@@ -258,7 +280,7 @@ impl Assemble for Assembler {
             (false, true) => {}
         }
         self.open = !descriptor.ends_frame;
-        self.size = descriptor.size.or(self.size);
+        self.size = descriptor.sizes.map(|sizes| sizes.largest()).or(self.size);
         self.data.extend_from_slice(data);
         Ok(())
     }
@@ -352,7 +374,7 @@ mod tests {
         assert_eq!((read.picture_id, read.base_index), (Some(0x1122), Some(9)));
         assert_eq!(read.layer, LayerId { spatial: 1, temporal: 2 });
         assert!(read.switching_point && read.needs_lower_layer && read.begins_frame && !read.ends_frame);
-        assert_eq!(read.size, Some((640, 360)), "of the last layer");
+        assert_eq!(read.sizes.map(|sizes| sizes.largest()), Some((640, 360)));
     }
 
     type Case = (&'static str, &'static [u8], Option<(bool, bool)>);
