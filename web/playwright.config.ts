@@ -4,8 +4,8 @@ import { CAPTURE } from "./e2e/support/capture";
 // The real server binary (OXBOW_BIN) and Debian's Chromium, with numbered pictures for a camera and a tone for a microphone.
 export default defineConfig({
   testDir: "e2e",
-  // Stories with Firefox: playwright.network.config.ts.
-  testIgnore: "network/**",
+  // Stories with Firefox: playwright.network.config.ts. Figures: playwright.figures.config.ts.
+  testIgnore: ["network/**", "figures/**"],
   globalSetup: "./e2e/support/capture-setup.ts",
   outputDir: "test-results",
   reporter: process.env.CI ? [["list"]] : [["list"], ["html", { open: "never" }]],
