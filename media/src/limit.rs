@@ -10,6 +10,10 @@ pub const FRAGMENT_BYTES: usize = 16 * 1024;
 pub const DATAGRAM_BYTES: usize = 1500;
 /// Media sections in one offer. More: refused.
 pub const MEDIA_SECTIONS: usize = 8;
+/// Different fingerprints in one offer: a browser has one, a peer of several certificates or hashes a few. More: refused.
+pub const FINGERPRINTS: usize = 16;
+/// Longest name or password of ICE, in bytes (RFC 8839 §5.4). Longer: refused.
+pub const ICE_TEXT_BYTES: usize = 256;
 /// Sessions of one shard. More: [`crate::message::Refusal::Full`].
 pub const SESSIONS: usize = 20_000;
 /// Sessions that have not finished DTLS. More: the newest is refused.

@@ -10,9 +10,11 @@ mod scalable;
 mod viewer;
 mod world;
 
+mod chaos;
 mod codecs;
 mod downlink;
 mod flight;
+mod floods;
 mod hostile;
 mod keyframes;
 mod layers;

@@ -91,6 +91,8 @@ pub struct World {
     sent: u64,
     pub events: Vec<Event>,
     pub items: Vec<TapItem>,
+    /// Datagrams that the router sent, whoever is there to get them.
+    pub datagrams_out: u64,
     replies: HashMap<u64, Result<Reply, Refusal>>,
     next_session: u64,
     /// Broadcasts from now on are recorded.
@@ -125,6 +127,7 @@ impl World {
             sent: 0,
             events: Vec::new(),
             items: Vec::new(),
+            datagrams_out: 0,
             replies: HashMap::new(),
             next_session: 0,
             records: true,
@@ -379,6 +382,7 @@ impl World {
     fn send(&mut self) {
         let datagrams: Vec<_> = self.arena.datagrams().map(|(to, data)| (to, data.to_vec())).collect();
         self.arena.clear();
+        self.datagrams_out += datagrams.len() as u64;
         for (to, data) in datagrams {
             self.check_nonce(to, &data);
             // An address may have had several sessions; the newest has it.

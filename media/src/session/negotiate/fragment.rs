@@ -27,10 +27,12 @@ pub(in crate::session) fn parse(text: &str) -> Result<Fragment, Refusal> {
         };
         let (name, value) = value.split_once(':').unwrap_or((value, ""));
         match (kind, name) {
-            ("a", "ice-ufrag") if (4..=256).contains(&value.len()) && is_ice_text(value) => {
+            ("a", "ice-ufrag") if (4..=limit::ICE_TEXT_BYTES).contains(&value.len()) && is_ice_text(value) => {
                 ufrag.get_or_insert_with(|| value.into());
             }
-            ("a", "ice-pwd") if (22..=256).contains(&value.len()) && is_ice_text(value) => password = Some(()),
+            ("a", "ice-pwd") if (22..=limit::ICE_TEXT_BYTES).contains(&value.len()) && is_ice_text(value) => {
+                password = Some(())
+            }
             ("a", "ice-ufrag" | "ice-pwd") => return malformed("credentials that are none"),
             ("a", "candidate" | "end-of-candidates") => speaks_of_ice = true,
             _ => {}

@@ -169,8 +169,12 @@ fn check_transport(sdp: &SessionDescription) -> Result<(), Refusal> {
         return Err(malformed("it says a=ice-lite, but one side must run full ICE"));
     }
     for name in ["ice-ufrag", "ice-pwd"] {
-        if all_values(sdp, name).next().is_none_or(str::is_empty) {
+        let Some(text) = all_values(sdp, name).next().filter(|text| !text.is_empty()) else {
             return Err(malformed(format!("no a={name}")));
+        };
+        if text.len() > limit::ICE_TEXT_BYTES {
+            let len = text.len();
+            return Err(malformed(format!("a={name} of {len} bytes, at most {} are accepted", limit::ICE_TEXT_BYTES)));
         }
     }
     if all_values(sdp, "setup").any(|role| role == "passive") {
@@ -188,6 +192,9 @@ fn fingerprints(sdp: &SessionDescription) -> Result<Vec<Fingerprint>, Refusal> {
     for fingerprint in offered.iter().filter_map(|text| Fingerprint::parse(text)) {
         if !known.contains(&fingerprint) {
             known.push(fingerprint);
+        }
+        if known.len() > limit::FINGERPRINTS {
+            return Err(malformed(format!("more than {} fingerprints", limit::FINGERPRINTS)));
         }
     }
     if known.is_empty() {
