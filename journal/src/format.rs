@@ -18,6 +18,7 @@
 //! 4 clock          UTC, first seq: extended RTP timestamp of a sender report
 //! 5 cut            pts: everything at or after it belongs to the next part · flags: cause
 //! 6 end            UTC · flags: cause. The part was closed in order; nothing follows.
+//! 7 orientation    pts: of the first picture that it holds for · flags: as `media::message::Orientation::to_byte`
 //! ```
 //!
 //! A reader skips types it does not know; a change that an old reader must not skip raises the version.
@@ -27,7 +28,7 @@ use std::str::FromStr;
 
 use bytes::{Buf, BufMut, Bytes};
 use media::id::{BroadcastId, ChannelName, IdError, TrackId};
-use media::message::{AccessUnit, Codec, CodecConfig, GapReason};
+use media::message::{AccessUnit, Codec, CodecConfig, GapReason, Orientation};
 
 pub const MAGIC: [u8; 8] = *b"OXBOWJ1\n";
 pub const VERSION: u16 = 1;
@@ -54,6 +55,7 @@ const GAP: u8 = 3;
 const CLOCK: u8 = 4;
 const CUT: u8 = 5;
 const END: u8 = 6;
+const ORIENTATION: u8 = 7;
 
 /// The clip that a part becomes; chosen when the part is opened. Written like a [`BroadcastId`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -94,7 +96,7 @@ pub enum Cause {
     Length,
     /// Somebody asked for a clip.
     Request,
-    /// The codec of a track changed, or a track came that the running file cannot take.
+    /// The codec or the orientation of a track changed, or a track came that the running file cannot take.
     Format,
     /// The broadcast ended in order.
     End,
@@ -130,6 +132,12 @@ pub enum Record {
     End {
         utc_us: u64,
         cause: Cause,
+    },
+    /// From this picture on. A track without such a record is upright.
+    Orientation {
+        track: TrackId,
+        from_ns: u64,
+        orientation: Orientation,
     },
     /// Of a later writer. Skipped by everyone.
     Unknown {
@@ -285,6 +293,12 @@ pub fn encode(record: &Record) -> Encoded {
             fields.utc = *utc_us;
             fields.flags = cause_number(*cause);
         }
+        Record::Orientation { track, from_ns, orientation } => {
+            fields.kind = ORIENTATION;
+            fields.track = track.0;
+            fields.pts = *from_ns;
+            fields.flags = u16::from(orientation.to_byte());
+        }
         Record::Unknown { kind } => fields.kind = *kind,
     }
     fields.encode()
@@ -342,6 +356,10 @@ pub(crate) fn decode(head: &[u8; RECORD_HEAD], data: Bytes, tail: [u8; RECORD_TA
         CLOCK => Record::Clock { track: TrackId(track), rtp: first_seq, utc_us },
         CUT => Record::Cut { at_ns: pts_ns, cause: cause_of(flags)? },
         END => Record::End { utc_us, cause: cause_of(flags)? },
+        ORIENTATION => {
+            let orientation = Orientation::from_byte(flags as u8);
+            Record::Orientation { track: TrackId(track), from_ns: pts_ns, orientation }
+        }
         kind => Record::Unknown { kind },
     })
 }
@@ -500,6 +518,7 @@ mod tests {
             Record::Gap { track: None, from_ns: 1, to_ns: 2, reason: GapReason::Overrun },
             Record::Gap { track: Some(TrackId(2)), from_ns: 1, to_ns: 2, reason: GapReason::Loss },
             Record::Clock { track: TrackId(0), rtp: 1 << 40, utc_us: 8 },
+            Record::Orientation { track: TrackId(0), from_ns: 76, orientation: Orientation::from_byte(0x0b) },
             Record::Cut { at_ns: 77, cause: Cause::Size },
             Record::End { utc_us: 78, cause: Cause::Interrupted },
             Record::Unknown { kind: 99 },

@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use media::id::TrackId;
-use media::message::{CodecConfig, GapReason};
+use media::message::{CodecConfig, GapReason, Orientation};
 
 use crate::format::{Cause, Header, Record};
 use crate::read::{OpenError, Reader, Tail};
@@ -46,6 +46,14 @@ pub struct Gap {
     pub reason: GapReason,
 }
 
+/// An orientation and from where on it holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Turn {
+    pub track: TrackId,
+    pub from_ns: u64,
+    pub orientation: Orientation,
+}
+
 /// A half-open interval of the broadcast's timeline, in nanoseconds, with borders that a decoder can start from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
@@ -68,6 +76,8 @@ pub struct Index {
     pub entries: Vec<Entry>,
     pub epochs: Vec<Epoch>,
     pub gaps: Vec<Gap>,
+    /// In the order in which they hold.
+    pub turns: Vec<Turn>,
     /// Where the next part begins, when this one was cut.
     pub cut_ns: Option<u64>,
     /// Why the part ended; `None` after a crash.
@@ -89,6 +99,7 @@ impl Index {
             entries: Vec::new(),
             epochs: Vec::new(),
             gaps: Vec::new(),
+            turns: Vec::new(),
             cut_ns: None,
             cause: None,
             closed: false,
@@ -125,6 +136,13 @@ impl Index {
         tracks.sort_unstable();
         tracks.dedup();
         tracks
+    }
+
+    /// How the picture of a track at `at_ns` is to be turned.
+    #[must_use]
+    pub fn orientation(&self, track: TrackId, at_ns: u64) -> Orientation {
+        let in_force = self.turns.iter().rfind(|turn| turn.track == track && turn.from_ns <= at_ns);
+        in_force.map_or(Orientation::UPRIGHT, |turn| turn.orientation)
     }
 
     /// Time of the first keyframe at or after `at_ns`.
@@ -185,6 +203,9 @@ impl Index {
             Record::End { cause, .. } => {
                 self.cause = Some(cause);
                 self.closed = true;
+            }
+            Record::Orientation { track, from_ns, orientation } => {
+                self.turns.push(Turn { track, from_ns, orientation });
             }
             Record::Clock { .. } | Record::Unknown { .. } => {}
         }

@@ -286,6 +286,31 @@ impl Codec {
     }
 }
 
+/// How a picture lies on the way (coordination of video orientation, 3GPP TS 26.114 §7.4.5): `0000CFRR`, as the sender said it.
+///
+/// R: to be seen upright it is turned clockwise by so many quarters. Camera (C) and flip (F) are carried to viewers; neither browsers nor clips take notice of
+/// them.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Orientation(u8);
+
+impl Orientation {
+    pub const UPRIGHT: Self = Self(0);
+
+    /// Of the finer kind of six bits (`video-orientation:6`) the two that are in both are kept.
+    pub fn from_byte(byte: u8) -> Self {
+        Self(byte & 0x0f)
+    }
+
+    pub fn to_byte(self) -> u8 {
+        self.0
+    }
+
+    /// Quarter turns clockwise to be made, 0 to 3.
+    pub fn quarters(self) -> u8 {
+        self.0 & 3
+    }
+}
+
 /// What a decoder needs to know before the access units that follow: the start of an epoch.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CodecConfig {
@@ -339,6 +364,13 @@ pub enum TapFact {
     Config {
         track: TrackId,
         config: CodecConfig,
+    },
+    /// Before the first picture of a track that is not upright, and wherever that changes.
+    Orientation {
+        track: TrackId,
+        /// Of that picture, on the broadcast's timeline.
+        from_ns: u64,
+        orientation: Orientation,
     },
     Unit(AccessUnit),
     /// Media that never came or could not be kept, on the broadcast's timeline.

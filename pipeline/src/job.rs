@@ -73,7 +73,7 @@ pub struct Exported {
     /// The broadcast's timeline: pts of the first unit and end of the last one.
     pub from_ns: u64,
     pub to_ns: u64,
-    /// Pixels, the largest picture in the range; 0 without picture.
+    /// Pixels as players show it, of the largest picture in the range; 0 without picture.
     pub width: u16,
     pub height: u16,
     pub tracks: Vec<ExportedTrack>,

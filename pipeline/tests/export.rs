@@ -4,7 +4,7 @@ mod support;
 mod webm;
 
 use journal::{Cause, Record};
-use media::message::Codec;
+use media::message::{Codec, Orientation};
 use pipeline::source::TestPattern;
 use pipeline::{Container, ExportError, ExportJob, inspect};
 use support::{
@@ -71,6 +71,44 @@ async fn the_index_of_an_mp4_comes_before_the_media_and_names_the_format() {
         if codec == Codec::Av1 {
             let record = at(b"av1C").unwrap() + 4;
             assert_eq!(bytes[record + 4], 0x0a, "the sequence header, with its size");
+        }
+    }
+}
+
+/// Width, height and the turn in degrees against the clock, as ffprobe reads them.
+fn probed(file: &std::path::Path) -> (u32, u32, i32) {
+    let entries = "stream=width,height:stream_side_data=rotation";
+    let command = ["-v", "error", "-select_streams", "v", "-of", "default=nk=1:nw=1", "-show_entries", entries];
+    let output = std::process::Command::new("ffprobe").args(command).arg(file).output().expect("ffprobe runs");
+    let text = String::from_utf8(output.stdout).unwrap();
+    let mut numbers = text.lines().filter_map(|line| line.trim().parse::<f64>().ok());
+    let mut number = || numbers.next().unwrap_or(0.0);
+    (number() as u32, number() as u32, number() as i32)
+}
+
+#[tokio::test]
+async fn a_picture_that_lies_is_turned_by_the_player() {
+    for codec in [Codec::H264, Codec::Vp8, Codec::Vp9, Codec::Av1] {
+        for (quarters, degrees) in [(0, 0), (1, -90), (2, 180), (3, 90)] {
+            let folder = tempfile::tempdir().unwrap();
+            let mut records = media(&pattern(codec), 1);
+            let turn = |from_ns, quarters| Record::Orientation {
+                track: VIDEO,
+                from_ns,
+                orientation: Orientation::from_byte(quarters),
+            };
+            // Camera and flip are no business of a clip; what holds later is that of the next one.
+            records.splice(1..1, [turn(0, quarters | 0x0c)]);
+            records.push(turn(SECOND, 0));
+            let part = support::write_part(folder.path(), 0, &records, Cause::End);
+            let exported = run(ExportJob { poster: true, ..job(folder.path(), vec![part]) }).await.unwrap();
+            let (width, height, turned) = probed(&exported.file);
+            assert_eq!((width, height, turned.rem_euclid(360)), (384, 216, (degrees + 360) % 360), "{codec:?}");
+            let shown = if quarters % 2 == 1 { (216, 384) } else { (384, 216) };
+            assert_eq!((exported.width, exported.height), shown, "{codec:?} {quarters}");
+            let (width, height, _) = probed(&exported.poster.expect("a poster"));
+            assert_eq!((width, height), (u32::from(shown.0), u32::from(shown.1)), "the poster of {codec:?} {quarters}");
+            consecutive(&inspect::clip(&exported.file).unwrap().numbers().unwrap(), 0, 30);
         }
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use journal::{Cause, Record};
 use media::id::TrackId;
-use media::message::{AccessUnit, CodecConfig, EndReason, TapFact};
+use media::message::{AccessUnit, CodecConfig, EndReason, Orientation, TapFact};
 
 /// Sound that comes late for a part that was cut is waited for this long: the tap's own patience and a little more.
 const LINGER: Duration = Duration::from_millis(600);
@@ -94,6 +94,8 @@ pub struct Rollover {
     requested: bool,
     /// The codec of a track changed; its next unit cuts.
     format: Option<TrackId>,
+    /// The pictures of the running part lie differently since some of them: a file has one orientation, so the next keyframe cuts.
+    turned: bool,
     asked: Option<Instant>,
 }
 
@@ -101,6 +103,8 @@ pub struct Rollover {
 struct Track {
     config: CodecConfig,
     last_ns: Option<u64>,
+    /// And the first picture that it holds for.
+    orientation: (Orientation, u64),
 }
 
 #[derive(Debug)]
@@ -134,6 +138,7 @@ impl Rollover {
             evicted_ns: None,
             requested: false,
             format: None,
+            turned: false,
             asked: None,
         }
     }
@@ -143,6 +148,7 @@ impl Rollover {
         match fact {
             TapFact::Opened { .. } => {}
             TapFact::Config { track, config } => self.config(track, config, out),
+            TapFact::Orientation { track, from_ns, orientation } => self.turn(track, from_ns, orientation, out),
             TapFact::Unit(unit) => self.unit(now, unit, out),
             TapFact::Gap { track, from_ns, to_ns, reason } => {
                 self.write(Record::Gap { track, from_ns, to_ns, reason }, out);
@@ -183,7 +189,8 @@ impl Rollover {
     fn config(&mut self, id: TrackId, config: CodecConfig, out: &mut Vec<Action>) {
         let changed = match self.tracks.get_mut(&id) {
             None => {
-                self.tracks.insert(id, Track { config: config.clone(), last_ns: None });
+                self.tracks
+                    .insert(id, Track { config: config.clone(), last_ns: None, orientation: Default::default() });
                 false
             }
             Some(track) if track.config == config => return,
@@ -198,6 +205,14 @@ impl Rollover {
         } else if self.format != Some(id) {
             self.write(Record::Config { track: id, config }, out);
         }
+    }
+
+    fn turn(&mut self, id: TrackId, from_ns: u64, orientation: Orientation, out: &mut Vec<Action>) {
+        let lead = self.lead();
+        let Some(track) = self.tracks.get_mut(&id) else { return };
+        track.orientation = (orientation, from_ns);
+        self.turned |= self.current.is_some() && lead == Some(id) && track.last_ns.is_some();
+        self.write(Record::Orientation { track: id, from_ns, orientation }, out);
     }
 
     fn unit(&mut self, now: Instant, unit: AccessUnit, out: &mut Vec<Action>) {
@@ -230,7 +245,7 @@ impl Rollover {
             self.remember(unit);
         }
         self.settle_lingering(out);
-        if self.is_soft(at_ns).is_some() && lead.is_some_and(|lead| self.is_video(lead)) {
+        if (self.turned || self.is_soft(at_ns).is_some()) && lead.is_some_and(|lead| self.is_video(lead)) {
             self.ask(now, out);
         }
     }
@@ -242,7 +257,11 @@ impl Rollover {
             return Some(Cause::Format);
         }
         let lead = lead?;
-        let wanted = if self.requested { Some(Cause::Request) } else { self.is_soft(unit.pts_ns) };
+        let wanted = match self.is_soft(unit.pts_ns) {
+            _ if self.requested => Some(Cause::Request),
+            None if self.turned => Some(Cause::Format),
+            soft => soft,
+        };
         if lead == unit.track && (unit.key || !self.is_video(lead)) && unit.pts_ns > part.first_ns {
             return wanted;
         }
@@ -273,11 +292,16 @@ impl Rollover {
         let number = self.next_part;
         self.next_part += 1;
         self.current = Some(Part { number, first_ns, bytes: 0, key_at: 0, group: 0 });
-        self.format = None;
+        (self.format, self.turned) = (None, false);
         out.push(Action::Open { part: number });
         for (id, track) in &self.tracks {
             let record = Record::Config { track: *id, config: track.config.clone() };
             out.push(Action::Write { part: number, record });
+            let (orientation, from_ns) = track.orientation;
+            if orientation.quarters() != 0 {
+                let record = Record::Orientation { track: *id, from_ns, orientation };
+                out.push(Action::Write { part: number, record });
+            }
         }
     }
 

@@ -1,5 +1,5 @@
 use bytes::Bytes;
-use media::message::{Codec, GapReason};
+use media::message::{Codec, GapReason, Orientation};
 use proptest::prelude::*;
 
 use super::*;
@@ -26,6 +26,8 @@ struct Play {
     closed: BTreeMap<u32, Cause>,
     asked: usize,
     configs: BTreeMap<u32, Vec<(TrackId, Codec)>>,
+    /// Quarter turns that each part was told.
+    turns: BTreeMap<u32, Vec<u8>>,
 }
 
 impl Play {
@@ -38,6 +40,7 @@ impl Play {
             closed: BTreeMap::new(),
             asked: 0,
             configs: BTreeMap::new(),
+            turns: BTreeMap::new(),
         }
     }
 
@@ -74,6 +77,9 @@ impl Play {
                         Record::Unit(unit) => units.push((unit.track, unit.pts_ns)),
                         Record::Config { track, config } => {
                             self.configs.entry(part).or_default().push((track, config.codec));
+                        }
+                        Record::Orientation { orientation, .. } => {
+                            self.turns.entry(part).or_default().push(orientation.quarters());
                         }
                         _ => {}
                     }
@@ -233,6 +239,29 @@ fn a_new_codec_begins_a_part_and_a_new_size_does_not() {
     assert_eq!(play.cuts[&0], (1040 * MS, Cause::Format));
     assert!(!play.configs[&0].contains(&(VIDEO, Codec::H264)));
     assert_eq!(play.configs[&1], [(VIDEO, Codec::H264), (AUDIO, Codec::Opus)]);
+}
+
+#[test]
+fn pictures_that_lie_differently_begin_a_part_at_the_next_keyframe() {
+    let turn = |play: &mut Play, at_ms: u64, quarters| {
+        let orientation = Orientation::from_byte(quarters);
+        play.feed(at_ms, TapFact::Orientation { track: VIDEO, from_ns: at_ms * MS, orientation });
+    };
+    let mut play = Play::both(u64::MAX / 4, 300_000);
+    turn(&mut play, 0, 1);
+    live(&mut play, 0, 3000, true);
+    assert_eq!((play.parts.len(), play.asked), (1, 0), "a broadcast may begin turned");
+    assert_eq!(play.turns[&0], [1]);
+    turn(&mut play, 3000, 2);
+    live(&mut play, 3000, 6000, true);
+    assert_eq!(play.cuts[&0], (3040 * MS, Cause::Format), "a keyframe was asked for and came");
+    assert_eq!((&play.turns[&1][..], play.asked), (&[2][..], 1));
+    // A keyframe that lies differently begins the part itself, and the next part is told too.
+    turn(&mut play, 6000, 0);
+    live(&mut play, 6000, 7000, true);
+    assert_eq!((play.cuts[&1], play.parts.len()), ((6000 * MS, Cause::Format), 3));
+    assert!(!play.turns.contains_key(&2), "upright is what a part is");
+    assert_eq!(play.asked, 1);
 }
 
 #[test]

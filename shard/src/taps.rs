@@ -90,6 +90,7 @@ struct Stream {
 struct Track {
     pictures: bool,
     config: Option<CodecConfig>,
+    orientation: Option<TapFact>,
     lost: Option<Lost>,
 }
 
@@ -135,6 +136,7 @@ impl TapSender {
                 }
             }
             TapFact::Config { track, config } => self.offer_config(broadcast, &mut stream, track, config),
+            TapFact::Orientation { track, .. } => self.offer_orientation(broadcast, &mut stream, track, fact),
             TapFact::Unit(unit) => self.offer_unit(broadcast, &mut stream, unit),
             TapFact::Gap { track, from_ns, to_ns, .. } => {
                 if stream.opened.is_some() || self.put(broadcast, fact).is_err() {
@@ -180,6 +182,14 @@ impl TapSender {
         }
     }
 
+    fn offer_orientation(&mut self, broadcast: BroadcastId, stream: &mut Stream, id: TrackId, fact: TapFact) {
+        let track = stream.tracks.entry(id).or_default();
+        let waits = stream.opened.is_some() || track.lost.is_some() || track.config.is_some();
+        if waits || self.put(broadcast, fact.clone()).is_err() {
+            track.orientation = Some(fact);
+        }
+    }
+
     fn offer_unit(&mut self, broadcast: BroadcastId, stream: &mut Stream, unit: AccessUnit) {
         let (id, key, pts_ns) = (unit.track, unit.key, unit.pts_ns);
         let pictures_lost = stream.tracks.values().any(|track| track.pictures && track.lost.is_some());
@@ -218,6 +228,10 @@ impl TapSender {
         if let Some(config) = &track.config {
             self.put(broadcast, TapFact::Config { track: id, config: config.clone() })?;
             track.config = None;
+        }
+        if let Some(orientation) = &track.orientation {
+            self.put(broadcast, orientation.clone())?;
+            track.orientation = None;
         }
         Ok(())
     }
@@ -272,7 +286,7 @@ impl Track {
 mod tests {
     use super::*;
     use bytes::Bytes;
-    use media::message::Codec;
+    use media::message::{Codec, Orientation};
 
     const B: BroadcastId = BroadcastId(7);
     const PICTURE: TrackId = TrackId(0);
@@ -317,6 +331,7 @@ mod tests {
             TapFact::Gap { track, from_ns, to_ns, reason } => {
                 format!("gap{:?}:{from_ns}-{to_ns}:{reason:?}", track.map(|t| t.0))
             }
+            TapFact::Orientation { track, orientation, .. } => format!("turned{}:{}", track.0, orientation.quarters()),
             TapFact::Clock { .. } => "clock".into(),
             TapFact::Closed { .. } => "closed".into(),
         };
@@ -384,6 +399,24 @@ mod tests {
         assert_eq!(drain(&mut taps), ["gapSome(0):1-2:Overrun", "config0"]);
         sender.offer(unit(PICTURE, true, 3));
         assert_eq!(drain(&mut taps), ["gapSome(0):2-3:Overrun", "K0@3"]);
+    }
+
+    #[test]
+    fn a_turn_during_an_overrun_is_not_lost() {
+        let turned = |quarters| {
+            let orientation = Orientation::from_byte(quarters);
+            item(TapFact::Orientation { track: PICTURE, from_ns: 0, orientation })
+        };
+        let (mut sender, mut taps) = queue(3);
+        for item in [config(PICTURE, Codec::H264), turned(1), unit(PICTURE, true, 0), unit(PICTURE, false, 1)] {
+            sender.offer(item);
+        }
+        for item in [turned(2), turned(3), unit(PICTURE, false, 2)] {
+            sender.offer(item);
+        }
+        assert_eq!(drain(&mut taps), ["config0", "turned0:1", "K0@0"]);
+        sender.offer(unit(PICTURE, true, 3));
+        assert_eq!(drain(&mut taps), ["gapSome(0):1-3:Overrun", "turned0:3", "K0@3"]);
     }
 
     #[test]

@@ -1,11 +1,12 @@
 //! RTP headers and what codecs make of payloads.
 
 use media::limit;
-use media::message::Codec;
+use media::message::{Codec, Orientation};
 use media::rtp::codec::vp8_numbers::{Numbers, Shift};
 use media::rtp::codec::{self, Assemble, av1, h264, opus, vp8, vp9};
 use media::rtp::dependency::Dependencies;
-use media::rtp::packet::{CaptureTime, Header, MAX_HEADER_LEN, Outgoing, split_retransmission};
+use media::rtp::extension::{CaptureTime, Extensions};
+use media::rtp::packet::{Header, MAX_HEADER_LEN, Outgoing, split_retransmission};
 
 use crate::bytes::Bytes;
 
@@ -33,7 +34,8 @@ pub fn packet(data: &[u8]) {
     inspect(payload);
     let mid = header.extension(data, 4).filter(|mid| (1..=32).contains(&mid.len()));
     let capture = header.extension(data, 7).and_then(CaptureTime::parse).map(|taken| taken.on_our_clock(1));
-    written_as_read(&header, mid, header.transport_sequence(data, 3), capture);
+    let orientation = header.extension(data, 8).and_then(<[u8]>::first).map(|byte| Orientation::from_byte(*byte));
+    written_as_read(&header, mid, header.transport_sequence(data, 3), capture, orientation);
 }
 
 fn inspect(payload: &[u8]) {
@@ -44,16 +46,25 @@ fn inspect(payload: &[u8]) {
 }
 
 /// What we write is what we would read.
-fn written_as_read(header: &Header, mid: Option<&[u8]>, transport: Option<u16>, capture: Option<CaptureTime>) {
+fn written_as_read(
+    header: &Header,
+    mid: Option<&[u8]>,
+    transport: Option<u16>,
+    capture: Option<CaptureTime>,
+    orientation: Option<Orientation>,
+) {
     let outgoing = Outgoing {
         payload_type: header.payload_type,
         marker: header.marker,
         sequence: header.sequence,
         timestamp: header.timestamp,
         ssrc: header.ssrc,
-        mid: mid.map(|mid| (4, mid)),
-        transport: transport.map(|sequence| (3, sequence)),
-        capture: capture.map(|taken| (7, taken)),
+        extensions: Extensions {
+            transport: transport.map(|sequence| (3, sequence)),
+            mid: mid.map(|mid| (4, mid)),
+            capture: capture.map(|taken| (7, taken)),
+            orientation: orientation.map(|orientation| (8, orientation)),
+        },
     };
     let mut out = [0; MAX_HEADER_LEN];
     let Some(len) = outgoing.write(&mut out) else { return };
@@ -63,6 +74,8 @@ fn written_as_read(header: &Header, mid: Option<&[u8]>, transport: Option<u16>, 
     assert_eq!((read.marker, read.payload_type), (header.marker, header.payload_type));
     assert_eq!((read.extension(&out[..len], 4), read.transport_sequence(&out[..len], 3)), (mid, transport));
     assert_eq!(read.extension(&out[..len], 7).and_then(CaptureTime::parse), capture);
+    let turned = read.extension(&out[..len], 8).map(|element| Orientation::from_byte(element[0]));
+    assert_eq!(turned, orientation);
     assert!(read.payload(&out[..len]).is_empty());
 }
 

@@ -3,8 +3,9 @@
 use std::time::Instant;
 
 use crate::limit;
+use crate::message::Orientation;
 use crate::rtp::codec::Inspected;
-use crate::rtp::packet::CaptureTime;
+use crate::rtp::extension::CaptureTime;
 
 /// One packet of a layer, without header and padding.
 #[derive(Clone, Copy, Debug)]
@@ -21,6 +22,9 @@ pub struct Meta {
     pub inspected: Inspected,
     /// When it was taken, by the clock of our reports; few packets say so.
     pub capture: Option<CaptureTime>,
+    /// How its picture is to be turned: where the sender says so, and at the end of each picture, and of each spatial layer of it, that is not upright. Receivers take a picture whose
+    /// last packet says nothing as upright.
+    pub orientation: Option<Orientation>,
     pub arrival: Instant,
 }
 
@@ -183,6 +187,7 @@ pub(crate) mod tests {
             marker: true,
             inspected: Inspected::default(),
             capture: None,
+            orientation: None,
             arrival: START.with(|start| *start),
         }
     }

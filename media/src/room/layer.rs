@@ -8,11 +8,11 @@ use bytes::Bytes;
 use crate::buffer::cache::{Insert, Meta, PacketCache};
 use crate::forward::keyframe::Requester;
 use crate::limit;
-use crate::message::{Codec, CodecConfig, LayerStats, Now};
+use crate::message::{Codec, CodecConfig, LayerStats, Now, Orientation};
 use crate::rtp::codec::h264::{self, ParameterSets};
 use crate::rtp::codec::{Inspected, av1, inspect, vp8, vp9};
 use crate::rtp::dependency::{Dependencies, Frame};
-use crate::rtp::packet::CaptureTime;
+use crate::rtp::extension::CaptureTime;
 use crate::rtp::seq::{SequenceUnwrapper, TimestampUnwrapper};
 use crate::stats::DropReason;
 
@@ -32,6 +32,8 @@ pub struct Incoming<'a> {
     pub dependency: Option<&'a [u8]>,
     /// See [`Meta::capture`].
     pub capture: Option<CaptureTime>,
+    /// What this packet says of it.
+    pub orientation: Option<Orientation>,
 }
 
 /// What a viewer's mapping depends on. `version` grows with each change; no two layers of a track have the same one.
@@ -77,6 +79,8 @@ pub struct Layer {
     sequences: SequenceUnwrapper,
     timestamps: TimestampUnwrapper,
     dependencies: Dependencies,
+    /// What the newest packet that said so said, and its index.
+    orientation: (Orientation, u64),
     figures: Figures,
 }
 
@@ -116,6 +120,7 @@ impl Layer {
             sequences: SequenceUnwrapper::default(),
             timestamps: TimestampUnwrapper::default(),
             dependencies: Dependencies::default(),
+            orientation: Default::default(),
             figures: Figures::default(),
         }
     }
@@ -233,8 +238,8 @@ impl Layer {
         }
         let timestamp = self.timestamps.unwrap(u64::from(packet.timestamp));
         let (source, layer, marker) = (self.source, self.at, packet.marker);
-        let capture = packet.capture;
-        let meta = Meta { index, timestamp, source, layer, marker, inspected, capture, arrival: now.mono };
+        let (capture, orientation) = (packet.capture, self.orientation_of(index, packet, inspected.end));
+        let meta = Meta { index, timestamp, source, layer, marker, inspected, capture, orientation, arrival: now.mono };
         match self.cache.insert(meta, packet.payload) {
             Insert::New => {}
             Insert::Duplicate => return Err(DropReason::Duplicate),
@@ -275,6 +280,18 @@ impl Layer {
         self.sequences.restart(floor, u64::from(sequence))
     }
 
+    /// See [`Meta::orientation`].
+    fn orientation_of(&mut self, index: u64, packet: Incoming<'_>, end: bool) -> Option<Orientation> {
+        if let Some(said) = packet.orientation {
+            if index >= self.orientation.1 {
+                self.orientation = (said, index);
+            }
+            return Some(said);
+        }
+        let (in_force, since) = self.orientation;
+        ((packet.marker || end) && index > since && in_force.quarters() != 0).then_some(in_force)
+    }
+
     fn start_source(&mut self, now: Instant, index: u64) {
         self.restart = false;
         self.source += limit::LAYERS as u32;
@@ -284,6 +301,7 @@ impl Layer {
         self.timestamps = TimestampUnwrapper::default();
         self.sets = ParameterSets::default();
         self.dependencies = Dependencies::default();
+        self.orientation = Default::default();
         self.clock = SourceClock::default();
         self.requester.restart();
         self.requester.on_packet(now);

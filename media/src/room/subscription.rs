@@ -61,6 +61,15 @@ pub struct Sent {
     pub octets: u32,
 }
 
+/// Ids of the header extensions that a viewer negotiated.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ids {
+    /// Of transport-wide numbers.
+    pub transport: Option<u8>,
+    pub capture: Option<u8>,
+    pub orientation: Option<u8>,
+}
+
 /// What a viewer's network carries of pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Downlink {
@@ -89,15 +98,12 @@ pub struct Subscription {
     pub ordinal: usize,
     /// Extension id and media section id, where negotiated.
     pub mid: Option<(u8, Box<[u8]>)>,
-    /// Extension id of capture times, where negotiated.
-    pub capture: Option<u8>,
+    pub ids: Ids,
     /// Which layer goes to the viewer.
     pub selector: LayerSelector,
     /// How much of it.
     level: Level,
     pub quality: Quality,
-    /// Id of the extension that carries transport-wide numbers, where negotiated.
-    pub transport: Option<u8>,
     gate: Gate,
     rewriter: Rewriter,
     /// `None` once the viewer is live.
@@ -126,11 +132,10 @@ impl Subscription {
             video,
             ordinal,
             mid: None,
-            capture: None,
+            ids: Ids::default(),
             selector: LayerSelector::default(),
             level: Level::default(),
             quality: Quality::default(),
-            transport: None,
             gate: Gate::default(),
             rewriter: Rewriter::new(ssrc, rng),
             cursor: None,
@@ -327,7 +332,7 @@ impl Subscription {
         }
         self.begun = Some(packet.source);
         let payload = track.layers.get(usize::from(packet.layer))?.missing_sets(packet)?;
-        let lead = Meta { index: packet.index.checked_sub(1)?, marker: false, ..*packet };
+        let lead = Meta { index: packet.index.checked_sub(1)?, marker: false, orientation: None, ..*packet };
         let join = |rewriter: &Rewriter| seam(rewriter, Packet { meta: &lead, payload, padding: 0 }, track);
         let mapped = self.rewriter.map(now, &lead, track.clock_rate(), join).ok()?;
         self.lead = Some(lead);

@@ -14,6 +14,7 @@ use crate::room::layer::Layer;
 use crate::room::subscription::{Downlink, Repair, Subscription};
 use crate::room::track::Track;
 use crate::rtp::codec::Inspected;
+use crate::rtp::extension::Extensions;
 use crate::rtp::packet::MAX_HEADER_LEN;
 use crate::session::estimate::Estimator;
 use crate::session::{RTP_OVERHEAD, Session};
@@ -287,7 +288,7 @@ impl Out<'_> {
 
     pub fn forward(&mut self, subscription: &mut Subscription, packet: Packet<'_>, track: &Track) {
         if let Some((mapped, payload)) = subscription.lead(self.now.mono, packet.meta, track) {
-            let lead = Meta { marker: false, ..*packet.meta };
+            let lead = Meta { marker: false, orientation: None, ..*packet.meta };
             self.send(subscription, mapped, Packet { meta: &lead, payload, padding: 0 });
         }
         let mapped = match subscription.forward(self.now.mono, packet, track) {
@@ -310,9 +311,7 @@ impl Out<'_> {
             payload_type: route.payload_type,
             marker: subscription.ends(packet.meta),
             timestamp: mapped.timestamp,
-            mid: subscription.mid.as_ref().map(|(id, mid)| (*id, &mid[..])),
-            transport: self.transport(subscription),
-            capture: subscription.capture.zip(packet.meta.capture),
+            extensions: self.extensions(subscription, packet.meta),
             shift: mapped.shift,
             prefix: &[],
             payload: packet.payload,
@@ -334,9 +333,7 @@ impl Out<'_> {
             payload_type: repair.payload_type,
             marker: repair.marker,
             timestamp: repair.timestamp,
-            mid: subscription.mid.as_ref().map(|(id, mid)| (*id, &mid[..])),
-            transport: self.transport(subscription),
-            capture: subscription.capture.zip(packet.meta.capture),
+            extensions: self.extensions(subscription, packet.meta),
             shift: repair.shift,
             prefix: &repair.original.to_be_bytes(),
             payload: packet.payload,
@@ -345,12 +342,19 @@ impl Out<'_> {
         self.write(writing).map_err(|reason| self.counters.drop(reason)).ok()
     }
 
-    fn transport(&self, subscription: &Subscription) -> Option<(u8, u16)> {
-        Some((subscription.transport?, self.estimator.as_ref()?.next_sequence()))
+    fn extensions<'s>(&self, subscription: &'s Subscription, of: &Meta) -> Extensions<'s> {
+        let ids = subscription.ids;
+        let number = self.estimator.as_ref().map(|estimator| estimator.next_sequence());
+        Extensions {
+            transport: ids.transport.zip(number),
+            mid: subscription.mid.as_ref().map(|(id, mid)| (*id, &mid[..])),
+            capture: ids.capture.zip(of.capture),
+            orientation: ids.orientation.zip(of.orientation),
+        }
     }
 
     fn write(&mut self, writing: Writing<'_>) -> Result<u64, DropReason> {
-        let numbered = writing.transport.is_some();
+        let numbered = writing.extensions.transport.is_some();
         let len = write(self.session, self.to, writing, self.arena)?;
         if let Some(estimator) = self.estimator.as_mut().filter(|_| numbered) {
             estimator.sent(self.now.mono, len);

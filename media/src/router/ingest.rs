@@ -4,11 +4,12 @@ use std::time::{Duration, Instant};
 
 use rand::{Rng, RngExt};
 
-use crate::message::Now;
+use crate::message::{Now, Orientation};
 use crate::room::Room;
 use crate::room::clock::{Anchor, SenderOffset};
 use crate::room::layer::{Incoming, Layer};
-use crate::rtp::packet::{CaptureTime, Header, split_retransmission};
+use crate::rtp::extension::CaptureTime;
+use crate::rtp::packet::{Header, split_retransmission};
 use crate::session::feedback::{NackGenerator, ReceiveStats, SenderReport, TwccRecorder, utc_of_ntp};
 use crate::session::negotiate::{Negotiated, Payload};
 use crate::stats::DropReason;
@@ -117,7 +118,13 @@ impl Ingest {
         let layer = stream.layer_of(room).ok_or(DropReason::UnknownStream)?;
         self.next_report.get_or_insert(now.mono + REPORT_INTERVAL);
         let (marker, timestamp) = (header.marker, header.timestamp);
-        let dependency = section.extensions.dependency.and_then(|id| header.extension(packet, id));
+        let element = |id: Option<u8>| header.extension(packet, id?);
+        let dependency = element(section.extensions.dependency);
+        let orientation = element(section.extensions.orientation).and_then(<[u8]>::first);
+        let orientation = orientation.map(|byte| Orientation::from_byte(*byte));
+        let codec = map.codec;
+        let envelope =
+            Incoming { codec, sequence: 0, timestamp, marker, payload: &[], dependency, capture, orientation };
         match kind {
             Payload::Media => {
                 if stream.ssrc != Some(header.ssrc) {
@@ -134,7 +141,7 @@ impl Ingest {
                 let payload = header.payload(packet);
                 let sequence = header.sequence;
                 let source = layer.source();
-                let incoming = Incoming { codec: map.codec, sequence, timestamp, marker, payload, dependency, capture };
+                let incoming = Incoming { sequence, payload, ..envelope };
                 let index = layer.accept(now, incoming)?;
                 if layer.source() != source {
                     stream.received = None;
@@ -156,7 +163,7 @@ impl Ingest {
                 if stream.received.is_none() {
                     return Err(DropReason::BadRepair);
                 }
-                let incoming = Incoming { codec: map.codec, sequence, timestamp, marker, payload, dependency, capture };
+                let incoming = Incoming { sequence, payload, ..envelope };
                 let index = layer.accept(now, incoming)?;
                 if let Some(nack) = &mut stream.nack {
                     nack.received(now.mono, index);

@@ -39,7 +39,7 @@ impl Router {
         let Some(peer) = self.sessions.get_mut(key) else { return };
         let PeerRole::Viewer(viewer) = &mut peer.role else { return };
         let Some(room) = self.rooms.get_mut(peer.room) else { return };
-        if viewer.subscriptions.iter().any(|subscription| subscription.transport.is_some()) {
+        if viewer.subscriptions.iter().any(|subscription| subscription.ids.transport.is_some()) {
             viewer.estimator.get_or_insert_with(|| Estimator::new(now.mono));
         }
         for (at, subscription) in viewer.subscriptions.iter_mut().enumerate() {

@@ -9,9 +9,10 @@ use crate::forward::pacer::Pacer;
 use crate::limit;
 use crate::message::Now;
 use crate::room::Room;
-use crate::room::subscription::Subscription;
+use crate::room::subscription::{Ids, Subscription};
 use crate::rtp::codec::vp8_numbers::Shift;
-use crate::rtp::packet::{CaptureTime, Outgoing};
+use crate::rtp::extension::Extensions;
+use crate::rtp::packet::Outgoing;
 use crate::session::estimate::Estimator;
 use crate::session::feedback::{Feedback, Lost, SenderInfo, ntp_of_utc, parse, round_trip};
 use crate::session::negotiate::{CNAME, Negotiated};
@@ -34,9 +35,13 @@ pub fn subscribe(media: &Negotiated, rng: &mut impl Rng) -> Viewer {
         // A viewer's section always has our stream; one without would never be sent anything.
         let (ssrc, rtx_ssrc) = section.stream.map_or((0, None), |stream| (stream.ssrc, stream.rtx_ssrc));
         let mut subscription = Subscription::new(video, *ordinal, ssrc, rtx_ssrc, rng);
-        subscription.mid = section.extensions.mid.map(|id| (id, section.mid.as_bytes().into()));
-        subscription.transport = section.extensions.transport_cc.filter(|_| section.feedback.transport_cc);
-        subscription.capture = section.extensions.abs_capture_time;
+        let ids = section.extensions;
+        subscription.mid = ids.mid.map(|id| (id, section.mid.as_bytes().into()));
+        subscription.ids = Ids {
+            transport: ids.transport_cc.filter(|_| section.feedback.transport_cc),
+            capture: ids.abs_capture_time,
+            orientation: ids.orientation,
+        };
         *ordinal += 1;
         subscriptions.push(subscription);
     }
@@ -56,11 +61,7 @@ pub(super) struct Writing<'a> {
     pub payload_type: u8,
     pub marker: bool,
     pub timestamp: u32,
-    pub mid: Option<(u8, &'a [u8])>,
-    /// Extension id and transport-wide number.
-    pub transport: Option<(u8, u16)>,
-    /// Extension id and when it was taken.
-    pub capture: Option<(u8, CaptureTime)>,
+    pub extensions: Extensions<'a>,
     /// Applied to the payload.
     pub shift: Shift,
     /// Goes before the payload: the original sequence number of a repair (RFC 4588 §4).
@@ -83,9 +84,7 @@ pub(super) fn write(
         sequence: packet.token.sequence(),
         timestamp: packet.timestamp,
         ssrc: packet.token.ssrc(),
-        mid: packet.mid,
-        transport: packet.transport,
-        capture: packet.capture,
+        extensions: packet.extensions,
     };
     let body = header.written_len() + packet.prefix.len();
     let end = body + packet.payload.len();

@@ -2,6 +2,7 @@
 
 pub mod codec;
 pub mod dependency;
+pub mod extension;
 pub mod layer;
 pub mod packet;
 pub mod seq;

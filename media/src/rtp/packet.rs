@@ -1,14 +1,12 @@
 //! The RTP header (RFC 3550 §5.1, extensions RFC 8285): a view over received bytes, a writer for outgoing ones, and the
 //! retransmission payload (RFC 4588 §4). Encryption does not belong here.
 
+use super::extension::{self, Extensions, ONE_BYTE, TWO_BYTE};
+
 /// Fixed part of the header in bytes.
 pub const FIXED_LEN: usize = 12;
-/// Largest header that [`Outgoing::write`] makes: fixed part, extension head, two-byte extensions of 32, 2 and
-/// 16 bytes, padded.
-pub const MAX_HEADER_LEN: usize = FIXED_LEN + 4 + 56;
-
-const ONE_BYTE: u16 = 0xbede;
-const TWO_BYTE: u16 = 0x1000;
+/// Largest header that [`Outgoing::write`] makes.
+pub const MAX_HEADER_LEN: usize = FIXED_LEN + extension::MAX_LEN;
 
 /// Where the parts of a received packet are. Ranges are checked once, in [`Header::parse`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,7 +101,7 @@ impl Header {
     }
 }
 
-/// A header to be written: no CSRC, at most two extensions, no padding.
+/// A header to be written: no CSRC, no padding.
 #[derive(Clone, Copy, Debug)]
 pub struct Outgoing<'a> {
     pub payload_type: u8,
@@ -111,114 +109,27 @@ pub struct Outgoing<'a> {
     pub sequence: u16,
     pub timestamp: u32,
     pub ssrc: u32,
-    /// Extension id and media section id, when negotiated (RFC 9143 §15).
-    pub mid: Option<(u8, &'a [u8])>,
-    /// Extension id and transport-wide sequence number, when negotiated.
-    pub transport: Option<(u8, u16)>,
-    /// Extension id and when the content was taken, when negotiated and known.
-    pub capture: Option<(u8, CaptureTime)>,
+    pub extensions: Extensions<'a>,
 }
 
 impl Outgoing<'_> {
     /// Bytes that [`Outgoing::write`] takes.
     pub fn written_len(&self) -> usize {
-        let elements = self.elements().map_or(0, |(_, len)| 4 + len.next_multiple_of(4));
-        FIXED_LEN + elements
-    }
-
-    /// Whether the elements take the one-byte form, and their bytes. `None` without any.
-    fn elements(&self) -> Option<(bool, usize)> {
-        let one_byte =
-            self.mid.is_none_or(|(id, mid)| fits_one_byte(id, mid)) && self.transport.is_none_or(|(id, _)| id < 15);
-        let one_byte = one_byte && self.capture.is_none_or(|(id, _)| id < 15);
-        let head = if one_byte { 1 } else { 2 };
-        let mid = self.mid.map_or(0, |(_, mid)| head + mid.len());
-        let transport = self.transport.map_or(0, |_| head + 2);
-        let capture = self.capture.map_or(0, |_| head + CaptureTime::LEN);
-        let all = mid + transport + capture;
-        (all > 0).then_some((one_byte, all))
+        FIXED_LEN + self.extensions.written_len()
     }
 
     /// Writes the header and answers its length. `None` when `out` is too small or the extension cannot be expressed.
     pub fn write(&self, out: &mut [u8]) -> Option<usize> {
         let len = self.written_len();
         let out = out.get_mut(..len)?;
-        let elements = self.elements();
-        out[0] = 0x80 | (u8::from(elements.is_some()) << 4);
+        out[0] = 0x80 | (u8::from(len > FIXED_LEN) << 4);
         out[1] = (u8::from(self.marker) << 7) | (self.payload_type & 0x7f);
         out[2..4].copy_from_slice(&self.sequence.to_be_bytes());
         out[4..8].copy_from_slice(&self.timestamp.to_be_bytes());
         out[8..12].copy_from_slice(&self.ssrc.to_be_bytes());
-        let Some((one_byte, _)) = elements else { return Some(len) };
-        out[12..14].copy_from_slice(&(if one_byte { ONE_BYTE } else { TWO_BYTE }).to_be_bytes());
-        out[14..16].copy_from_slice(&(((len - 16) / 4) as u16).to_be_bytes());
-        let mut at = 16;
-        if let Some((id, sequence)) = self.transport {
-            at += write_element(&mut out[at..], one_byte, id, &sequence.to_be_bytes())?;
-        }
-        if let Some((id, mid)) = self.mid {
-            at += write_element(&mut out[at..], one_byte, id, mid)?;
-        }
-        if let Some((id, capture)) = self.capture {
-            at += write_element(&mut out[at..], one_byte, id, &capture.to_bytes())?;
-        }
-        out[at..].fill(0);
+        self.extensions.write(&mut out[FIXED_LEN..])?;
         Some(len)
     }
-}
-
-/// When a picture or sound was taken (abs-capture-time, webrtc.org/experiments/rtp-hdrext/abs-capture-time).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct CaptureTime {
-    /// The capturer's wall clock, 32.32 fixed point seconds since 1900.
-    pub ntp: u64,
-    /// Added to `ntp` it is the clock of the sender's own reports: 32.32 fixed point seconds, with sign.
-    pub offset: i64,
-}
-
-impl CaptureTime {
-    /// Bytes of the form with an offset.
-    pub const LEN: usize = 16;
-
-    /// Without an offset the sender is the capturer. `None` when it is cut.
-    pub fn parse(element: &[u8]) -> Option<Self> {
-        let (ntp, rest) = element.split_first_chunk::<8>()?;
-        let offset = rest.first_chunk::<8>().map_or(0, |offset| i64::from_be_bytes(*offset));
-        Some(Self { ntp: u64::from_be_bytes(*ntp), offset })
-    }
-
-    /// The same moment for those who hear our reports, when our clock is so many microseconds ahead of the sender's.
-    pub fn on_our_clock(self, ahead_us: i64) -> Self {
-        let ahead = (i128::from(ahead_us) << 32) / 1_000_000;
-        Self { offset: self.offset.wrapping_add(ahead as i64), ..self }
-    }
-
-    fn to_bytes(self) -> [u8; Self::LEN] {
-        let mut bytes = [0; Self::LEN];
-        bytes[..8].copy_from_slice(&self.ntp.to_be_bytes());
-        bytes[8..].copy_from_slice(&self.offset.to_be_bytes());
-        bytes
-    }
-}
-
-fn fits_one_byte(id: u8, element: &[u8]) -> bool {
-    id < 15 && (1..=16).contains(&element.len())
-}
-
-/// Bytes that it took. `None` when the element cannot be expressed.
-fn write_element(out: &mut [u8], one_byte: bool, id: u8, element: &[u8]) -> Option<usize> {
-    if id == 0 || element.is_empty() || element.len() > 32 {
-        return None;
-    }
-    let head = if one_byte {
-        out[0] = (id << 4) | (element.len() as u8 - 1);
-        1
-    } else {
-        out[..2].copy_from_slice(&[id, element.len() as u8]);
-        2
-    };
-    out[head..head + element.len()].copy_from_slice(element);
-    Some(head + element.len())
 }
 
 /// Splits the payload of a retransmission into the original sequence number and the original payload (RFC 4588 §4). `None` for
@@ -231,6 +142,8 @@ pub fn split_retransmission(payload: &[u8]) -> Option<(u16, &[u8])> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::message::Orientation;
+    use crate::rtp::extension::CaptureTime;
 
     const HEAD: [u8; 12] = [0x80, 0xe0, 0x12, 0x34, 0, 0, 1, 0, 0xde, 0xad, 0xbe, 0xef];
 
@@ -295,20 +208,15 @@ mod tests {
         let mids: [Option<(u8, &[u8])>; 4] =
             [None, Some((3, b"0")), Some((14, b"video-section-16")), Some((20, &long))];
         let taken = CaptureTime { ntp: 0x0123_4567_89ab_cdef, offset: -7 };
-        let with_others = |mid| [(mid, None, None), (mid, Some((5, 0xabcd)), None), (mid, None, Some((6, taken)))];
-        for (mid, transport, capture) in
-            mids.into_iter().flat_map(with_others).chain([(mids[3], Some((5, 0xabcd)), Some((6, taken)))])
-        {
-            let out = Outgoing {
-                payload_type: 111,
-                marker: true,
-                sequence: 9,
-                timestamp: 8,
-                ssrc: 7,
-                mid,
-                transport,
-                capture,
+        let turned = Orientation::from_byte(3);
+        for case in 0..mids.len() * 8 {
+            let extensions = Extensions {
+                mid: mids[case / 8],
+                transport: (case & 1 != 0).then_some((5, 0xabcd)),
+                capture: (case & 2 != 0).then_some((6, taken)),
+                orientation: (case & 4 != 0).then_some((7, turned)),
             };
+            let out = Outgoing { payload_type: 111, marker: true, sequence: 9, timestamp: 8, ssrc: 7, extensions };
             let mut bytes = [0xff; MAX_HEADER_LEN + 1];
             let len = out.write(&mut bytes).unwrap();
             assert_eq!(len, out.written_len());
@@ -316,31 +224,15 @@ mod tests {
             assert_eq!((header.payload_type, header.marker, header.sequence), (111, true, 9));
             assert_eq!((header.timestamp, header.ssrc), (8, 7));
             assert_eq!(header.payload(&bytes[..len + 1]), [0xff]);
-            if let Some((id, mid)) = mid {
-                assert_eq!(header.extension(&bytes[..len + 1], id), Some(mid));
+            let element = |id: u8| header.extension(&bytes[..len + 1], id);
+            if let Some((id, mid)) = extensions.mid {
+                assert_eq!(element(id), Some(mid));
             }
             let read = header.transport_sequence(&bytes[..len + 1], 5);
-            assert_eq!(read, transport.map(|(_, sequence)| sequence));
-            let read = header.extension(&bytes[..len + 1], 6).and_then(CaptureTime::parse);
-            assert_eq!(read, capture.map(|(_, taken)| taken));
+            assert_eq!(read, extensions.transport.map(|(_, sequence)| sequence));
+            assert_eq!(element(6).and_then(CaptureTime::parse), extensions.capture.map(|(_, taken)| taken));
+            assert_eq!(element(7), extensions.orientation.map(|_| &[3][..]));
             assert_eq!(out.write(&mut bytes[..len - 1]), None);
         }
-    }
-
-    #[test]
-    fn capture_times_come_with_and_without_an_offset() {
-        let bytes = [0, 0, 0, 1, 0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0];
-        let long = CaptureTime::parse(&bytes).unwrap();
-        assert_eq!(long, CaptureTime { ntp: 3 << 31, offset: -(1 << 32) });
-        assert_eq!(CaptureTime::parse(&bytes[..8]), Some(CaptureTime { offset: 0, ..long }));
-        assert_eq!(CaptureTime::parse(&bytes[..7]), None);
-        assert_eq!(long.on_our_clock(2_500_000).offset, 3 << 31);
-    }
-
-    #[test]
-    fn retransmissions_name_their_original() {
-        assert_eq!(split_retransmission(&[0x12, 0x34, 5, 6]), Some((0x1234, &[5, 6][..])));
-        assert_eq!(split_retransmission(&[0x12]), None);
-        assert_eq!(split_retransmission(&[]), None);
     }
 }

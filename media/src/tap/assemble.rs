@@ -3,7 +3,7 @@
 use bytes::Bytes;
 
 use crate::buffer::cache::Packet;
-use crate::message::{Codec, CodecConfig};
+use crate::message::{Codec, CodecConfig, Orientation};
 use crate::rtp::codec::{Assemble, Malformed, av1, h264, vp8, vp9};
 
 /// A complete picture or sound packet, not yet on the timeline.
@@ -16,6 +16,7 @@ pub struct Unit {
     pub data: Bytes,
     /// Keyframes and sound: the format from here on.
     pub config: Option<CodecConfig>,
+    pub orientation: Orientation,
     /// Which sender of the track it came from.
     pub source: u32,
     /// Units before it are missing.
@@ -27,6 +28,7 @@ struct Building {
     timestamp: u64,
     first_index: u64,
     last_index: u64,
+    orientation: Orientation,
 }
 
 /// Of one codec. It is fed without holes: the caller discards where one is.
@@ -83,8 +85,10 @@ impl Units {
             timestamp: meta.timestamp,
             first_index: meta.index,
             last_index: meta.index,
+            orientation: Orientation::UPRIGHT,
         });
         building.last_index = meta.index;
+        building.orientation = meta.orientation.unwrap_or(building.orientation);
         match &mut self.joint {
             Joint::Vp8(frame) => vp8::append(frame, packet.payload),
             Joint::Vp9(picture) => picture.append(packet.payload),
@@ -99,7 +103,8 @@ impl Units {
 
     /// The unit in work is complete. `None` when it has no picture, or a keyframe lacks its parameter sets.
     pub fn finish(&mut self) -> Result<Option<Unit>, Malformed> {
-        let Some(Building { timestamp, first_index, last_index }) = self.building.take() else { return Ok(None) };
+        let Some(building) = self.building.take() else { return Ok(None) };
+        let Building { timestamp, first_index, last_index, orientation } = building;
         let mut found = None;
         let data = match &mut self.joint {
             Joint::Vp8(frame) => {
@@ -143,8 +148,17 @@ impl Units {
             self.configure(found);
         }
         let config = self.config.clone().filter(|_| key);
-        let data = data.into();
-        Ok(Some(Unit { key, timestamp, first_index, last_index, data, config, source: 0, after_loss: false }))
+        Ok(Some(Unit {
+            key,
+            timestamp,
+            first_index,
+            last_index,
+            data: data.into(),
+            config,
+            orientation,
+            source: 0,
+            after_loss: false,
+        }))
     }
 
     fn configure(&mut self, found: Found) {

@@ -188,12 +188,15 @@ impl Tap {
             let to_ns = pts_ns.max(from_ns);
             self.tell(out, TapFact::Gap { track: None, from_ns, to_ns, reason: GapReason::Disconnected });
         }
-        let Before { gap_from_ns, config } = self.tracks[at].on_delivered(&found, pts_ns);
+        let Before { gap_from_ns, config, orientation } = self.tracks[at].on_delivered(&found, pts_ns);
         if let Some(from_ns) = gap_from_ns.filter(|from| *from < pts_ns) {
             self.tell(out, TapFact::Gap { track: Some(id), from_ns, to_ns: pts_ns, reason: GapReason::Loss });
         }
         if let Some(config) = config {
             self.tell(out, TapFact::Config { track: id, config });
+        }
+        if let Some(orientation) = orientation {
+            self.tell(out, TapFact::Orientation { track: id, from_ns: pts_ns, orientation });
         }
         self.tell(
             out,

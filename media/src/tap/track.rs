@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use crate::buffer::cache::Packet;
 use crate::buffer::reorder::{Reorder, Step};
 use crate::limit;
-use crate::message::{Codec, CodecConfig};
+use crate::message::{Codec, CodecConfig, Orientation};
 use crate::room::layer::Layer;
 use crate::room::track::Track;
 use crate::rtp::codec::{Malformed, opus};
@@ -38,6 +38,7 @@ pub struct Before {
     /// From where on units are missing, in ns of the timeline.
     pub gap_from_ns: Option<u64>,
     pub config: Option<CodecConfig>,
+    pub orientation: Option<Orientation>,
 }
 
 /// A keyframe of a better layer.
@@ -66,6 +67,7 @@ pub struct TapTrack {
     lost: bool,
     ready: VecDeque<Unit>,
     told: Option<CodecConfig>,
+    told_orientation: Orientation,
     /// The newest delivered unit and how long it lasts, in ns of the timeline.
     newest: Option<(u64, u64)>,
 }
@@ -84,6 +86,7 @@ impl TapTrack {
             lost: false,
             ready: VecDeque::new(),
             told: None,
+            told_orientation: Orientation::UPRIGHT,
             newest: None,
         }
     }
@@ -235,7 +238,9 @@ impl TapTrack {
         if config.is_some() {
             self.told.clone_from(&config);
         }
-        Before { gap_from_ns, config }
+        let orientation = Some(unit.orientation).filter(|now| now.quarters() != self.told_orientation.quarters());
+        self.told_orientation = unit.orientation;
+        Before { gap_from_ns, config, orientation }
     }
 
     fn take(&mut self, packet: Packet<'_>, codec: Option<Codec>, counters: &mut Counters) -> Result<(), Malformed> {

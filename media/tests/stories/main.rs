@@ -20,6 +20,7 @@ mod keyframes;
 mod layers;
 mod lives;
 mod loss;
+mod orientation;
 mod pace;
 mod recording;
 mod simulcast;

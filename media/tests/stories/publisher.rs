@@ -40,6 +40,8 @@ pub struct Publisher {
     pub sets_once: bool,
     /// Says with the first packet of each picture when it was taken.
     pub says_capture: bool,
+    /// Says with the last packet of each keyframe, and where it changes, how the picture lies (TS 26.114 §7.4.5).
+    pub orientation: Option<u8>,
     /// Answers NACKs.
     pub repairs: bool,
     /// Of the very first packets.
@@ -76,6 +78,7 @@ pub struct Publisher {
     /// Frames are counted by time; those that were muted have no number.
     pub video_slot: u64,
     pub audio_slot: u64,
+    pub said_orientation: Option<u8>,
 }
 
 impl Default for Publisher {
@@ -92,6 +95,7 @@ impl Default for Publisher {
             obeys_fir: true,
             sets_once: false,
             says_capture: false,
+            orientation: None,
             repairs: true,
             first_sequence: 1000,
             first_timestamp: 12_345,
@@ -119,6 +123,7 @@ impl Default for Publisher {
             sent: [(0, 0); 2],
             video_slot: 0,
             audio_slot: 0,
+            said_orientation: None,
         }
     }
 }
@@ -162,7 +167,8 @@ impl Publisher {
                 let taken = started.utc_us + (self.video_slot - 1) * 1_000_000 / FPS + self.clock_ahead_us;
                 for (at, packet) in self.picture(timestamp).into_iter().enumerate() {
                     let says = self.says_capture && at == 0;
-                    send(&if says { with_capture_time(&packet, ntp_of_utc(taken)) } else { packet }, false);
+                    let taken = ntp_of_utc(taken).to_be_bytes();
+                    send(&if says { with_element(&packet, 7, &taken) } else { packet }, false);
                 }
             }
         }
@@ -266,7 +272,8 @@ impl Publisher {
         let last = payloads.len() - 1;
         let mut packets = Vec::new();
         for (at, payload) in payloads.iter().enumerate() {
-            let packet = rtp(payload_type(self.codec), at == last, self.video_sequence, timestamp, VIDEO_SSRC, payload);
+            let (pt, sequence) = (payload_type(self.codec), self.video_sequence);
+            let packet = rtp(pt, at == last, sequence, timestamp, VIDEO_SSRC, payload);
             self.video_sequence = self.video_sequence.wrapping_add(1);
             self.sent[0].0 += 1;
             self.sent[0].1 += payload.len() as u32;
@@ -276,6 +283,11 @@ impl Publisher {
             self.history.push_back(packet.clone());
             packets.push(packet);
         }
+        let says = key || self.orientation != self.said_orientation;
+        if let Some((byte, packet)) = self.orientation.filter(|_| says).zip(packets.last_mut()) {
+            *packet = with_element(packet, 9, &[byte]);
+        }
+        self.said_orientation = self.orientation;
         packets
     }
 
@@ -403,10 +415,13 @@ pub fn transport_wide() -> u16 {
     })
 }
 
-/// The packet with the short form of abs-capture-time beside its transport-wide number.
-fn with_capture_time(packet: &[u8], ntp: u64) -> Vec<u8> {
-    let number = &packet[16..19];
-    [&packet[..12], &[0xbe, 0xde, 0, 3], number, &[0x77], &ntp.to_be_bytes(), &packet[20..]].concat()
+/// The packet with one more element in its extension.
+pub fn with_element(packet: &[u8], id: u8, element: &[u8]) -> Vec<u8> {
+    let (words, head) = (usize::from(packet[15]), id << 4 | (element.len() as u8 - 1));
+    let (extension, payload) = packet[16..].split_at(4 * words);
+    let mut extension = [extension, &[head], element].concat();
+    extension.resize(extension.len().next_multiple_of(4), 0);
+    [&packet[..12], &[0xbe, 0xde, 0, (extension.len() / 4) as u8], &extension, payload].concat()
 }
 
 fn rtp(pt: u8, marker: bool, sequence: u16, timestamp: u32, ssrc: u32, payload: &[u8]) -> Vec<u8> {

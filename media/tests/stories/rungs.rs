@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use media::message::{Codec, Now};
 use media::session::feedback::{Compound, Feedback, SenderInfo};
 
-use crate::publisher::{PPS, payload_type, transport_wide};
+use crate::publisher::{PPS, payload_type, transport_wide, with_element};
 
 const HISTORY: usize = 1000;
 
@@ -26,6 +26,8 @@ pub struct Rung {
     pub nacked: u64,
     pub repaired: u64,
     pub key_wanted: bool,
+    /// Said with the last packet of each keyframe (video-orientation).
+    pub orientation: Option<u8>,
     first_timestamp: u32,
     sequence: u16,
     rtx_sequence: u16,
@@ -60,6 +62,7 @@ impl Rungs {
             nacked: 0,
             repaired: 0,
             key_wanted: true,
+            orientation: None,
             first_timestamp: 0x8000_0000u32.wrapping_mul(at as u32).wrapping_add(77_777 * at as u32),
             sequence: 65_000 + 200 * at as u16,
             rtx_sequence: 9,
@@ -105,6 +108,8 @@ impl Rungs {
                 rung.sent.1 += payload.len() as u32;
                 let pt = payload_type(self.1);
                 let packet = rung.packet(pt, part == last, rung.sequence, timestamp, 5, &payload);
+                let said = rung.orientation.filter(|_| key && part == last);
+                let packet = said.map_or_else(|| packet.clone(), |byte| with_element(&packet, 9, &[byte]));
                 rung.sequence = rung.sequence.wrapping_add(1);
                 if rung.history.len() == HISTORY {
                     rung.history.pop_front();

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use media::rtp::packet::CaptureTime;
+use media::rtp::extension::CaptureTime;
 use media::session::feedback::utc_of_ntp;
 
 use crate::publisher::Publisher;

@@ -5,7 +5,8 @@ use std::time::{Duration, Instant};
 
 use media::message::{Codec, Now};
 use media::rtp::codec::vp8::Descriptor;
-use media::rtp::packet::{CaptureTime, Header, split_retransmission};
+use media::rtp::extension::CaptureTime;
+use media::rtp::packet::{Header, split_retransmission};
 use media::rtp::seq::SequenceUnwrapper;
 use media::session::feedback::{Compound, Feedback, ReportBlock, TwccRecorder, parse, utc_of_ntp};
 
@@ -21,6 +22,8 @@ pub struct Got {
     pub payload_type: u8,
     pub repaired: bool,
     pub capture: Option<CaptureTime>,
+    /// The byte of video-orientation.
+    pub orientation: Option<u8>,
     pub payload: Vec<u8>,
 }
 
@@ -56,6 +59,8 @@ pub struct Stream {
 pub struct Viewer {
     /// Takes only VP8.
     pub vp8_only: bool,
+    /// Does not offer video-orientation.
+    pub knows_no_orientation: bool,
     /// Sends NACKs.
     pub nacks: bool,
     pub audio: Stream,
@@ -79,7 +84,10 @@ impl Viewer {
     }
 
     pub fn offer(&self, peer: &Peer) -> String {
-        let offer = peer.offer("recvonly");
+        let mut offer = peer.offer("recvonly");
+        if self.knows_no_orientation {
+            offer = offer.replace("a=extmap:10 urn:3gpp:video-orientation\r\n", "");
+        }
         if !self.vp8_only {
             return offer;
         }
@@ -132,6 +140,7 @@ impl Viewer {
                 payload_type: header.payload_type,
                 repaired,
                 capture: header.extension(packet, 8).map(|element| CaptureTime::parse(element).expect("a time")),
+                orientation: header.extension(packet, 10).map(|element| element[0]),
                 payload: payload.to_vec(),
             });
             return;

@@ -125,6 +125,8 @@ impl Peer {
         sdp += &format!("a=extmap:4 urn:ietf:params:rtp-hdrext:sdes:mid\r\na=extmap:3 {twcc}\r\n");
         let id = if direction == "sendonly" { 7 } else { 8 };
         sdp += &format!("a=extmap:{id} http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time\r\n");
+        let id = if direction == "sendonly" { 9 } else { 10 };
+        sdp += &format!("a=extmap:{id} urn:3gpp:video-orientation\r\n");
         for (pt, rtx, name) in [(96, 97, "VP8"), (102, 103, "H264"), (98, 99, "VP9"), (104, 105, "AV1")] {
             sdp += &format!("a=rtpmap:{pt} {name}/90000\r\na=rtpmap:{rtx} rtx/90000\r\na=fmtp:{rtx} apt={pt}\r\n");
             for feedback in ["transport-cc", "ccm fir", "nack", "nack pli"] {

@@ -10,14 +10,14 @@ use std::path::Path;
 
 use media::rtp::codec::av1::SequenceHeader;
 
+use super::mp4;
+
 /// What the draft had before the record: version, flags, presentation delay.
 const DRAFT: [u8; 5] = [0; 5];
 /// With the bytes of the draft the room of an empty box.
 const ROOM: usize = 3;
 const EMPTY_BOX: [u8; 8] = *b"\0\0\0\x08free";
 const NAME: [u8; 4] = *b"av1C";
-/// Of the index of a file, which is read whole: about ten million samples.
-const LARGEST_INDEX: u64 = 256 * 1024 * 1024;
 
 /// The record as the muxer is given it.
 pub(super) fn codec_data(obu: &[u8]) -> Option<Vec<u8>> {
@@ -31,7 +31,7 @@ pub(super) fn correct(path: &Path, obu: &[u8]) -> io::Result<()> {
     let missing = || io::Error::new(io::ErrorKind::InvalidData, "the muxer wrote no AV1 configuration");
     let record = configuration(obu).ok_or_else(missing)?;
     let file = File::options().read(true).write(true).open(path)?;
-    let (at, mut index) = index(&file)?.ok_or_else(missing)?;
+    let (at, mut index) = mp4::index(&file)?.ok_or_else(missing)?;
     let find = |what: &[u8]| index.windows(what.len()).position(|window| window == what);
     let Some(name) = find(&[&NAME[..], &DRAFT, &record].concat()) else {
         return find(&[&NAME[..], &record].concat()).map(|_| ()).ok_or_else(missing);
@@ -45,27 +45,6 @@ pub(super) fn correct(path: &Path, obu: &[u8]) -> io::Result<()> {
         return Err(missing());
     }
     file.write_all_at(&corrected, at + begin as u64)
-}
-
-/// Where the content of the `moov` box lies, and what it is.
-fn index(file: &File) -> io::Result<Option<(u64, Vec<u8>)>> {
-    let (mut at, end) = (0, file.metadata()?.len());
-    while at + 8 <= end {
-        let mut head = [0; 8];
-        file.read_exact_at(&mut head, at)?;
-        let [s0, s1, s2, s3, name @ ..] = head;
-        let size = u64::from(u32::from_be_bytes([s0, s1, s2, s3]));
-        if size < 8 || at + size > end {
-            return Ok(None);
-        }
-        if name == *b"moov" && size <= LARGEST_INDEX {
-            let mut content = vec![0; size as usize - 8];
-            file.read_exact_at(&mut content, at + 8)?;
-            return Ok(Some((at + 8, content)));
-        }
-        at += size;
-    }
-    Ok(None)
 }
 
 /// `AV1CodecConfigurationRecord` (§2.3.3). `obu` is the sequence header with its size field. `None` when it is damaged.

@@ -5,12 +5,14 @@
 
 mod av1;
 mod h264;
+mod mp4;
 mod mux;
 mod opus;
 mod plan;
 mod poster;
 mod verify;
 mod webm;
+mod webm_turn;
 
 use std::fs::File;
 use std::io::{BufReader, Read};
@@ -34,6 +36,12 @@ pub(crate) fn export(job: &ExportJob, timeout: Duration) -> Result<Exported, Exp
     if let Some(track) = plan.video.as_ref().filter(|track| track.codec == Codec::Av1) {
         av1::correct(&temporary, &track.av1_sequence)?;
     }
+    if let Some(track) = plan.video.as_ref().filter(|track| track.orientation.quarters() != 0) {
+        match plan.container {
+            Container::Mp4 => mp4::turn(&temporary, track.orientation)?,
+            Container::Webm => webm_turn::turn(&temporary, track.orientation)?,
+        }
+    }
     verify::verify(&temporary, &plan, timeout)?;
     let (size, sha256) = sync_and_hash(&temporary)?;
     let poster = poster(&plan, job);
@@ -45,6 +53,7 @@ pub(crate) fn export(job: &ExportJob, timeout: Duration) -> Result<Exported, Exp
         std::fs::rename(&temporary, &named).ok().map(|()| named)
     });
     File::open(&job.directory)?.sync_all()?;
+    let (width, height) = plan.video.as_ref().map_or((0, 0), Track::shown);
     Ok(Exported {
         file,
         container: plan.container,
@@ -54,8 +63,8 @@ pub(crate) fn export(job: &ExportJob, timeout: Duration) -> Result<Exported, Exp
         duration_ms: (plan.end_ns - plan.zero_ns).div_ceil(1_000_000),
         from_ns: plan.zero_ns,
         to_ns: plan.end_ns,
-        width: plan.video.as_ref().map_or(0, |track| track.width),
-        height: plan.video.as_ref().map_or(0, |track| track.height),
+        width,
+        height,
         tracks: plan.tracks().map(describe).collect(),
         omitted: plan.omitted,
         poster,

@@ -4,7 +4,7 @@
 use journal::index::Epoch;
 use journal::{Index, Range, Reader, Tail};
 use media::id::TrackId;
-use media::message::{Codec, CodecConfig};
+use media::message::{Codec, CodecConfig, Orientation};
 use media::rtp::codec::vp9;
 
 use super::h264::ParameterSets;
@@ -43,6 +43,8 @@ pub(super) struct Track {
     pub vp9: Option<vp9::KeyHeader>,
     /// AV1 only: the sequence header of the first epoch, an OBU with its size field.
     pub av1_sequence: bytes::Bytes,
+    /// Of its first picture: a file has one, so the recorder begins another where it changes.
+    pub orientation: Orientation,
     /// In order of time; never empty.
     pub samples: Vec<Sample>,
     pub undecodable: u64,
@@ -72,6 +74,15 @@ impl Plan {
 }
 
 impl Track {
+    /// Width and height as players show them.
+    pub(super) fn shown(&self) -> (u16, u16) {
+        if self.orientation.quarters().is_multiple_of(2) {
+            (self.width, self.height)
+        } else {
+            (self.height, self.width)
+        }
+    }
+
     /// Of its last sample.
     pub(super) fn end_ns(&self) -> u64 {
         self.samples.last().map_or(0, |sample| sample.pts_ns + sample.duration_ns)
@@ -161,6 +172,9 @@ fn track(id: TrackId, indexes: &[Index], range: Range, job: &ExportJob) -> Resul
                     _ => duration_ns = opus::duration_ns(&unit),
                 }
             }
+            if track.samples.is_empty() {
+                track.orientation = index.orientation(id, entry.pts_ns);
+            }
             track.push(Sample {
                 journal,
                 offset: entry.offset,
@@ -200,6 +214,7 @@ impl Track {
             parameter_sets: ParameterSets::default(),
             vp9: None,
             av1_sequence: bytes::Bytes::new(),
+            orientation: Orientation::UPRIGHT,
             samples: Vec::new(),
             undecodable: 0,
             configured: false,

@@ -11,7 +11,7 @@ use gstreamer_app::{AppSink, AppSrc};
 use gstreamer_video::prelude::*;
 use gstreamer_video::{VideoFrameRef, VideoInfo};
 use journal::{Reader, Record};
-use media::message::Codec;
+use media::message::{Codec, Orientation};
 use media::rtp::codec::{vp8, vp9};
 
 use super::plan::{Sample, Track};
@@ -55,7 +55,7 @@ pub(super) fn poster(track: &Track, job: &ExportJob, to: &Path) -> Result<(), St
         }
     }
     let best = best.ok_or_else(|| last_error.unwrap_or_else(|| "there is no keyframe".into()))?;
-    let jpeg = encode(&best)?;
+    let jpeg = encode(&best, track.orientation)?;
     std::fs::write(to, jpeg).and_then(|()| std::fs::File::open(to)?.sync_all()).map_err(|error| error.to_string())
 }
 
@@ -112,13 +112,19 @@ fn mean_luma(frame: &VideoFrameRef<&gst::BufferRef>) -> Result<u64, String> {
     Ok(sum / count.max(1))
 }
 
-fn encode(still: &Still) -> Result<Vec<u8>, String> {
-    let (width, height) = fit(still.info.width() as i32, still.info.height() as i32);
+fn encode(still: &Still, orientation: Orientation) -> Result<Vec<u8>, String> {
+    let (width, height) = (still.info.width() as i32, still.info.height() as i32);
+    let (method, (width, height)) = match orientation.quarters() {
+        0 => ("none", fit(width, height)),
+        1 => ("clockwise", fit(height, width)),
+        2 => ("rotate-180", fit(width, height)),
+        _ => ("counterclockwise", fit(height, width)),
+    };
     let buffer = still.sample.buffer_owned().ok_or("there is no picture")?;
     let caps = still.sample.caps_owned().ok_or("the picture has no format")?;
     let jpeg = push_one(
         &format!(
-            "appsrc name=in ! videoscale ! video/x-raw,width={width},height={height},pixel-aspect-ratio=1/1 ! \
+            "appsrc name=in ! videoflip method={method} ! videoscale ! video/x-raw,width={width},height={height},pixel-aspect-ratio=1/1 ! \
              videoconvert ! jpegenc quality=82 ! appsink name=out sync=false"
         ),
         &caps,

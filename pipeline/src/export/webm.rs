@@ -10,16 +10,16 @@ use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 // Element ids, RFC 9559 §5.1.
-const SEGMENT: u32 = 0x1853_8067;
+pub(super) const SEGMENT: u32 = 0x1853_8067;
 const INFO: u32 = 0x1549_a966;
 const DURATION: u32 = 0x4489;
 /// Id and size of a Duration of eight bytes.
 const DURATION_HEADER: [u8; 3] = [0x44, 0x89, 0x88];
 const VOID: u32 = 0xec;
-const TRACKS: u32 = 0x1654_ae6b;
-const TRACK_ENTRY: u32 = 0xae;
+pub(super) const TRACKS: u32 = 0x1654_ae6b;
+pub(super) const TRACK_ENTRY: u32 = 0xae;
 const TRACK_NUMBER: u32 = 0xd7;
-const TRACK_TYPE: u32 = 0x83;
+pub(super) const TRACK_TYPE: u32 = 0x83;
 const CLUSTER: u32 = 0x1f43_b675;
 const SIMPLE_BLOCK: u32 = 0xa3;
 /// Value of a TrackType.
@@ -58,7 +58,7 @@ pub(super) fn correct(path: &Path, duration_ns: u64) -> io::Result<()> {
     Ok(())
 }
 
-fn malformed(what: &str) -> io::Error {
+pub(super) fn malformed(what: &str) -> io::Error {
     io::Error::new(io::ErrorKind::InvalidData, format!("the muxer wrote no proper WebM: {what}"))
 }
 
@@ -102,7 +102,7 @@ fn walk(input: &mut BufReader<&File>, mut at: u64, end: u64, parent: u32, found:
 }
 
 /// Keeps the buffer when the target lies in it.
-fn seek(input: &mut BufReader<&File>, at: u64) -> io::Result<()> {
+pub(super) fn seek(input: &mut BufReader<&File>, at: u64) -> io::Result<()> {
     let here = input.stream_position()?;
     match i64::try_from(i128::from(at) - i128::from(here)) {
         Ok(by) => input.seek_relative(by),
@@ -117,7 +117,7 @@ fn byte(input: &mut BufReader<&File>) -> io::Result<u8> {
 }
 
 /// A variable-size integer (RFC 8794 §4) and its length in bytes; ids keep their marker.
-fn number(input: &mut BufReader<&File>, keep_marker: bool) -> io::Result<(u64, u64)> {
+pub(super) fn number(input: &mut BufReader<&File>, keep_marker: bool) -> io::Result<(u64, u64)> {
     let first = byte(input)?;
     let more = first.leading_zeros();
     if more > 7 {

@@ -113,6 +113,7 @@ async fn a_recorded_broadcast_reaches_the_taps_whole() {
             TapFact::Unit(unit) if unit.data.len() > 500 => video.push(unit),
             TapFact::Unit(_) => audio += 1,
             TapFact::Gap { reason, .. } => panic!("nothing was lost, but a gap was recorded: {reason:?}"),
+            TapFact::Orientation { orientation, .. } => panic!("nobody said so: {orientation:?}"),
             TapFact::Clock { .. } => {}
             TapFact::Closed { reason, .. } => {
                 assert_eq!(reason, EndReason::Stopped);

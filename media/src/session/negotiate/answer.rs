@@ -31,6 +31,7 @@ const REPAIRED_RID: &str = "urn:ietf:params:rtp-hdrext:sdes:repaired-rtp-stream-
 const ABS_SEND_TIME: &str = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time";
 const ABS_CAPTURE_TIME: &str = "http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time";
 const AUDIO_LEVEL: &str = "urn:ietf:params:rtp-hdrext:ssrc-audio-level";
+const ORIENTATION: &str = "urn:3gpp:video-orientation";
 const PLAYOUT_DELAY: &str = "http://www.webrtc.org/experiments/rtp-hdrext/playout-delay";
 
 /// What we call our streams in a viewer's answer.
@@ -231,6 +232,7 @@ fn extensions(section: &OfferedSection, role: Role) -> ExtensionIds {
         audio_level: id(AUDIO_LEVEL).filter(|_| section.kind == Some(Kind::Audio)),
         rid: id(RID),
         repaired_rid: id(REPAIRED_RID),
+        orientation: id(ORIENTATION).filter(|_| section.kind == Some(Kind::Video)),
         playout_delay: id(PLAYOUT_DELAY).filter(|_| role == Role::Viewer),
         dependency: id(dependency::URI).filter(|_| role == Role::Publisher && section.kind == Some(Kind::Video)),
     }
@@ -330,6 +332,7 @@ fn write_extensions(out: &mut String, offered: &OfferedSection, accepted: &Exten
         (accepted.audio_level, AUDIO_LEVEL),
         (accepted.rid, RID),
         (accepted.repaired_rid, REPAIRED_RID),
+        (accepted.orientation, ORIENTATION),
         (accepted.playout_delay, PLAYOUT_DELAY),
         (accepted.dependency, dependency::URI),
     ];

@@ -90,8 +90,6 @@ pub struct FeedbackTypes {
 }
 
 /// Ids of header extensions in common (RFC 8285), 1 to 14, as the offer numbered them.
-///
-/// Video-orientation is not accepted: without it a browser turns the picture before it encodes, so that viewers and recordings show it upright.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ExtensionIds {
     pub mid: Option<u8>,
@@ -102,6 +100,8 @@ pub struct ExtensionIds {
     /// With simulcast only: the layer of a packet, and the layer that a repair packet is for (RFC 8852).
     pub rid: Option<u8>,
     pub repaired_rid: Option<u8>,
+    /// Pictures only.
+    pub orientation: Option<u8>,
     /// Viewers only.
     pub playout_delay: Option<u8>,
     /// Publishers only, pictures only: see [`crate::rtp::dependency`].

@@ -104,8 +104,15 @@ fn chromium_publishes() {
     );
     assert_eq!(video.stream, Some(Stream { ssrc: 516_133_919, rtx_ssrc: Some(4_145_645_369) }));
     assert_eq!(video.feedback, ALL);
-    let ids = ExtensionIds { mid: Some(4), transport_cc: Some(3), abs_send_time: Some(2), ..ExtensionIds::default() };
-    assert_eq!(video.extensions, ids, "no orientation, no playout delay from a publisher");
+    let ids = ExtensionIds {
+        mid: Some(4),
+        transport_cc: Some(3),
+        abs_send_time: Some(2),
+        orientation: Some(13),
+        ..ExtensionIds::default()
+    };
+    assert_eq!(video.extensions, ids, "no playout delay from a publisher");
+    assert!(text.contains("a=extmap:13 urn:3gpp:video-orientation\r\n"));
     assert!(text.contains("a=group:BUNDLE 0 1\r\n"));
     assert!(text.contains("m=video 9 UDP/TLS/RTP/SAVPF 96 97 102 103 108 109 116 117 45 46 98 99 100 101\r\n"));
     assert!(text.contains("a=recvonly\r\n") && !text.contains("a=ssrc"));

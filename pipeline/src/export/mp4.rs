@@ -1,0 +1,158 @@
+//! The index of a finished MP4 (ISO/IEC 14496-12), read whole and changed in place; nothing moves.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::path::Path;
+
+use media::message::Orientation;
+
+/// Of the index of a file, which is read whole: about ten million samples.
+const LARGEST_INDEX: u64 = 256 * 1024 * 1024;
+/// Where the matrix lies in the content of a `tkhd` of version 0 (§8.3.2). The size of the picture follows it.
+const MATRIX: usize = 40;
+const MATRIX_LEN: usize = 36;
+/// Times of version 1 take so much more.
+const LONG_TIMES: usize = 12;
+
+/// Says in the header of the picture's track how it is to be turned.
+pub(super) fn turn(path: &Path, orientation: Orientation) -> io::Result<()> {
+    let missing = || io::Error::new(io::ErrorKind::InvalidData, "the muxer wrote no track header");
+    let file = File::options().read(true).write(true).open(path)?;
+    let (at, index) = index(&file)?.ok_or_else(missing)?;
+    let picture =
+        boxes(&index).filter(|(name, _)| *name == b"trak").map(|(_, track)| track).find(|track| is_picture(track));
+    let header = picture.and_then(|track| inside(track, b"tkhd")).ok_or_else(missing)?;
+    let begin = if header.first() == Some(&1) { MATRIX + LONG_TIMES } else { MATRIX };
+    let size = header.get(begin + MATRIX_LEN..).and_then(|rest| rest.first_chunk::<8>()).ok_or_else(missing)?;
+    let (width, height) = size.split_at(4);
+    let matrix =
+        matrix(orientation, [width, height].map(|side| i32::from_be_bytes([side[0], side[1], side[2], side[3]])));
+    let offset = header.as_ptr() as usize - index.as_ptr() as usize + begin;
+    file.write_all_at(&matrix, at + offset as u64)
+}
+
+/// Where the content of the `moov` box lies, and what it is.
+pub(super) fn index(file: &File) -> io::Result<Option<(u64, Vec<u8>)>> {
+    let (mut at, end) = (0, file.metadata()?.len());
+    while at + 8 <= end {
+        let mut head = [0; 8];
+        file.read_exact_at(&mut head, at)?;
+        let [s0, s1, s2, s3, name @ ..] = head;
+        let size = u64::from(u32::from_be_bytes([s0, s1, s2, s3]));
+        if size < 8 || at + size > end {
+            return Ok(None);
+        }
+        if name == *b"moov" && size <= LARGEST_INDEX {
+            let mut content = vec![0; size as usize - 8];
+            file.read_exact_at(&mut content, at + 8)?;
+            return Ok(Some((at + 8, content)));
+        }
+        at += size;
+    }
+    Ok(None)
+}
+
+fn is_picture(track: &[u8]) -> bool {
+    let handler = inside(track, b"mdia").and_then(|media| inside(media, b"hdlr"));
+    handler.and_then(|handler| handler.get(8..12)).is_some_and(|kind| kind == b"vide")
+}
+
+/// Content of the first box of this name.
+fn inside<'a>(content: &'a [u8], name: &[u8; 4]) -> Option<&'a [u8]> {
+    boxes(content).find(|(found, _)| *found == name).map(|(_, content)| content)
+}
+
+/// Names and contents of the boxes in a box, up to the first that is damaged.
+fn boxes(mut rest: &[u8]) -> impl Iterator<Item = (&[u8; 4], &[u8])> {
+    std::iter::from_fn(move || {
+        let (size, after) = rest.split_first_chunk::<4>()?;
+        let size = u32::from_be_bytes(*size) as usize;
+        let (name, _) = after.split_first_chunk::<4>()?;
+        let content = rest.get(8..size)?;
+        rest = &rest[size..];
+        Some((name, content))
+    })
+}
+
+/// Nine numbers of 16.16 bits, the last of each row 2.30; `size` is 16.16 too. It turns about the corner and moves back into view.
+fn matrix(orientation: Orientation, [width, height]: [i32; 2]) -> [u8; MATRIX_LEN] {
+    const ONE: i32 = 1 << 16;
+    let (a, b, c, d, x, y) = match orientation.quarters() {
+        0 => (ONE, 0, 0, ONE, 0, 0),
+        1 => (0, ONE, -ONE, 0, height, 0),
+        2 => (-ONE, 0, 0, -ONE, width, height),
+        _ => (0, -ONE, ONE, 0, 0, width),
+    };
+    let mut bytes = [0; MATRIX_LEN];
+    for (at, number) in [a, b, 0, c, d, 0, x, y, 1 << 30].into_iter().enumerate() {
+        bytes[at * 4..at * 4 + 4].copy_from_slice(&number.to_be_bytes());
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn boxed(name: &[u8; 4], content: &[u8]) -> Vec<u8> {
+        [&(8 + content.len() as u32).to_be_bytes()[..], name, content].concat()
+    }
+
+    fn track(kind: &[u8; 4], version: u8) -> Vec<u8> {
+        let begin = if version == 1 { MATRIX + LONG_TIMES } else { MATRIX };
+        let mut header = vec![0; begin + MATRIX_LEN];
+        header[0] = version;
+        header.extend([640 << 16, 360 << 16].into_iter().flat_map(i32::to_be_bytes));
+        let handler = [&[0; 8], &kind[..], &[0; 12]].concat();
+        boxed(b"trak", &[boxed(b"tkhd", &header), boxed(b"mdia", &boxed(b"hdlr", &handler))].concat())
+    }
+
+    #[test]
+    fn the_picture_and_not_the_sound_is_turned() {
+        for version in [0, 1] {
+            let folder = tempfile::tempdir().unwrap();
+            let path = folder.path().join("clip.mp4");
+            let index = [track(b"soun", version), track(b"vide", version)].concat();
+            let whole = [boxed(b"ftyp", b"isom"), boxed(b"moov", &index), boxed(b"mdat", b"media")].concat();
+            std::fs::write(&path, &whole).unwrap();
+            turn(&path, Orientation::from_byte(1)).unwrap();
+            let turned = std::fs::read(&path).unwrap();
+            let changed: Vec<usize> = (0..whole.len()).filter(|at| whole[*at] != turned[*at]).collect();
+            let matrix = turned
+                .windows(MATRIX_LEN)
+                .position(|window| *window == matrix(Orientation::from_byte(1), [640 << 16, 360 << 16]));
+            let begin = matrix.expect("a matrix");
+            assert!(changed.iter().all(|at| (begin..begin + MATRIX_LEN).contains(at)));
+            assert!(begin > whole.len() / 2, "in the second track");
+        }
+    }
+
+    #[test]
+    fn files_without_a_picture_are_refused() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("clip.mp4");
+        let cut = boxed(b"trak", &boxed(b"mdia", &boxed(b"hdlr", b"\0\0\0\0\0\0\0\0vide")));
+        for index in [track(b"soun", 0), cut, vec![0, 0, 0, 3], Vec::new()] {
+            std::fs::write(&path, boxed(b"moov", &index)).unwrap();
+            assert!(turn(&path, Orientation::from_byte(1)).is_err());
+        }
+    }
+
+    #[test]
+    fn corners_come_to_lie_where_they_are_seen() {
+        let size = [640 << 16, 360 << 16];
+        // Where the upper left and the lower right corner go to, clockwise.
+        let table =
+            [(0, (0, 0), (640, 360)), (1, (360, 0), (0, 640)), (2, (640, 360), (0, 0)), (3, (0, 640), (360, 0))];
+        for (quarters, upper_left, lower_right) in table {
+            let matrix = matrix(Orientation::from_byte(quarters), size);
+            let number = |at: usize| i64::from(i32::from_be_bytes(matrix[at * 4..at * 4 + 4].try_into().unwrap()));
+            let shown = |x: i64, y: i64| {
+                let seen = |by: usize| (x * number(by) + y * number(3 + by) + number(6 + by)) >> 16;
+                (seen(0), seen(1))
+            };
+            assert_eq!((shown(0, 0), shown(640, 360)), (upper_left, lower_right), "{quarters}");
+        }
+    }
+}
