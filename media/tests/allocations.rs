@@ -1,5 +1,5 @@
 //! Once it runs, the media path allocates nothing: not for a packet, not for a viewer, not for feedback, not for a repair. Every allocation of this
-//! process is counted, so that this is the only test of its target.
+//! process is counted, so that this is the only test of its target. And what a viewer takes is bounded.
 
 #[path = "support/peer.rs"]
 #[allow(dead_code, reason = "shared with other test targets")]
@@ -24,8 +24,10 @@ use std::net::SocketAddr;
 use std::time::Duration;
 
 use media::arena::SendArena;
+use media::id::ShardId;
 use media::message::{Codec, Command, Input, Now, Quality};
-use media::router::Flushed;
+use media::router::{Flushed, Router, RouterConfig};
+use media::session::Certificate;
 use media::session::feedback::{Compound, ReportBlock, TwccRecorder};
 
 use publisher::Publisher;
@@ -42,6 +44,8 @@ const FULL: Duration = Duration::from_secs(45);
 const WARM_UP: Duration = Duration::from_secs(2);
 const STEP: Duration = Duration::from_millis(1);
 const STEPS: u32 = 300;
+/// What a session with picture and sound takes of the heap once it has given reports: keys, numbers, what is on its way, its place in the tables.
+const VIEWER_BYTES: usize = 12 * 1024;
 
 type Datagram = (Now, SocketAddr, Vec<u8>);
 
@@ -63,6 +67,24 @@ fn allocations(world: &mut World, datagrams: Vec<Datagram>) -> u64 {
         world.now = now;
     }
     counted
+}
+
+/// Bytes that the router holds with so many viewers.
+fn held(viewers: usize) -> usize {
+    let mut world = World::new(2);
+    world.records = false;
+    world.publish(Publisher::default(), GOOD).expect("published");
+    world.run(WARM_UP);
+    for _ in 0..viewers {
+        world.watch(Viewer::new(), GOOD).expect("watching");
+    }
+    world.run(WARM_UP);
+    let config = RouterConfig { shard: ShardId(0), announce: Vec::new(), seed: [0; 32] };
+    let other = Router::new(config, Certificate::generate().expect("a certificate"));
+    let router = std::mem::replace(&mut world.router, other);
+    let before = dhat::HeapStats::get().curr_bytes;
+    drop(router);
+    before - dhat::HeapStats::get().curr_bytes
 }
 
 /// What the streamer sends in the next moments, sealed.
@@ -140,4 +162,7 @@ fn packets_viewers_feedback_and_repairs_allocate_nothing() {
     let left_out = world.dropped("layer");
     assert!(packets > 30 && sent >= packets * VIEWERS as u64 * 3 / 4, "{packets} in, {sent} out");
     assert!(left_out > 500, "{left_out} were left out");
+
+    let each = (held(VIEWERS) - held(0)) / VIEWERS;
+    assert!((VIEWER_BYTES / 4..=VIEWER_BYTES).contains(&each), "{each} bytes a viewer");
 }
