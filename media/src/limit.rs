@@ -98,6 +98,8 @@ pub const LAYER_STEADY: Duration = Duration::from_millis(500);
 pub const TCP_CONNECTIONS: usize = 4_000;
 /// ICE-TCP connections that have not sent their first check. More: the oldest is closed.
 pub const TCP_WAITING: usize = 512;
+/// Of those, from one address (IPv6: from one /64). More: the oldest of that address is closed.
+pub const TCP_WAITING_PER_ADDRESS: usize = 64;
 /// From the connection to its first whole check. Later: closed.
 pub const TCP_FIRST_CHECK: Duration = Duration::from_secs(5);
 /// Bytes that the kernel holds for one ICE-TCP connection (it doubles them for its own use). More: whole packets are dropped, so that what goes out is

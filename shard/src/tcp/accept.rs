@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read};
-use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use media::framing::{Frames, LONGEST};
-use media::limit::{TCP_FIRST_CHECK, TCP_WAITING};
+use media::limit::{TCP_FIRST_CHECK, TCP_WAITING, TCP_WAITING_PER_ADDRESS};
 use media::stun_user;
 use rustix::event::{Timespec, epoll};
 
@@ -153,9 +153,12 @@ impl<F: Fn(Handed) -> bool> Queue<F> {
             count(&self.figures.refused);
             return;
         }
-        if self.waiting.len() >= TCP_WAITING {
-            // Whoever means it sends its check at once: the oldest is the likeliest to mean nothing.
-            self.waiting.pop_front();
+        // Whoever means it sends its check at once: the oldest is the likeliest to mean nothing. An address pushes out its own first.
+        let mut own = self.waiting.iter().enumerate().filter(|(_, other)| source(other.peer) == source(peer));
+        let crowding = own.clone().count() >= TCP_WAITING_PER_ADDRESS;
+        let oldest = if crowding { own.next().map(|(at, _)| at) } else { Some(0) };
+        if crowding || self.waiting.len() >= TCP_WAITING {
+            oldest.map(|at| self.waiting.remove(at));
             count(&self.figures.late);
         }
         let until = Instant::now() + TCP_FIRST_CHECK;
@@ -195,6 +198,14 @@ impl<F: Fn(Handed) -> bool> Queue<F> {
     }
 }
 
+/// Who counts as one: an IPv4 address, or what one customer is given of IPv6.
+fn source(peer: SocketAddr) -> IpAddr {
+    match peer.ip().to_canonical() {
+        IpAddr::V6(v6) => IpAddr::V6((u128::from(v6) & !u128::from(u64::MAX)).into()),
+        v4 => v4,
+    }
+}
+
 impl Newcomer {
     fn read(&mut self) -> Look {
         let mut buffer = [0; LONGEST];
@@ -217,4 +228,39 @@ impl Newcomer {
 
 fn count(counter: &AtomicU64) {
     counter.fetch_add(1, Ordering::Relaxed);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_pushes_out_its_own_oldest_and_nobody_else() {
+        let listener = TcpListener::bind("[::]:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        let figures = Arc::new(Refusals::default());
+        let _acceptor = Acceptor::start(listener, figures.clone(), |_| true).unwrap();
+        let connect = |address: &str| TcpStream::connect((address, port)).unwrap();
+        let other = connect("::1");
+        let mut own: VecDeque<_> = (0..TCP_WAITING_PER_ADDRESS).map(|_| connect("127.0.0.1")).collect();
+        for pushed_out in 1..=3 {
+            own.push_back(connect("127.0.0.1"));
+            let mut oldest = own.pop_front().unwrap();
+            assert_eq!(oldest.read(&mut [0]).unwrap(), 0, "the oldest is closed");
+            assert_eq!(figures.late.load(Ordering::Relaxed), pushed_out);
+        }
+        for mut open in own.into_iter().chain([other]) {
+            open.set_nonblocking(true).unwrap();
+            assert_eq!(open.read(&mut [0]).unwrap_err().kind(), ErrorKind::WouldBlock, "it still waits");
+        }
+    }
+
+    #[test]
+    fn a_source_is_an_ipv4_address_or_an_ipv6_network() {
+        let of = |text: &str| source(text.parse().unwrap());
+        assert_eq!(of("[::ffff:192.0.2.1]:5"), of("192.0.2.1:6"));
+        assert_ne!(of("[::ffff:192.0.2.1]:5"), of("[::ffff:192.0.2.2]:5"));
+        assert_eq!(of("[2001:db8:0:1::1]:5"), of("[2001:db8:0:1:ffff::2]:6"));
+        assert_ne!(of("[2001:db8:0:1::1]:5"), of("[2001:db8:0:2::1]:5"));
+    }
 }
