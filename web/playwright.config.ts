@@ -1,10 +1,10 @@
 import { defineConfig } from "@playwright/test";
-import { CAPTURE } from "./e2e/support/capture";
+import { CHROMIUM } from "./e2e/support/chromium";
 
 // The real server binary (OXBOW_BIN) and Debian's Chromium, with numbered pictures for a camera and a tone for a microphone.
 export default defineConfig({
   testDir: "e2e",
-  // Stories with Firefox: playwright.network.config.ts. Figures: playwright.figures.config.ts.
+  // Stories that need networks of their own: playwright.network.config.ts. Figures: playwright.figures.config.ts.
   testIgnore: ["network/**", "figures/**"],
   globalSetup: "./e2e/support/capture-setup.ts",
   outputDir: "test-results",
@@ -23,20 +23,6 @@ export default defineConfig({
     trace: process.env.TRACE ? "retain-on-failure" : "off",
     screenshot: "only-on-failure",
     permissions: ["camera", "microphone"],
-    launchOptions: {
-      executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-      args: [
-        "--no-sandbox",
-        // A machine may have no network but the loopback.
-        "--allow-loopback-in-peer-connection",
-        "--use-fake-ui-for-media-stream",
-        "--use-fake-device-for-media-stream",
-        `--use-file-for-fake-video-capture=${CAPTURE.video}`,
-        `--use-file-for-fake-audio-capture=${CAPTURE.audio}`,
-        "--disable-background-timer-throttling",
-        "--disable-renderer-backgrounding",
-        "--disable-backgrounding-occluded-windows",
-      ],
-    },
+    launchOptions: CHROMIUM,
   },
 });

@@ -1,9 +1,10 @@
 import { defineConfig } from "@playwright/test";
 
-// Stories with browsers that need an address of their own: run by scripts/network.sh. Playwright is only the runner; it does not drive
-// Debian's Firefox.
+// Stories with browsers that need an address of their own, or networks to change: run by scripts/network.sh. Playwright does not drive
+// Debian's Firefox; there it is only the runner.
 export default defineConfig({
   testDir: "e2e/network",
+  globalSetup: "./e2e/support/capture-setup.ts",
   outputDir: "test-results",
   reporter: [["list"]],
   workers: 1,

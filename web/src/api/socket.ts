@@ -24,6 +24,8 @@ export type Off = () => void;
 type Untyped = { on(event: string, listener: unknown): void; off(event: string, listener: unknown): void };
 
 const ANSWER_MS = 10_000;
+/** A socket that brings no answer within this has lost its network. */
+const CHECK_MS = 1_500;
 const NO_ANSWER: SocketError = { code: "network", detail: "The server did not answer." };
 
 export class ChannelSocket {
@@ -31,6 +33,8 @@ export class ChannelSocket {
   #socket: Socket<ServerToClientEvents, ClientToServerEvents>;
   #welcomed = new Set<() => void>();
   #iceServers: IceServer[] | null = null;
+  #moved = new Set<() => void>();
+  #checking: Promise<void> | null = null;
 
   constructor(options: { channel: string; streamer: boolean }) {
     this.channel = options.channel;
@@ -55,11 +59,22 @@ export class ChannelSocket {
     // A page that goes says so: the server keeps the media of a socket that dies without a word.
     window.addEventListener("pagehide", this.#leave);
     window.addEventListener("pageshow", this.#comeBack);
+    window.addEventListener("online", this.#online);
   }
 
   #leave = () => void this.#socket.disconnect();
   #comeBack = (event: PageTransitionEvent) => {
     if (event.persisted) this.#socket.connect();
+  };
+
+  #online = () => {
+    if (this.#socket.connected) void this.check();
+    else {
+      // Now, not when the wait for the next attempt is over.
+      this.#socket.disconnect();
+      this.#socket.connect();
+    }
+    for (const listener of this.#moved) listener();
   };
 
   /** The server has said all that an offer needs. */
@@ -82,6 +97,18 @@ export class ChannelSocket {
   onDisconnect(listener: () => void): Off {
     this.#socket.on("disconnect", listener);
     return () => this.#socket.off("disconnect", listener);
+  }
+
+  onNetwork(listener: () => void): Off {
+    this.#moved.add(listener);
+    return () => this.#moved.delete(listener);
+  }
+
+  check(): Promise<void> {
+    this.#checking ??= this.#check().finally(() => {
+      this.#checking = null;
+    });
+    return this.#checking;
   }
 
   /** The server said no to the handshake; it is not tried again by itself. */
@@ -132,16 +159,30 @@ export class ChannelSocket {
   close(): void {
     window.removeEventListener("pagehide", this.#leave);
     window.removeEventListener("pageshow", this.#comeBack);
+    window.removeEventListener("online", this.#online);
     this.#socket.disconnect();
   }
 
-  async #ask<T>(event: keyof ClientToServerEvents, payload: object): Promise<Answer<T>> {
+  async #check(): Promise<void> {
+    if (!this.#socket.connected) return;
+    const { engine } = this.#socket.io;
+    const reply = await this.#ask("latency", {}, CHECK_MS);
+    // Closed without a goodbye, since the server keeps the media of such a socket; the next one is made at once.
+    if (!reply.ok && reply.error.code === "network" && engine === this.#socket.io.engine) engine.close();
+  }
+
+  async #ask<T>(
+    event: keyof ClientToServerEvents,
+    payload: object,
+    withinMs = ANSWER_MS,
+  ): Promise<Answer<T>> {
     if (!this.#socket.connected) return { ok: false, error: NO_ANSWER };
     try {
       return (await (this.#socket as unknown as Socket)
-        .timeout(ANSWER_MS)
+        .timeout(withinMs)
         .emitWithAck(event, payload)) as Ack<T>;
     } catch {
+      if (withinMs > CHECK_MS) void this.check();
       return { ok: false, error: NO_ANSWER };
     }
   }

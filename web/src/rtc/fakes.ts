@@ -45,6 +45,8 @@ export class FakePeer {
   remote: string | null = null;
   closed = false;
   bytes = 0;
+  /** What came by the path besides. */
+  pathBytes = 0;
   /** Of the picture on the screen, as getStats says it. */
   playout: number | undefined;
   transceivers: Transceiver[] = [];
@@ -69,13 +71,15 @@ export class FakePeer {
   }
   getTransceivers = () => this.transceivers;
   getSenders = () => this.transceivers.map((t) => t.sender);
+  getReceivers = () => this.transceivers.map((t) => t.receiver);
   createOffer = async () => ({ type: "offer", sdp: "v=0\r\n" });
   setLocalDescription = async () => {};
   setRemoteDescription = async ({ sdp }: { sdp: string }) => {
     this.remote = sdp;
   };
   getStats = async () =>
-    new Map([
+    new Map<string, object>([
+      ["path", { type: "transport", bytesReceived: this.bytes + this.pathBytes }],
       [
         "in",
         {
@@ -127,6 +131,8 @@ export class FakeLink {
     return this.on("connect", listener);
   };
   onDisconnect = (listener: () => void) => this.on("disconnect", listener);
+  onNetwork = (listener: () => void) => this.on("network", listener);
+  check = async () => {};
   onRefused = (listener: Handler) => this.on("refused", listener);
   on = (event: string, listener: Handler) => {
     const handlers = this.#handlers.get(event) ?? new Set();

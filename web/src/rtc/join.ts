@@ -1,12 +1,32 @@
 // One viewing session: a peer connection that only receives. Its offer exists before anything is known about the channel, so
 // that it can be sent with the first message. A session is used once; `Player` makes the next one.
-import { restartIce, type Standing } from "./ice";
+import { heard, onOtherPath, restartIce, type Standing } from "./ice";
 import type { Link } from "./link";
+import type { Beat } from "./pulse";
 import { carries, withStereo } from "./sdp";
 
 export type Joined = { ok: true } | { ok: false; reason: "codec" | "answer" };
 
-export type Progress = { bytes: number; frames: number; playout: number | null; at: number };
+/** What TypeScript's DOM does not know yet (W3C WebRTC extensions §5.3). */
+type Extensible = {
+  getHeaderExtensionsToNegotiate(): { uri: string; direction: RTCRtpTransceiverDirection }[];
+  setHeaderExtensionsToNegotiate(extensions: { uri: string; direction: RTCRtpTransceiverDirection }[]): void;
+};
+
+/** Without dependency descriptors, which browsers offer only on request, AV1 in spatial layers cannot be played. */
+function wantDescriptors(transceiver: RTCRtpTransceiver): void {
+  if (!("setHeaderExtensionsToNegotiate" in transceiver)) return;
+  const extensible = transceiver as unknown as Extensible;
+  const extensions = extensible.getHeaderExtensionsToNegotiate();
+  const descriptor = extensions.find(({ uri }) =>
+    uri.endsWith("#dependency-descriptor-rtp-header-extension"),
+  );
+  if (!descriptor) return;
+  descriptor.direction = "sendrecv";
+  extensible.setHeaderExtensionsToNegotiate(extensions);
+}
+
+export type Progress = Beat & { frames: number; playout: number | null; at: number };
 
 export class Join {
   readonly stream = new MediaStream();
@@ -16,14 +36,19 @@ export class Join {
   #standing: Standing | null = null;
   #restarting = false;
 
+  #moved: () => void;
+
+  /** `moved`: media goes by another path now. */
   constructor(
     changed: () => void,
+    moved: () => void,
     readonly iceServers: RTCIceServer[],
   ) {
+    this.#moved = moved;
     const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle", iceServers });
     this.#pc = pc;
     pc.addTransceiver("audio", { direction: "recvonly" });
-    pc.addTransceiver("video", { direction: "recvonly" });
+    wantDescriptors(pc.addTransceiver("video", { direction: "recvonly" }));
     pc.ontrack = ({ track, receiver }) => {
       // The least delay the network allows; NACK still has the server's round trip to work with.
       if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = 0;
@@ -56,6 +81,7 @@ export class Join {
     try {
       await this.#pc.setRemoteDescription({ type: "answer", sdp: standing.answer });
       this.#standing = standing;
+      onOtherPath(this.#pc, this.#moved);
       return { ok: true };
     } catch {
       return { ok: false, reason: "answer" };
@@ -73,8 +99,9 @@ export class Join {
 
   /** Bytes received and pictures decoded so far; which moment of the server's clock is played `at` this one of ours, where the browser tells. */
   async progress(): Promise<Progress> {
-    const total: Progress = { bytes: 0, frames: 0, playout: null, at: 0 };
-    for (const report of (await this.#pc.getStats()).values()) {
+    const stats = await this.#pc.getStats();
+    const total: Progress = { bytes: 0, path: heard(stats), frames: 0, playout: null, at: 0 };
+    for (const report of stats.values()) {
       if (report.type !== "inbound-rtp") continue;
       total.bytes += Number(report.bytesReceived ?? 0);
       total.frames += Number(report.framesDecoded ?? 0);

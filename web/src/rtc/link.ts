@@ -49,6 +49,10 @@ export interface Link {
   onConnect(listener: () => void): Off;
   onDisconnect(listener: () => void): Off;
   onRefused(listener: (error: { code: string; detail: string }) => void): Off;
+  /** The browser is on a network again, perhaps on another than before. */
+  onNetwork(listener: () => void): Off;
+  /** Finds out whether the socket still reaches the server, and replaces it if not. Sockets themselves notice late. */
+  check(): Promise<void>;
   /** With an offer: plays what is on air. With the session of a connection that stands: it goes on, and now belongs to this socket. */
   watch(ask?: { offer?: string; session?: string }): Promise<WatchReply>;
   /** None higher than this; null: the best that the network carries. */

@@ -56,6 +56,34 @@ describe("changing networks", () => {
   });
 });
 
+describe("changing networks, as the browser says", () => {
+  const restarted = { ok: true, fragment: "a=ice-ufrag:new\r\na=ice-pwd:secret\r\n" } as const;
+
+  it("looks for another path before the connection has noticed", async () => {
+    await joinLive();
+    link.restartReply = restarted;
+    link.say("network");
+    await settle();
+    expect(link.asked).toEqual(["watch with offer", "restart v1"]);
+  });
+
+  it("waits as long as there is no network, and goes on by the same session on the next one", async () => {
+    const peer = await joinLive();
+    link.restartReply = restarted;
+    link.kept = ["v1"];
+    await flow(peer, 1_000);
+    link.disconnect();
+    await vi.advanceTimersByTimeAsync(12_000);
+    expect(kind()).toBe("reconnecting");
+    link.say("network");
+    link.connect();
+    await vi.advanceTimersByTimeAsync(1_000);
+    await flow(peer, 1_000);
+    expect(link.asked).toEqual(["watch with offer", "resume v1", "restart v1"]);
+    expect([kind(), FakePeer.all.length, peer.closed]).toEqual(["live", 1, false]);
+  });
+});
+
 describe("joining", () => {
   it("makes its offer before the socket is there and sends it with the first question", async () => {
     expect(FakePeer.all).toHaveLength(1);
@@ -204,6 +232,32 @@ describe("when the connection is bad", () => {
     expect(link.asked).toHaveLength(1);
     await vi.advanceTimersByTimeAsync(3_600);
     expect(link.asked).toHaveLength(2);
+  });
+
+  it("says that it is the streamer's when the server goes on talking meanwhile, and asks all the same", async () => {
+    const peer = await joinLive();
+    await flow(peer, 1_000);
+    for (let at = 0; at < 3_000; at += 500) {
+      peer.pathBytes += 60;
+      await vi.advanceTimersByTimeAsync(500);
+    }
+    expect(kind()).toBe("interrupted");
+    await vi.advanceTimersByTimeAsync(2_000);
+    expect(link.asked).toEqual(["watch with offer", "watch with offer"]);
+    await flow(peer, 1_000);
+    expect(kind()).toBe("live");
+  });
+
+  it("joins nothing anew once the server has said so too", async () => {
+    const peer = await joinLive();
+    await flow(peer, 1_000);
+    for (let at = 0; at < 3_000; at += 500) {
+      peer.pathBytes += 60;
+      await vi.advanceTimersByTimeAsync(500);
+    }
+    link.say("stream-interrupted", { channel: "main", broadcast: "b1" });
+    await vi.advanceTimersByTimeAsync(10_000);
+    expect([kind(), link.asked.length, FakePeer.all.length]).toEqual(["interrupted", 1, 1]);
   });
 
   it("keeps the old picture until the new session's media flows", async () => {

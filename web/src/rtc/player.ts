@@ -7,6 +7,7 @@
 import { Join } from "./join";
 import { LatencyMeter } from "./latency";
 import type { Ended, Link, Off, OnAir } from "./link";
+import { Pulse } from "./pulse";
 import { Store } from "./store";
 
 export type PlayerState =
@@ -69,7 +70,11 @@ export class Player {
   #attempt = 0;
   #rejoinTimer: ReturnType<typeof setTimeout> | undefined;
   #watchdog: ReturnType<typeof setInterval>;
-  #last = { bytes: -1, at: 0 };
+  #pulse = new Pulse(0);
+  /** That the streamer is gone is our own conclusion; the server has not said so. */
+  #guessed = false;
+  /** The network under the session that plays is another one; it is to find its way there. */
+  #elsewhere = false;
   #latency: LatencyMeter;
 
   constructor(link: Link) {
@@ -82,6 +87,7 @@ export class Player {
         void this.#ask();
       }),
       link.onDisconnect(() => this.#lostServer()),
+      link.onNetwork(() => this.#moved()),
       link.onRefused((error) => this.#set({ kind: "refused", ...error })),
       link.on("stream-started", ({ live, resumed }) => this.#started(live, resumed)),
       link.on("stream-interrupted", ({ broadcast }) => this.#interrupted(broadcast)),
@@ -134,7 +140,8 @@ export class Player {
     // An offer made before the server had named its TURN servers could not use them.
     if (iceServers.length > 0 && this.#next?.iceServers !== iceServers) this.#discardNext();
     if (this.#next === null) {
-      const join: Join = new Join(() => this.#mediaChanged(join), iceServers);
+      const moved = () => void this.#link.check();
+      const join: Join = new Join(() => this.#mediaChanged(join), moved, iceServers);
       this.#next = join;
     }
     return this.#next;
@@ -205,7 +212,8 @@ export class Player {
     if (!reply.ok || reply.live === null || reply.session !== session) return false;
     this.view.set({ ...this.#view, viewers: reply.live.viewers, heights: reply.live.heights });
     if (reply.live.state === "reconnecting") this.#interrupted(reply.live.broadcast);
-    else if (join.connection !== "connected") void join.restartIce(this.#link);
+    else if (this.#elsewhere || join.connection !== "connected" || this.#state.kind === "reconnecting")
+      this.#restart(join);
     return true;
   }
 
@@ -230,7 +238,7 @@ export class Player {
     this.view.set({ ...this.#view, viewers: live.viewers, heights: live.heights });
     if (resumed && same && this.#current?.connection === "connected") {
       // The server goes on feeding this session; if it does not, the watchdog joins anew.
-      this.#last = { bytes: this.#last.bytes, at: Date.now() };
+      this.#pulse.again(Date.now());
       this.#set({ kind: "reconnecting", live, since: Date.now() });
       return;
     }
@@ -241,7 +249,9 @@ export class Player {
 
   #interrupted(broadcast: string): void {
     const state = this.#state;
-    if (!("live" in state) || state.kind === "interrupted" || state.live.broadcast !== broadcast) return;
+    if (!("live" in state) || state.live.broadcast !== broadcast) return;
+    this.#guessed = false;
+    if (state.kind === "interrupted") return;
     this.#set({ kind: "interrupted", live: state.live, since: Date.now() });
   }
 
@@ -258,6 +268,18 @@ export class Player {
     this.#discardNext();
   }
 
+  #moved(): void {
+    this.#elsewhere = this.#current !== null;
+    if (this.#current !== null && this.#link.connected) this.#restart(this.#current);
+  }
+
+  /** The session may go on by another path; if it does not, the watchdog joins anew. */
+  #restart(join: Join): void {
+    this.#elsewhere = false;
+    this.#pulse.again(Date.now());
+    void join.restartIce(this.#link);
+  }
+
   #mediaChanged(join: Join): void {
     if (this.#closed) return;
     if (join === this.#next && join !== this.#current) {
@@ -266,8 +288,7 @@ export class Player {
     }
     if (join !== this.#current) return;
     if (join.connection === "failed" || join.connection === "closed") this.#rejoin();
-    // The session may go on by another path; if it does not, the watchdog joins anew.
-    else if (join.connection === "disconnected") void join.restartIce(this.#link);
+    else if (join.connection === "disconnected") this.#restart(join);
     else if (this.#flows(join) && !this.#expectsVideo()) this.shown();
   }
 
@@ -292,7 +313,8 @@ export class Player {
     const old = this.#current;
     this.#current = join;
     this.#next = null;
-    this.#last = { bytes: -1, at: Date.now() };
+    this.#pulse = new Pulse(Date.now());
+    this.#elsewhere = false;
     this.#latency.restart();
     this.view.set({ ...this.#view, stream: join.stream, latencyMs: null });
     old?.close();
@@ -331,26 +353,33 @@ export class Player {
     const join = this.#current;
     const state = this.#state;
     if (join === null || !["joining", "live", "reconnecting", "interrupted"].includes(state.kind)) return;
-    const { bytes, playout, at } = await join.progress();
+    const progress = await join.progress();
     if (this.#closed || join !== this.#current || !("live" in this.#state)) return;
-    if (this.#state.kind === "live") this.#measure(playout, at);
+    if (this.#state.kind === "live") this.#measure(progress.playout, progress.at);
     const now = Date.now();
-    if (bytes !== this.#last.bytes) {
-      const flowed = this.#last.bytes >= 0;
-      this.#last = { bytes, at: now };
-      const back =
-        this.#state.kind === "reconnecting" ||
-        (this.#state.kind === "interrupted" && now - this.#state.since > TRAILING_MS);
-      if (flowed && back) this.shown();
-      return;
+    const looked = this.#pulse.look(progress, now);
+    if (looked === "still")
+      return this.#still(this.#state, now - this.#pulse.since, this.#pulse.hears(progress));
+    const { kind } = this.#state;
+    const told = kind === "interrupted" && !this.#guessed;
+    const back = kind === "reconnecting" || kind === "interrupted";
+    if (looked === "flows" && back && !(told && now - this.#state.since <= TRAILING_MS)) this.shown();
+  }
+
+  /** No media for so long. `heard`: the server goes on talking to us. */
+  #still(state: PlayerState & { live: OnAir }, forMs: number, heard: boolean): void {
+    if (state.kind === "interrupted" && !this.#guessed) return;
+    const { live } = state;
+    if (heard && state.kind === "reconnecting") {
+      this.#guessed = true;
+      this.#set({ kind: "interrupted", live, since: state.since });
+    } else if (state.kind === "live" && forMs > STALL_MS) {
+      this.#set({ kind: "reconnecting", live, since: this.#pulse.since });
+      void this.#link.check();
     }
-    if (this.#state.kind === "interrupted") return;
-    const still = now - this.#last.at;
-    if (this.#state.kind === "live" && still > STALL_MS) {
-      this.#set({ kind: "reconnecting", live: this.#state.live, since: this.#last.at });
-    }
-    if (still > REJOIN_MS) {
-      this.#last = { bytes, at: now };
+    // Without the server nothing can be done but wait.
+    if (forMs > REJOIN_MS && this.#link.connected) {
+      this.#pulse.again(Date.now());
       this.#discardNext();
       this.#rejoin();
     }

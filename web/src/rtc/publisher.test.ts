@@ -36,6 +36,14 @@ async function goLive(): Promise<FakePeer> {
   return FakePeer.last;
 }
 
+/** The server reports about what it gets, for a while. */
+async function talk(peer: FakePeer, ms: number): Promise<void> {
+  for (let at = 0; at < ms; at += 500) {
+    peer.pathBytes += 100;
+    await vi.advanceTimersByTimeAsync(500);
+  }
+}
+
 describe("going live", () => {
   it("offers when the socket is there and is on air when the media connection stands", async () => {
     expect(kind()).toBe("connecting");
@@ -70,7 +78,7 @@ describe("staying on air", () => {
     await vi.advanceTimersByTimeAsync(2_000);
     expect(peer.remote).toContain("a=ice-ufrag:new\r\n");
     peer.become("connected");
-    await vi.advanceTimersByTimeAsync(5_000);
+    await talk(peer, 5_000);
     expect(link.asked).toEqual(["start", "restart s1"]);
     expect([kind(), peer.closed]).toEqual(["on-air", false]);
   });
@@ -99,6 +107,52 @@ describe("staying on air", () => {
     await settle();
     expect(link.asked).toEqual(["start", "resume s1", "restart s1"]);
     peer.become("connected");
+    expect([kind(), peer.closed]).toEqual(["on-air", false]);
+  });
+
+  it("keeps its connection while there is no network at all, and goes on by it on the next one", async () => {
+    const peer = await goLive();
+    link.restartReply = { ok: true, fragment: "a=ice-ufrag:new\r\na=ice-pwd:secret\r\n" };
+    link.watchReply = { ok: true, state: "reconnecting", live: live(), answer: null, session: null };
+    link.kept = ["s1"];
+    link.disconnect();
+    peer.become("disconnected");
+    await vi.advanceTimersByTimeAsync(15_000);
+    expect([kind(), peer.closed]).toEqual(["reconnecting", false]);
+    link.say("network");
+    link.connect();
+    await vi.advanceTimersByTimeAsync(1_000);
+    expect(link.asked).toEqual(["start", "resume s1", "restart s1"]);
+    peer.become("connected");
+    expect([kind(), peer.closed, FakePeer.all.length]).toEqual(["on-air", false, 1]);
+  });
+
+  it("looks for another path as soon as the browser is on another network", async () => {
+    const peer = await goLive();
+    link.restartReply = { ok: true, fragment: "a=ice-ufrag:new\r\na=ice-pwd:secret\r\n" };
+    link.watchReply = { ok: true, state: "live", live: live(), answer: null, session: null };
+    link.kept = ["s1"];
+    link.disconnect();
+    link.say("network");
+    link.connect();
+    await settle();
+    expect(link.asked).toEqual(["start", "resume s1", "restart s1"]);
+    expect([kind(), peer.closed]).toEqual(["on-air", false]);
+    link.say("network");
+    await settle();
+    expect(link.asked.slice(3)).toEqual(["restart s1"]);
+  });
+
+  it("looks for another path when the server falls silent, once for each silence", async () => {
+    const peer = await goLive();
+    link.restartReply = { ok: true, fragment: "a=ice-ufrag:new\r\na=ice-pwd:secret\r\n" };
+    await talk(peer, 5_000);
+    expect(link.asked).toEqual(["start"]);
+    await vi.advanceTimersByTimeAsync(9_000);
+    expect(link.asked).toEqual(["start", "restart s1"]);
+    await talk(peer, 1_000);
+    await vi.advanceTimersByTimeAsync(3_000);
+    expect(link.asked).toEqual(["start", "restart s1", "restart s1"]);
     expect([kind(), peer.closed]).toEqual(["on-air", false]);
   });
 

@@ -1,7 +1,8 @@
 // Puts a camera, a screen or only sound on air, and keeps it there: a dropped connection looks for another path (ICE restart), then is
 // offered anew for as long as the server holds the broadcast. Which devices and what is shown does not belong here.
-import { restartIce, type Standing } from "./ice";
+import { heard, onOtherPath, restartIce, type Standing } from "./ice";
 import type { Link, Off, VideoCodec } from "./link";
+import { Pulse } from "./pulse";
 import { codecOf, withStartBitrate, withStereo } from "./sdp";
 import { encodings } from "./simulcast";
 import { Store } from "./store";
@@ -31,6 +32,11 @@ export const HOLD_MS = 30_000;
 const RESTART_MS = 4_000;
 const CONNECT_MS = 10_000;
 const AGAIN_MS = 1_000;
+/** A socket that only listens learns late that its network is gone. */
+const CHECK_MS = 10_000;
+const LOOK_MS = 500;
+/** The server reports about what it gets many times a second: after such a silence the path is broken, whatever ICE still thinks. */
+const SILENCE_MS = 1_500;
 /** The server takes a silent session for gone after 3 s; a channel busy for longer is busy with somebody else. */
 const BUSY_MS = 6_000;
 
@@ -44,6 +50,11 @@ export class Publisher {
   #closed = false;
   #offering = false;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  #watchdog: ReturnType<typeof setInterval>;
+  #pulse = new Pulse(0);
+  /** What was to be done about a silence is being done. */
+  #silent = false;
+  #checkedAt = Date.now();
 
   constructor(
     link: Link,
@@ -56,10 +67,12 @@ export class Publisher {
     this.#resuming = options.resumes !== undefined;
     this.#offs = [
       link.onConnect(() => void this.#connected()),
+      link.onNetwork(() => this.#moved()),
       link.onRefused((error) => this.#fail({ kind: "refused", ...error })),
       link.on("stream-ended", ({ broadcast, reason }) => this.#endedByServer(broadcast, reason)),
       link.on("taken-over", () => this.#finish("taken-over")),
     ];
+    this.#watchdog = setInterval(() => void this.#watch(), LOOK_MS);
     const { resumes } = options;
     this.state.set(
       resumes ? { kind: "reconnecting", ...resumes } : { kind: "connecting", since: Date.now() },
@@ -101,6 +114,7 @@ export class Publisher {
 
   close(): void {
     this.#closed = true;
+    clearInterval(this.#watchdog);
     clearTimeout(this.#timer);
     for (const off of this.#offs) off();
     this.#dropConnection();
@@ -122,9 +136,40 @@ export class Publisher {
     if (this.#closed || this.#broadcast() !== state.broadcast) return;
     if (this.#resuming && reply.ok && reply.live?.broadcast !== state.broadcast) return this.#finish("lost");
     const going = reply.ok && reply.live?.broadcast === state.broadcast && reply.live.state === "live";
-    if (going && this.#pc?.connectionState === "connected") return;
-    if (this.#mending && this.#pc) void this.#restart(this.#pc);
-    else this.#reoffer();
+    const pc = this.#pc;
+    if (pc !== null && this.#mending) {
+      this.#giveTime();
+      return this.#restart(pc);
+    }
+    if (!going || pc?.connectionState !== "connected") return this.#reoffer();
+    if (this.#elsewhere) void this.#restart(pc);
+  }
+
+  /** The browser is on another network, before its connections have noticed. */
+  #moved(): void {
+    this.#elsewhere = this.#standing !== null;
+    if (this.#elsewhere && this.#pc) void this.#restart(this.#pc);
+  }
+
+  async #watch(): Promise<void> {
+    if (Date.now() - this.#checkedAt >= CHECK_MS) this.#check();
+    const pc = this.#pc;
+    if (pc === null || this.state.snapshot().kind !== "on-air") return;
+    const bytes = heard(await pc.getStats());
+    const now = Date.now();
+    if (this.#closed || pc !== this.#pc || bytes === null) return;
+    if (this.#pulse.look({ bytes, path: null }, now) !== "still") this.#silent = false;
+    else if (!this.#silent && now - this.#pulse.since > SILENCE_MS) {
+      this.#silent = true;
+      this.#check();
+      this.#elsewhere = true;
+      void this.#restart(pc);
+    }
+  }
+
+  #check(): void {
+    this.#checkedAt = Date.now();
+    void this.#link.check();
   }
 
   /** A connection that stood is broken: its session may go on by another path. Nothing but time or its success ends the attempt. */
@@ -133,15 +178,29 @@ export class Publisher {
     if (this.#standing === null || this.state.snapshot().kind !== "on-air") return this.#reoffer();
     this.#mending = true;
     this.state.set({ kind: "reconnecting", broadcast, since: Date.now() });
-    clearTimeout(this.#timer);
-    this.#timer = setTimeout(() => this.#reoffer(), RESTART_MS);
+    this.#giveTime();
     void this.#restart(pc);
+  }
+
+  /** For another path to be found. Without a socket there is no other way either, so that its return counts. */
+  #giveTime(): void {
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      if (this.#link.connected || this.#heldFor() > HOLD_MS) this.#reoffer();
+      else this.#giveTime();
+    }, RESTART_MS);
+  }
+
+  #heldFor(): number {
+    const state = this.state.snapshot();
+    return state.kind === "reconnecting" ? Date.now() - state.since : 0;
   }
 
   async #restart(pc: RTCPeerConnection): Promise<void> {
     // Without a socket there is nobody to ask; its return asks again.
     if (this.#standing === null || !this.#link.connected || this.#restarting) return;
     this.#restarting = true;
+    this.#elsewhere = false;
     const restarted = await restartIce(pc, this.#link, this.#standing);
     this.#restarting = false;
     if (this.#closed || pc !== this.#pc) return;
@@ -181,6 +240,9 @@ export class Publisher {
       const answer = withStartBitrate(reply.answer, kilobits);
       await pc.setRemoteDescription({ type: "answer", sdp: answer });
       this.#standing = { session: reply.session, answer };
+      this.#elsewhere = false;
+      this.#pulse = new Pulse(Date.now());
+      onOtherPath(pc, () => void this.#link.check());
       this.#answered(pc, reply.broadcast, codecOf(reply.answer, "video"));
     } catch (cause) {
       this.#refused({ code: "malformed_offer", detail: String(cause) });
@@ -197,6 +259,7 @@ export class Publisher {
         clearTimeout(this.#timer);
         this.#mending = false;
         this.#resuming = false;
+        this.#pulse.again(Date.now());
         this.state.set({
           kind: "on-air",
           broadcast,
@@ -205,6 +268,7 @@ export class Publisher {
       } else if (pc.connectionState === "closed") {
         this.#reoffer();
       } else if (pc.connectionState === "failed" || pc.connectionState === "disconnected") {
+        this.#check();
         this.#mend(pc, broadcast);
       } else if (!this.#mending) {
         clearTimeout(this.#timer);
@@ -224,6 +288,8 @@ export class Publisher {
   #standing: Standing | null = null;
   #mending = false;
   #restarting = false;
+  /** The network under the connection is another one; it is to find its way there. */
+  #elsewhere = false;
   /** The broadcast of an earlier page has not gone on yet. */
   #resuming: boolean;
 
