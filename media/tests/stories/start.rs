@@ -205,3 +205,22 @@ fn a_streamer_that_ignores_requests_is_replayed_however_much_it_is() {
         assert!(pictures.windows(2).all(|pair| pair[1].0 == pair[0].0 + 1) && video.holes() == 0);
     }
 }
+
+#[test]
+fn a_storm_at_a_large_group_of_pictures_is_served_side_by_side() {
+    // More than the send arena holds at a time is owed to all of them together.
+    let publisher = Publisher { obeys_pli: false, obeys_fir: false, packets: (15, 30), ..Publisher::default() };
+    let (mut world, _) = on_air(15, publisher, 3000 * MS);
+    let viewers: Vec<usize> = (0..60).map(|_| world.watch(Viewer::new(), GOOD).unwrap()).collect();
+    world.run_until(Duration::from_secs(1), |world| viewers.iter().all(|viewer| world.clients[*viewer].connected));
+    let connected = world.now.mono;
+    world.run(Duration::from_secs(2));
+    for viewer in viewers {
+        let video = video(&world, viewer);
+        let pictures = video.whole();
+        let first = pictures.first().expect("a picture");
+        assert!(first.key && first.at <= connected + 160 * MS, "{:?}", first.at - connected);
+        assert_eq!(video.holes(), 0);
+    }
+    assert_eq!(world.dropped("arena_full"), 0);
+}
