@@ -78,6 +78,7 @@ fn of_plane(shards: &[ShardStats]) {
             ("oxbow_plis_in_total", stats.plis_in),
             ("oxbow_plis_out_total", stats.plis_out),
             ("oxbow_layer_switches_total", stats.layer_switches),
+            ("oxbow_picture_pauses_total", stats.picture_pauses),
         ];
         for (name, value) in totals {
             counter!(name, "shard" => shard.clone()).absolute(value);

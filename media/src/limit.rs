@@ -86,6 +86,8 @@ pub const PACE_MOST: u64 = 64_000_000;
 pub const PACE_LEAST: u64 = 250_000;
 /// A viewer who did not catch up for this long goes on at the newest keyframe. What lies between is passed over.
 pub const BEHIND: Duration = Duration::from_secs(2);
+/// Not even the smallest layer fits a viewer's network for this long: its pictures pause, so that its sound goes on.
+pub const PAUSE_AFTER: Duration = Duration::from_secs(2);
 /// Simulcast layers of one track. More: the first ones are accepted.
 pub const LAYERS: usize = 4;
 /// Layers of a track, and parts of them, that a viewer is chosen from: as many parts of each layer. More: the first ones count.

@@ -211,6 +211,12 @@ pub enum Event {
         broadcast: BroadcastId,
         heights: Vec<u16>,
     },
+    /// A viewer's pictures pause, since its network carries only the sound; or they come back.
+    Pictures {
+        session: SessionId,
+        channel: ChannelName,
+        paused: bool,
+    },
     SessionConnected {
         session: SessionId,
         channel: ChannelName,
@@ -421,6 +427,8 @@ pub struct ShardStats {
     pub plis_out: u64,
     /// Viewers that went from one layer to another.
     pub layer_switches: u64,
+    /// Times that a viewer's network carried only the sound.
+    pub picture_pauses: u64,
     /// From the request of a session to its finished handshake.
     pub join: Spans,
     /// From a viewer's request to the first packet of its first picture.

@@ -165,6 +165,8 @@ pub struct Counters {
     pub plis_out: u64,
     /// Viewers that went from one layer to another.
     pub layer_switches: u64,
+    /// Times that a viewer's network carried only the sound.
+    pub picture_pauses: u64,
     /// From the request of a session to its finished handshake.
     pub join: Spans,
     /// From a viewer's request to the first packet of its first picture.

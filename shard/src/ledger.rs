@@ -30,7 +30,8 @@ impl Ledger {
             Event::BroadcastInterrupted { .. }
             | Event::BroadcastResumed { .. }
             | Event::Viewers { .. }
-            | Event::Layers { .. } => {}
+            | Event::Layers { .. }
+            | Event::Pictures { .. } => {}
         }
     }
 

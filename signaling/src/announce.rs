@@ -19,7 +19,7 @@ use crate::app::App;
 use crate::clips;
 use crate::lives::Streaming;
 use crate::socket::event::{
-    Alarm, ClipAnnounced, EndReason, Layers, Notice, StreamEnded, StreamInterrupted, StreamStarted, Viewers,
+    Alarm, ClipAnnounced, EndReason, Layers, Notice, Pictures, StreamEnded, StreamInterrupted, StreamStarted, Viewers,
 };
 use crate::socket::rooms::{STREAMERS, of_channel, of_session, of_streamers};
 
@@ -157,6 +157,14 @@ impl Announcer {
             }
             Event::Layers { channel, heights, .. } => {
                 self.tell(of_channel(&channel), "layers", &Layers { channel: channel.to_string(), heights }).await;
+            }
+            Event::Pictures { session, channel, paused } => {
+                tracing::debug!(%session, %channel, paused, "a viewer's network carries only the sound, or pictures again");
+                // A player by WHEP has no socket, and one whose socket is gone hears it when it is back.
+                let socket = self.app.viewings().paused(session, paused).and_then(|socket| self.io.get_socket(socket));
+                if let Some(Err(error)) = socket.map(|socket| socket.emit("pictures", &Pictures { paused })) {
+                    tracing::debug!(%error, "a viewer was not told of its pictures");
+                }
             }
             Event::Viewers { .. } => {}
         }

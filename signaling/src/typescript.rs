@@ -72,6 +72,7 @@ pub fn text() -> String {
         EndReason,
         Viewers,
         Layers,
+        Pictures,
         ClipAnnounced,
         Alarm,
         Notice,

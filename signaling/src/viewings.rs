@@ -27,6 +27,8 @@ struct Inner {
 struct Viewing {
     channel: ChannelName,
     held: Held,
+    /// Its network carries only the sound.
+    paused: bool,
 }
 
 #[derive(Clone, Copy)]
@@ -38,7 +40,7 @@ enum Held {
 
 impl Viewings {
     pub fn opened(&self, session: SessionId, channel: ChannelName, socket: Sid) {
-        self.inner().viewings.insert(session, Viewing { channel, held: Held::By(socket) });
+        self.inner().viewings.insert(session, Viewing { channel, held: Held::By(socket), paused: false });
     }
 
     /// Gives a session of `channel` to another socket. The one that had it may not know yet that it is dead. False when there is no such session.
@@ -47,6 +49,22 @@ impl Viewings {
         let mut inner = self.inner();
         let known = inner.viewings.get(&session).is_some_and(|viewing| viewing.channel == *channel);
         known && inner.hold(session, Held::By(socket))
+    }
+
+    /// Its pictures pause, or are back. The socket that is to hear of it.
+    #[must_use]
+    pub fn paused(&self, session: SessionId, paused: bool) -> Option<Sid> {
+        let mut inner = self.inner();
+        let viewing = inner.viewings.get_mut(&session)?;
+        viewing.paused = paused;
+        match viewing.held {
+            Held::By(socket) => Some(socket),
+            Held::Since(_) => None,
+        }
+    }
+
+    pub fn is_paused(&self, session: SessionId) -> bool {
+        self.inner().viewings.get(&session).is_some_and(|viewing| viewing.paused)
     }
 
     /// The socket is gone, and may come back as another one. Gives the session that is to be closed for it, when too many are kept.
@@ -158,6 +176,20 @@ mod tests {
         assert!(viewings.expired(now + 2 * KEPT_SESSION).is_empty());
         assert!(viewings.ended(session(1), after));
         assert!(!viewings.take(session(1), &channel("main"), before), "its viewer wants no more of it");
+    }
+
+    #[test]
+    fn the_socket_of_the_moment_hears_that_pictures_pause() {
+        let viewings = Viewings::default();
+        let (before, after) = (Sid::new(), Sid::new());
+        assert_eq!(viewings.paused(session(1), true), None, "a WHEP player has no socket");
+        viewings.opened(session(1), channel("main"), before);
+        assert_eq!(viewings.paused(session(1), true), Some(before));
+        assert_eq!(viewings.lost(session(1), before, Instant::now()), None);
+        assert!(viewings.take(session(1), &channel("main"), after));
+        assert!(viewings.is_paused(session(1)), "what the new socket is told first");
+        assert_eq!(viewings.paused(session(1), false), Some(after));
+        assert!(!viewings.is_paused(session(1)));
     }
 
     #[test]

@@ -23,6 +23,11 @@ impl LayerSelector {
         self.target = Some(target);
     }
 
+    /// Nothing goes to the viewer until another layer is aimed at.
+    pub fn pause(&mut self) {
+        *self = Self::default();
+    }
+
     /// The layer to go over to as soon as it has a keyframe.
     pub fn wanted(&self) -> Option<usize> {
         self.target.filter(|target| self.current != Some(*target))
@@ -52,5 +57,7 @@ mod tests {
         selector.aim(0);
         assert_eq!(selector.switch(), Some(2));
         assert_eq!(selector.current(), Some(0));
+        selector.pause();
+        assert_eq!((selector.current(), selector.wanted()), (None, None));
     }
 }

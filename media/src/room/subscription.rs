@@ -104,6 +104,9 @@ pub struct Subscription {
     /// How much of it.
     level: Level,
     pub quality: Quality,
+    /// Since when not even the smallest layer fits what the network carries.
+    short_since: Option<Instant>,
+    paused: bool,
     gate: Gate,
     rewriter: Rewriter,
     /// `None` once the viewer is live.
@@ -136,6 +139,8 @@ impl Subscription {
             selector: LayerSelector::default(),
             level: Level::default(),
             quality: Quality::default(),
+            short_since: None,
+            paused: false,
             gate: Gate::default(),
             rewriter: Rewriter::new(ssrc, rng),
             cursor: None,
@@ -191,11 +196,22 @@ impl Subscription {
     /// Aims at the layer that the viewer shall get by what there is, what it wants to see and what its network carries; `None`: no limit was met.
     ///
     /// A smaller one is gone over to only when more is sent than passes, not when a layer takes more for a moment; a larger one only when what it
-    /// takes was seen to pass.
-    pub fn choose_layer(&mut self, track: &Track, downlink: Option<Downlink>) {
+    /// takes was seen to pass. A rung is a layer or a part of one (its lower temporal and spatial layers); only its place in the ladder and its bit
+    /// rate count here.
+    ///
+    /// False: even the smallest is too much, and was for [`limit::PAUSE_AFTER`]. Nothing is aimed at then.
+    #[must_use]
+    pub fn choose_layer(&mut self, now: Instant, track: &Track, downlink: Option<Downlink>) -> bool {
         let allowed = self.allowed(track);
-        let (Some(largest), Some(smallest)) = (allowed.last(), allowed.first()) else { return };
-        let Some(Downlink { bitrate, congested }) = downlink else { return self.aim(*largest) };
+        let (Some(largest), Some(smallest)) = (allowed.last(), allowed.first()) else { return !self.paused };
+        if self.falls_short(now, smallest.bitrate, downlink) {
+            return false;
+        }
+        self.paused = false;
+        let Some(Downlink { bitrate, congested }) = downlink else {
+            self.aim(*largest);
+            return true;
+        };
         let now = allowed.iter().position(|rung| self.aims_at(rung));
         let fits = |rung: &&Rung| rung.bitrate + rung.bitrate / 10 <= bitrate;
         let chosen = match now {
@@ -205,6 +221,7 @@ impl Subscription {
         };
         let chosen = *chosen.unwrap_or(smallest);
         self.aim(chosen);
+        true
     }
 
     fn aim(&mut self, rung: Rung) {
@@ -216,9 +233,35 @@ impl Subscription {
         self.selector.target() == Some(rung.layer) && self.level.target() == rung.top
     }
 
-    /// The next larger layer than the chosen one that the viewer wants to see.
+    /// What pauses has to fit with room to spare before it goes on. What goes on is not paused for a little: a limit is known as less than what passed.
+    fn falls_short(&mut self, now: Instant, smallest: u64, downlink: Option<Downlink>) -> bool {
+        let enough = if self.paused { smallest + smallest / 10 } else { smallest / 4 * 3 };
+        if !self.video || downlink.is_none_or(|downlink| downlink.bitrate >= enough) {
+            self.short_since = None;
+            return false;
+        }
+        let since = *self.short_since.get_or_insert(now);
+        self.paused || now >= since + limit::PAUSE_AFTER
+    }
+
+    /// The viewer gets nothing until [`Subscription::choose_layer`] aims at a layer again. Answers how many packets are passed over.
+    pub fn pause(&mut self, track: &Track) -> u64 {
+        let passed = self.break_off(track);
+        self.selector.pause();
+        self.paused = true;
+        passed
+    }
+
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// The next larger layer than the chosen one that the viewer wants to see; the smallest in a pause.
     pub fn next_rung(&self, track: &Track) -> Option<Rung> {
         let allowed = self.allowed(track);
+        if self.paused {
+            return allowed.first().copied();
+        }
         let at = allowed.iter().position(|rung| self.aims_at(rung))?;
         allowed.get(at + 1).copied()
     }
@@ -432,6 +475,13 @@ impl Subscription {
         });
         let (sequence, origin, packet) = sent.max_by_key(|(.., packet)| packet.payload.len())?;
         Some((self.again(payload_type, sequence, &origin, packet.meta)?, packet))
+    }
+
+    /// An empty packet of the repair stream with its payload type: a probe where there is nothing to be sent again. Its timestamp means nothing. `None` without
+    /// a repair stream.
+    pub fn padding(&mut self) -> Option<(RtpToken, u8)> {
+        let payload_type = self.route?.rtx_payload_type?;
+        Some((self.repairs.as_mut()?.issue(), payload_type))
     }
 
     /// `None` without a repair stream.

@@ -188,6 +188,7 @@ impl Router {
             plis_in: counters.plis_in,
             plis_out: counters.plis_out,
             layer_switches: counters.layer_switches,
+            picture_pauses: counters.picture_pauses,
             join: counters.join,
             first_picture: counters.first_picture,
             rooms: self.rooms.iter().filter_map(|(_, room)| self.room_stats(now, room)).collect(),

@@ -9,12 +9,13 @@ use crate::forward::Verdict;
 use crate::forward::pacer::Pacer;
 use crate::forward::rewrite::Mapped;
 use crate::limit;
-use crate::message::{Event, Now};
+use crate::message::{Event, Now, Orientation};
 use crate::room::layer::Layer;
 use crate::room::subscription::{Downlink, Repair, Subscription};
 use crate::room::track::Track;
 use crate::rtp::codec::Inspected;
-use crate::rtp::extension::Extensions;
+use crate::rtp::codec::vp8_numbers::Shift;
+use crate::rtp::extension::{CaptureTime, Extensions};
 use crate::rtp::packet::MAX_HEADER_LEN;
 use crate::session::estimate::Estimator;
 use crate::session::{RTP_OVERHEAD, Session};
@@ -151,6 +152,19 @@ impl Router {
             viewer.next_replay = Some(viewer.next_replay.map_or(step, |due| due.min(step)));
             self.schedule_session(key);
         }
+        self.tell_pause(key);
+    }
+
+    /// Says that a viewer's pictures pause or come back.
+    fn tell_pause(&mut self, key: Key) {
+        let Some(peer) = self.sessions.get_mut(key) else { return };
+        let PeerRole::Viewer(viewer) = &mut peer.role else { return };
+        let paused = viewer.subscriptions.iter().any(Subscription::is_paused);
+        if paused != std::mem::replace(&mut viewer.told_paused, paused) {
+            self.counters.picture_pauses += u64::from(paused);
+            let (session, channel) = (peer.id, peer.channel.clone());
+            self.event(Event::Pictures { session, channel, paused });
+        }
     }
 
     fn finish_room(&mut self, now: Now, key: Key, arena: &mut SendArena) {
@@ -205,7 +219,12 @@ impl Out<'_> {
     /// What came of a track, from the layer that the viewer has; where another one is wanted, from that one's keyframe on. `section` is the
     /// place of the subscription's section in the answer.
     fn serve(&mut self, section: usize, subscription: &mut Subscription, track: &mut Track) {
-        subscription.choose_layer(track, self.downlink);
+        if !subscription.choose_layer(self.now.mono, track, self.downlink) {
+            if !subscription.is_paused() {
+                self.counters.drop_many(DropReason::FellBehind, subscription.pause(track));
+            }
+            return;
+        }
         let mut from = 0;
         if let Some(wanted) = subscription.selector.wanted() {
             if !find_route(subscription, self.session.media().sections.get(section), &track.layers[wanted]) {
@@ -311,7 +330,7 @@ impl Out<'_> {
             payload_type: route.payload_type,
             marker: subscription.ends(packet.meta),
             timestamp: mapped.timestamp,
-            extensions: self.extensions(subscription, packet.meta),
+            extensions: self.extensions(subscription, packet.meta.capture, packet.meta.orientation),
             shift: mapped.shift,
             prefix: &[],
             payload: packet.payload,
@@ -326,6 +345,23 @@ impl Out<'_> {
         }
     }
 
+    /// Sends an empty packet with as much padding as there may be. Answers its bytes on the wire.
+    pub fn pad(&mut self, subscription: &mut Subscription) -> Option<u64> {
+        let (token, payload_type) = subscription.padding()?;
+        let writing = Writing {
+            token,
+            payload_type,
+            marker: false,
+            timestamp: 0,
+            extensions: self.extensions(subscription, None, None),
+            shift: Shift::default(),
+            prefix: &[],
+            payload: &[],
+            padding: u8::MAX,
+        };
+        self.write(writing).map_err(|reason| self.counters.drop(reason)).ok()
+    }
+
     /// Sends a packet once more, on the repair stream. Answers its bytes on the wire.
     pub fn resend(&mut self, subscription: &Subscription, repair: Repair, packet: Packet<'_>) -> Option<u64> {
         let writing = Writing {
@@ -333,7 +369,7 @@ impl Out<'_> {
             payload_type: repair.payload_type,
             marker: repair.marker,
             timestamp: repair.timestamp,
-            extensions: self.extensions(subscription, packet.meta),
+            extensions: self.extensions(subscription, packet.meta.capture, packet.meta.orientation),
             shift: repair.shift,
             prefix: &repair.original.to_be_bytes(),
             payload: packet.payload,
@@ -342,14 +378,19 @@ impl Out<'_> {
         self.write(writing).map_err(|reason| self.counters.drop(reason)).ok()
     }
 
-    fn extensions<'s>(&self, subscription: &'s Subscription, of: &Meta) -> Extensions<'s> {
+    fn extensions<'s>(
+        &self,
+        subscription: &'s Subscription,
+        capture: Option<CaptureTime>,
+        orientation: Option<Orientation>,
+    ) -> Extensions<'s> {
         let ids = subscription.ids;
         let number = self.estimator.as_ref().map(|estimator| estimator.next_sequence());
         Extensions {
             transport: ids.transport.zip(number),
             mid: subscription.mid.as_ref().map(|(id, mid)| (*id, &mid[..])),
-            capture: ids.capture.zip(of.capture),
-            orientation: ids.orientation.zip(of.orientation),
+            capture: ids.capture.zip(capture),
+            orientation: ids.orientation.zip(orientation),
         }
     }
 

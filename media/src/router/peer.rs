@@ -37,6 +37,8 @@ pub struct Viewer {
     /// `None` where transport-wide feedback was not negotiated.
     pub estimator: Option<Estimator>,
     pub pacer: Pacer,
+    /// It was told that its pictures pause.
+    pub told_paused: bool,
 }
 
 impl Viewer {

@@ -1,5 +1,5 @@
-//! Whether a viewer's network carries more than it is sent: packets that it has are sent again on the repair stream, as long as its estimator
-//! wants to see them arrive.
+//! Whether a viewer's network carries more than it is sent: packets that it has are sent again on the repair stream, or padding while its pictures
+//! pause, as long as its estimator wants to see them arrive.
 
 use std::time::Duration;
 
@@ -50,17 +50,17 @@ impl Router {
             return;
         };
         let mut bytes = per_ms * STEP.as_millis() as u64;
-        for subscription in &mut viewer.subscriptions {
+        for subscription in viewer.subscriptions.iter_mut().filter(|subscription| subscription.video) {
             let Some(track) = subscription.track.and_then(|at| room.tracks.get(at)) else { continue };
-            if track.ladder().len() < 2 {
-                continue;
-            }
             let (session, counters, estimator) = (&mut peer.session, &mut self.counters, viewer.estimator.as_mut());
             let pacer = &mut viewer.pacer;
             let mut out = Out { now, to, session, arena, counters, estimator, pacer, downlink: None };
             while bytes > 0 && out.arena.room() >= limit::DATAGRAM_BYTES {
-                let Some((repair, packet)) = subscription.redundant(track) else { break };
-                let sent = out.resend(subscription, repair, packet);
+                let again = if subscription.is_paused() { None } else { subscription.redundant(track) };
+                let sent = match again {
+                    Some((repair, packet)) => out.resend(subscription, repair, packet),
+                    None => out.pad(subscription),
+                };
                 bytes = bytes.saturating_sub(sent.unwrap_or(u64::MAX));
             }
         }

@@ -48,7 +48,8 @@ impl Router {
         for (at, subscription) in viewer.subscriptions.iter_mut().enumerate() {
             let Some(track) = track_of(subscription, room) else { continue };
             track.survey(now.mono);
-            subscription.choose_layer(track, None);
+            // Without a limit some layer fits.
+            let _ = subscription.choose_layer(now.mono, track, None);
             let Some(target) = subscription.selector.target() else { continue };
             if !find_route(subscription, peer.session.media().sections.get(at), &track.layers[target]) {
                 continue;

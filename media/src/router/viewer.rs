@@ -52,6 +52,7 @@ pub fn subscribe(media: &Negotiated, rng: &mut impl Rng) -> Viewer {
         next_probe: None,
         estimator: None,
         pacer: Pacer::default(),
+        told_paused: false,
     }
 }
 

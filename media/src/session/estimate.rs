@@ -243,6 +243,10 @@ impl Estimator {
         if self.bitrate.is_some_and(|known| known < self.arriving) {
             self.bitrate = Some(self.arriving);
         }
+        if self.proved.is_some_and(|proved| now >= proved + PROOF) {
+            // What was shown by a probe held: those before it say nothing any more.
+            (self.proved, self.probe_wait) = (None, PROBE_WAIT);
+        }
         let Some(probe) = self.probe else { return };
         if self.arriving >= probe.needed {
             self.proved = Some(now);

@@ -119,3 +119,91 @@ fn a_chosen_size_is_not_probed_beyond() {
     world.run(30 * SECOND);
     assert_eq!(shown(&world, viewer, world.now.mono - SECOND), [2]);
 }
+
+/// Times that the viewer was told that its pictures pause, and that they come back.
+fn pauses(world: &World) -> (usize, usize) {
+    (world.count("paused"), world.count("back"))
+}
+
+/// How long after `since` the sound was late or missing for longer than this, at most.
+fn longest_silence(world: &World, viewer: usize, since: Instant) -> Duration {
+    let packets = world.clients[viewer].viewer().audio.packets.values();
+    let mut arrivals: Vec<Instant> = packets.map(|got| got.at).filter(|at| *at > since).collect();
+    arrivals.sort();
+    arrivals.windows(2).map(|pair| pair[1] - pair[0]).max().expect("sound")
+}
+
+#[test]
+fn where_only_the_sound_fits_pictures_pause_and_come_back() {
+    for (seed, layers) in [(6, true), (7, true), (8, false)] {
+        let rungs = layers.then(Rungs::three);
+        let mut world = World::new(seed);
+        world.publish(Publisher { rungs, packets: (3, 12), ..Publisher::default() }, GOOD).unwrap();
+        world.run_until(2 * SECOND, |world| world.count("started") == 1);
+        world.run(3 * SECOND);
+        let viewer = world.watch(Viewer::new(), GOOD).unwrap();
+        world.run(3 * SECOND);
+        assert_eq!(pauses(&world), (0, 0));
+        world.clients[viewer].down_rate = Some(130_000);
+        world.run(8 * SECOND);
+        assert_eq!(pauses(&world), (1, 0), "seed {seed}");
+        let (quiet, pictures) = (world.now.mono, world.clients[viewer].viewer().video.whole().len());
+        world.run(60 * SECOND);
+        assert_eq!(pauses(&world), (1, 0), "it stays so");
+        let seen = world.clients[viewer].viewer();
+        assert_eq!(seen.video.whole().len(), pictures);
+        let silence = longest_silence(&world, viewer, quiet);
+        assert!(silence < Duration::from_millis(200), "{silence:?}");
+        assert!((1..60 * 50).contains(&seen.padding), "probes are few: {}", seen.padding);
+        assert!(diagnosis(&mut world, viewer).estimate.is_some_and(|estimate| estimate < 130_000));
+
+        world.clients[viewer].down_rate = Some(5_000_000);
+        // A probe is made every 48 s at last.
+        world.run_until(50 * SECOND, |world| world.count("back") == 1);
+        let back = world.now.mono;
+        world.run(15 * SECOND);
+        assert_eq!(pauses(&world), (1, 1));
+        let last = world.now.mono - SECOND;
+        let seen = world.clients[viewer].viewer();
+        assert!(seen.video.whole().iter().filter(|picture| picture.at > last).count() >= 29);
+        assert!(!layers || shown(&world, viewer, last) == [2], "seed {seed}");
+        let first = seen.video.whole().into_iter().find(|picture| picture.at > back).expect("pictures");
+        assert!(first.key && first.at - back < SECOND, "{:?}", first.at - back);
+        // What was never sent is not missed: numbers go on where they stopped.
+        assert!(seen.video.holes() < 250, "{}", seen.video.holes());
+        assert_eq!(world.stats().picture_pauses, 1);
+    }
+}
+
+/// 5 Mbit/s, 300 kbit/s, 100 kbit/s, 5 Mbit/s, and that twice.
+#[test]
+fn steps_of_bandwidth_are_followed_without_oscillation() {
+    for (seed, rounds) in [(10, 2), (11, 1)] {
+        let mut world = on_air(seed);
+        let link = Link { jitter: Duration::from_millis(seed % 3 * 4), ..GOOD };
+        let viewer = world.watch(Viewer::new(), link).unwrap();
+        world.clients[viewer].down_rate = Some(5_000_000);
+        let joined = world.now.mono;
+        world.run(8 * SECOND);
+        for round in 1..=rounds {
+            let mut at = |rate: u64, seconds: u32| {
+                world.clients[viewer].down_rate = Some(rate);
+                let since = world.now.mono;
+                world.run(seconds * SECOND);
+                (pauses(&world), shown(&world, viewer, since + seconds * SECOND / 2))
+            };
+            assert_eq!(at(300_000, 12), ((round - 1, round - 1), vec![0]), "seed {seed}, round {round}");
+            assert_eq!(at(100_000, 10), ((round, round - 1), vec![]), "seed {seed}, round {round}");
+            let (told, after) = at(5_000_000, 40);
+            assert_eq!((told, after.last()), ((round, round), Some(&2)), "seed {seed}, round {round}");
+        }
+        let changes = shown(&world, viewer, joined).len() - 1;
+        assert!(changes <= 6 * rounds, "seed {seed}: {:?}", shown(&world, viewer, joined));
+        let mut arrivals: Vec<_> =
+            world.clients[viewer].viewer().video.whole().iter().map(|picture| picture.at - joined).collect();
+        arrivals.sort();
+        let frozen = arrivals.windows(2).map(|pair| (pair[0], pair[1] - pair[0]));
+        let long: Vec<_> = frozen.filter(|(_, frozen)| *frozen > 2 * SECOND).collect();
+        assert_eq!(long.len(), rounds, "but for the pauses it freezes for 2 s at most: {long:?}");
+    }
+}

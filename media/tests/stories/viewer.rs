@@ -70,6 +70,8 @@ pub struct Viewer {
     pub next_report: Option<Instant>,
     /// Tells when packets came by their transport-wide numbers.
     pub arrivals: TwccRecorder,
+    /// Packets of a probe that carry nothing.
+    pub padding: u64,
     /// Packets with such a number.
     pub numbered: u64,
     /// Asks for every packet again, as if it had none.
@@ -122,6 +124,10 @@ impl Viewer {
             self.numbered += 1;
         }
         let payload = header.payload(packet);
+        if payload.is_empty() {
+            self.padding += 1;
+            return;
+        }
         let mid = header.extension(packet, 4).expect("the negotiated mid");
         for (stream, name) in [(&mut self.audio, b"0"), (&mut self.video, b"1")] {
             let repaired = stream.rtx_ssrc == Some(header.ssrc);

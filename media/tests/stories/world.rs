@@ -418,6 +418,7 @@ impl World {
             Event::BroadcastEnded { reason, .. } => format!("ended {reason:?}"),
             Event::Viewers { count, .. } => format!("viewers {count}"),
             Event::Layers { heights, .. } => format!("layers {heights:?}"),
+            Event::Pictures { paused, .. } => if *paused { "paused" } else { "back" }.to_owned(),
             Event::SessionConnected { role, .. } => format!("{role:?} connected"),
             Event::SessionClosed { role, reason, .. } => format!("{role:?} closed {reason:?}"),
         };

@@ -230,6 +230,12 @@ pub struct Layers {
     pub heights: Vec<u16>,
 }
 
+/// `pictures`, to one viewer: its network carries only the sound, or the pictures are back.
+#[derive(Clone, Copy, Debug, Serialize, TS)]
+pub struct Pictures {
+    pub paused: bool,
+}
+
 /// `clip`: a clip became playable, or its state changed.
 #[derive(Clone, Debug, Serialize, TS)]
 pub struct ClipAnnounced {

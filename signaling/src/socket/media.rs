@@ -9,7 +9,7 @@ use shard::{PublishRequest, WatchRequest};
 use socketioxide::extract::SocketRef;
 
 use super::event::{
-    Done, IceCandidate, IceRestarted, Latency, Nothing, QualityWanted, RestartIce, ServerClock, StartStream,
+    Done, IceCandidate, IceRestarted, Latency, Nothing, Pictures, QualityWanted, RestartIce, ServerClock, StartStream,
     StreamAnswered, VideoCodec, Watch, WatchAnswered,
 };
 use super::handshake::Guest;
@@ -119,6 +119,10 @@ async fn resume(app: &App, socket: &SocketRef, guest: &Guest, channel: &ChannelN
         return false;
     }
     replace(app, guest, Some(session)).await;
+    if app.viewings().is_paused(session) {
+        // A socket that is gone already needs it no more.
+        let _ = socket.emit("pictures", &Pictures { paused: true });
+    }
     gone_meanwhile(app, socket, guest).await;
     true
 }

@@ -69,6 +69,7 @@ pub const ANNOUNCEMENTS: &[(&str, &str)] = &[
     ("stream-ended", "StreamEnded"),
     ("viewers", "Viewers"),
     ("layers", "Layers"),
+    ("pictures", "Pictures"),
     ("clip", "ClipAnnounced"),
     ("taken-over", "Notice"),
     ("server-stopping", "Notice"),

@@ -105,6 +105,8 @@ export const en = {
       "The broadcast is still open and nothing is lost. The picture returns by itself, usually within 30 seconds.",
     reconnecting: "Your connection was interrupted",
     reconnectingText: "The broadcast goes on. The picture returns by itself as soon as the connection does.",
+    picturesPaused: "Your network carries only the sound",
+    picturesPausedText: "The picture returns by itself as soon as the network carries it.",
     ended: (channel: string) => `${channel} ended the broadcast`,
     endedText: "Everything that was recorded is kept as clips.",
     endedPlain: "It was not recorded.",

@@ -66,6 +66,7 @@ export interface Link {
   on(event: "stream-interrupted", listener: (payload: { channel: string; broadcast: string }) => void): Off;
   on(event: "stream-ended", listener: (payload: Ended) => void): Off;
   on(event: "layers", listener: (payload: { channel: string; heights: number[] }) => void): Off;
+  on(event: "pictures", listener: (payload: { paused: boolean }) => void): Off;
   on(event: "viewers", listener: (payload: { channel: string; count: number }) => void): Off;
   on(event: "taken-over", listener: () => void): Off;
 }

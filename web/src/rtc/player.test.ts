@@ -362,6 +362,20 @@ describe("when the connection is bad", () => {
   });
 });
 
+describe("a network that carries only the sound", () => {
+  it("is said until the pictures are back, and no longer than the session it is said of", async () => {
+    const peer = await joinLive();
+    link.say("pictures", { paused: true });
+    expect(player.view.snapshot()).toMatchObject({ picturesPaused: true, state: { kind: "live" } });
+    link.say("pictures", { paused: false });
+    expect(player.view.snapshot().picturesPaused).toBe(false);
+    link.say("pictures", { paused: true });
+    peer.become("failed");
+    await vi.advanceTimersByTimeAsync(100);
+    expect(player.view.snapshot().picturesPaused).toBe(false);
+  });
+});
+
 describe("quality", () => {
   it("is asked for at once and again for each new session", async () => {
     const peer = await joinLive();

@@ -34,6 +34,8 @@ export type PlayerView = {
   /** The viewer's choice: none higher; null is the best that the network carries. */
   quality: number | null;
   latencyMs: number | null;
+  /** The viewer's network carries only the sound; the picture returns by itself. */
+  picturesPaused: boolean;
 };
 
 const STALL_MS = 1_000;
@@ -56,6 +58,7 @@ export class Player {
     heights: [],
     quality: null,
     latencyMs: null,
+    picturesPaused: false,
   });
   #link: Link;
   #offs: Off[];
@@ -93,6 +96,7 @@ export class Player {
       link.on("stream-interrupted", ({ broadcast }) => this.#interrupted(broadcast)),
       link.on("stream-ended", (ended) => this.#ended(ended)),
       link.on("layers", ({ heights }) => this.view.set({ ...this.#view, heights })),
+      link.on("pictures", ({ paused }) => this.view.set({ ...this.#view, picturesPaused: paused })),
       link.on("viewers", ({ count }) => this.view.set({ ...this.#view, viewers: count })),
     ];
     this.#watchdog = setInterval(() => void this.#watch(), 500);
@@ -182,6 +186,8 @@ export class Player {
     }
     this.view.set({ ...this.#view, viewers: reply.live.viewers, heights: reply.live.heights });
     if (reply.answer === null) return this.#onAirWithoutAnswer(reply.live);
+    // What was said of the session before.
+    this.view.set({ ...this.#view, picturesPaused: false });
     if (this.#view.stream === null) this.#set({ kind: "joining", live: reply.live, since: Date.now() });
     else this.#set({ kind: "reconnecting", live: reply.live, since: this.#since() });
     // The session is new and knows nothing of the choice.
@@ -323,7 +329,7 @@ export class Player {
   #drop(): void {
     this.#current?.close();
     this.#current = null;
-    this.view.set({ ...this.#view, stream: null });
+    this.view.set({ ...this.#view, stream: null, picturesPaused: false });
   }
 
   #discardNext(): void {

@@ -385,6 +385,11 @@ export type Layers = { channel: string,
 heights: Array<number>, };
 
 /**
+ * `pictures`, to one viewer: its network carries only the sound, or the pictures are back.
+ */
+export type Pictures = { paused: boolean, };
+
+/**
  * `clip`: a clip became playable, or its state changed.
  */
 export type ClipAnnounced = { clip: Clip, };
@@ -422,6 +427,7 @@ export interface ServerToClientEvents {
   "stream-ended": (payload: StreamEnded) => void;
   "viewers": (payload: Viewers) => void;
   "layers": (payload: Layers) => void;
+  "pictures": (payload: Pictures) => void;
   "clip": (payload: ClipAnnounced) => void;
   "taken-over": (payload: Notice) => void;
   "server-stopping": (payload: Notice) => void;

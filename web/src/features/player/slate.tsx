@@ -38,7 +38,8 @@ export function Slate({
         </Words>
       );
     case "live":
-      return soundOnly ? <SoundOnly channel={channel} /> : null;
+      if (soundOnly) return <SoundOnly channel={channel} />;
+      return view.picturesPaused ? <PicturesPaused /> : null;
     case "reconnecting":
       return <Reconnecting since={state.since} />;
     case "interrupted":
@@ -150,6 +151,19 @@ function Reconnecting({ since }: { since: number }) {
         line={<BrokenLine className="w-[220px]" />}
         title={m.watch.reconnecting}
         text={m.watch.reconnectingText}
+      />
+    </div>
+  );
+}
+
+/** The last frame stays under it, and the sound goes on. */
+function PicturesPaused() {
+  return (
+    <div className="absolute inset-0 bg-veil">
+      <Words
+        line={<AudioLines aria-hidden className="size-14 text-stage-water" strokeWidth={1.75} />}
+        title={m.watch.picturesPaused}
+        text={m.watch.picturesPausedText}
       />
     </div>
   );

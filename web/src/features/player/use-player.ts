@@ -12,6 +12,7 @@ const NOBODY: PlayerView = {
   heights: [],
   quality: null,
   latencyMs: null,
+  picturesPaused: false,
 };
 const nothing = () => () => {};
 
