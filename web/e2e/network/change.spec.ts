@@ -122,6 +122,8 @@ async function gap(viewer: Page): Promise<number> {
   return Math.round((await seenBy(viewer)).gap);
 }
 
+const tell = (figure: string) => void process.stdout.write(`${figure}\n`);
+
 function say(whose: string, ms: number, offlineMs: number): void {
   console.log(
     `${whose} change of networks: ${ms} ms without a picture, ${offlineMs} of them without any network`,
@@ -178,7 +180,7 @@ test("a streamer who has both networks loses one: viewers notice nothing, and th
   await expect(studio.getByText("1watching")).toBeVisible();
   await expect(viewer.locator("[data-state=live]")).toBeVisible();
   const seen = await seenBy(viewer);
-  console.log(`a streamer with two networks loses one: ${Math.round(seen.gap)} ms without a picture`);
+  tell(`a streamer with two networks loses one: ${Math.round(seen.gap)} ms without a picture`);
   expect(seen.pictures).toBeGreaterThan(60);
   expect(await sessions()).toEqual(before);
   expect([(await seenBy(studio)).answered, seen.answered]).toEqual([1, 1]);
