@@ -125,9 +125,7 @@ async function gap(viewer: Page): Promise<number> {
 const tell = (figure: string) => void process.stdout.write(`${figure}\n`);
 
 function say(whose: string, ms: number, offlineMs: number): void {
-  console.log(
-    `${whose} change of networks: ${ms} ms without a picture, ${offlineMs} of them without any network`,
-  );
+  tell(`${whose} change of networks: ${ms} ms without a picture, ${offlineMs} of them without any network`);
 }
 
 test("a streamer's network is gone, then there is another: the same broadcast goes on by the same connection", async () => {
