@@ -27,7 +27,7 @@ export class FakeStream {
 }
 
 type Transceiver = {
-  receiver: { track: { kind: string } };
+  receiver: { track: { kind: string }; getSynchronizationSources: () => object[] };
   sender: { track: FakeTrack | null; replaceTrack: (track: FakeTrack | null) => Promise<void> };
 };
 
@@ -58,7 +58,7 @@ export class FakePeer {
   addTransceiver(what: FakeTrack | string): Transceiver {
     const track = typeof what === "string" ? null : what;
     const transceiver: Transceiver = {
-      receiver: { track: { kind: track?.kind ?? String(what) } },
+      receiver: { track: { kind: track?.kind ?? String(what) }, getSynchronizationSources: () => [] },
       sender: {
         track,
         replaceTrack: async (next) => {

@@ -1,30 +1,12 @@
 // One viewing session: a peer connection that only receives. Its offer exists before anything is known about the channel, so
 // that it can be sent with the first message. A session is used once; `Player` makes the next one.
+import { CAPTURE_TIME, captured, DEPENDENCIES, want } from "./extensions";
 import { heard, onOtherPath, restartIce, type Standing } from "./ice";
 import type { Link } from "./link";
 import type { Beat } from "./pulse";
 import { carries, withStereo } from "./sdp";
 
 export type Joined = { ok: true } | { ok: false; reason: "codec" | "answer" };
-
-/** What TypeScript's DOM does not know yet (W3C WebRTC extensions §5.3). */
-type Extensible = {
-  getHeaderExtensionsToNegotiate(): { uri: string; direction: RTCRtpTransceiverDirection }[];
-  setHeaderExtensionsToNegotiate(extensions: { uri: string; direction: RTCRtpTransceiverDirection }[]): void;
-};
-
-/** Without dependency descriptors, which browsers offer only on request, AV1 in spatial layers cannot be played. */
-function wantDescriptors(transceiver: RTCRtpTransceiver): void {
-  if (!("setHeaderExtensionsToNegotiate" in transceiver)) return;
-  const extensible = transceiver as unknown as Extensible;
-  const extensions = extensible.getHeaderExtensionsToNegotiate();
-  const descriptor = extensions.find(({ uri }) =>
-    uri.endsWith("#dependency-descriptor-rtp-header-extension"),
-  );
-  if (!descriptor) return;
-  descriptor.direction = "sendrecv";
-  extensible.setHeaderExtensionsToNegotiate(extensions);
-}
 
 export type Progress = Beat & { frames: number; playout: number | null; at: number };
 
@@ -47,8 +29,9 @@ export class Join {
     this.#moved = moved;
     const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle", iceServers });
     this.#pc = pc;
-    pc.addTransceiver("audio", { direction: "recvonly" });
-    wantDescriptors(pc.addTransceiver("video", { direction: "recvonly" }));
+    want(pc.addTransceiver("audio", { direction: "recvonly" }), CAPTURE_TIME);
+    // Without dependency descriptors AV1 in spatial layers cannot be played.
+    want(pc.addTransceiver("video", { direction: "recvonly" }), CAPTURE_TIME, DEPENDENCIES);
     pc.ontrack = ({ track, receiver }) => {
       // The least delay the network allows; NACK still has the server's round trip to work with.
       if ("jitterBufferTarget" in receiver) receiver.jitterBufferTarget = 0;
@@ -97,7 +80,10 @@ export class Join {
     this.#restarting = false;
   }
 
-  /** Bytes received and pictures decoded so far; which moment of the server's clock is played `at` this one of ours, where the browser tells. */
+  /**
+   * Bytes received and pictures decoded so far; which moment of the server's clock is played `at` this one of ours, where the browser tells: by the time of
+   * capture that came with the picture, else by the server's reports.
+   */
   async progress(): Promise<Progress> {
     const stats = await this.#pc.getStats();
     const total: Progress = { bytes: 0, path: heard(stats), frames: 0, playout: null, at: 0 };
@@ -112,7 +98,9 @@ export class Join {
         total.at = Number(report.timestamp);
       }
     }
-    return total;
+    const picture = this.#pc.getReceivers().find(({ track }) => track.kind === "video");
+    const told = picture ? captured(picture) : null;
+    return told === null ? total : { ...total, playout: told.taken, at: told.at };
   }
 
   close(): void {

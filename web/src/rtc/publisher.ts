@@ -1,5 +1,6 @@
 // Puts a camera, a screen or only sound on air, and keeps it there: a dropped connection looks for another path (ICE restart), then is
 // offered anew for as long as the server holds the broadcast. Which devices and what is shown does not belong here.
+import { CAPTURE_TIME, want } from "./extensions";
 import { heard, onOtherPath, restartIce, type Standing } from "./ice";
 import type { Link, Off, VideoCodec } from "./link";
 import { Pulse } from "./pulse";
@@ -343,12 +344,13 @@ export class Publisher {
     const pc = new RTCPeerConnection({ bundlePolicy: "max-bundle", iceServers: this.#link.iceServers });
     this.#pc = pc;
     const { video, audio } = this.#tracks;
-    if (audio) pc.addTransceiver(audio, { direction: "sendonly" });
+    if (audio) want(pc.addTransceiver(audio, { direction: "sendonly" }), CAPTURE_TIME);
     if (video) {
       const transceiver = pc.addTransceiver(video, {
         direction: "sendonly",
         sendEncodings: encodings(video.getSettings(), this.#options),
       });
+      want(transceiver, CAPTURE_TIME);
       prefer(transceiver, this.#options.codec);
     }
     return pc;
