@@ -78,6 +78,11 @@ pub const SETTINGS: &[Setting] = &[
     ),
     plain("PEER_PORT", "8189", "UDP and TCP port of all media. 0 takes a free one."),
     plain(
+        "SHARDS",
+        "",
+        "Threads for media, 1 to 64, with a socket each. Unset: one less than there are processors, at least 1.",
+    ),
+    plain(
         "TURN_URLS",
         "",
         "TURN servers that browsers and encoders may use, separated by commas (turn:turn.example:3478?transport=udp,turns:turn.example:5349). Unset: none.",
@@ -168,6 +173,8 @@ pub struct Config {
     /// Addresses or names; empty: detected.
     pub peer_hosts: Vec<PeerHost>,
     pub peer_port: u16,
+    /// Unset: by the processors of this machine.
+    pub shards: Option<usize>,
     pub turn: Option<Turn>,
     pub record_streams: bool,
     pub clip_size_bytes: u64,
@@ -285,6 +292,9 @@ impl Raw {
             stream_key: self.stream_key(),
             peer_hosts: self.peer_hosts(),
             peer_port: self.number("PEER_PORT", 0..=65535, "a port, 0 to 65535") as u16,
+            shards: self
+                .given("SHARDS")
+                .map(|_| self.number("SHARDS", 1..=64, "a number of threads, 1 to 64") as usize),
             turn: self.turn(),
             record_streams: self.flag("RECORD_STREAMS"),
             clip_size_bytes: self.number("CLIP_SIZE", 1..=100_000, "whole megabytes, 1 to 100000") * 1_000_000,

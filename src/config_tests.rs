@@ -14,7 +14,7 @@ fn refusal(pairs: &[(&str, &str)]) -> String {
 #[test]
 fn nothing_is_needed() {
     let config = load(&[]).unwrap();
-    assert_eq!((config.port, config.peer_port), (8080, 8189));
+    assert_eq!((config.port, config.peer_port, config.shards), (8080, 8189, None));
     assert_eq!((config.clip_size_bytes, config.clip_length), (100_000_000, Duration::from_secs(300)));
     assert_eq!(config.journal_keep, Duration::from_secs(24 * 3600));
     assert!(config.record_streams && !config.presign && config.stream_key.is_none());
@@ -30,11 +30,20 @@ fn an_empty_value_is_unset() {
 }
 
 #[test]
+fn shards_are_a_number() {
+    for (text, shards) in [("1", 1), ("64", 64)] {
+        assert_eq!(load(&[("SHARDS", text)]).unwrap().shards, Some(shards));
+    }
+}
+
+#[test]
 fn every_wrong_value_is_named_with_its_form() {
     for (name, value, form) in [
         ("PORT", "http", "PORT is a TCP port, 0 to 65535, not 'http'"),
         ("PORT", "65536", "PORT is a TCP port, 0 to 65535, not '65536'"),
         ("PEER_PORT", "-1", "PEER_PORT is a port"),
+        ("SHARDS", "0", "SHARDS is a number of threads, 1 to 64, not '0'"),
+        ("SHARDS", "many", "SHARDS is a number of threads"),
         ("CLIP_SIZE", "0", "CLIP_SIZE is whole megabytes, 1 to 100000"),
         ("CLIP_SIZE", "1.5", "CLIP_SIZE is whole megabytes"),
         ("CLIP_LENGTH", "1", "CLIP_LENGTH is whole seconds, 2 to 86400"),

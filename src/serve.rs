@@ -13,7 +13,7 @@ use std::time::Duration;
 use metrics_exporter_prometheus::PrometheusHandle;
 use pipeline::{Workers, WorkersConfig};
 use recorder::{Recorder, RecorderConfig, RecorderEvent};
-use shard::{MediaConfig, MediaPlane, PlaneState};
+use shard::{MediaConfig, MediaPlane, PlaneState, SHARDS};
 use signaling::view::{DatabaseKind, StorageKind};
 use signaling::{Announcer, App, Listener, Metrics, Parts, Settings, Site, Tls};
 use storage::{Database, Health, Local, ObjectStore};
@@ -151,7 +151,7 @@ async fn build(
     let media = MediaConfig {
         bind: SocketAddr::new(all, config.peer_port),
         announce: reach.addresses.clone(),
-        shards: 1,
+        shards: config.shards.unwrap_or_else(default_shards),
         tap_items: TAP_ITEMS,
     };
     let (plane, taps) = MediaPlane::start(media)?;
@@ -302,6 +302,12 @@ async fn listen(config: &Config) -> Result<Listener, ServeError> {
             Listener::bind(address, tls).await.map_err(source)
         }
     }
+}
+
+/// One processor is left to all that is not media.
+fn default_shards() -> usize {
+    let processors = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    processors.saturating_sub(1).clamp(1, SHARDS)
 }
 
 fn settings(config: &Config, key: &StreamKey, metrics: Option<Metrics>) -> Settings {

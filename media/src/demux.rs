@@ -41,6 +41,15 @@ impl Demux {
         }
     }
 
+    /// Whether a session has this name.
+    pub fn expects(&self, ufrag: &str) -> bool {
+        self.by_ufrag.contains_key(ufrag)
+    }
+
+    pub fn named(&self, ufrag: &str) -> Option<Key> {
+        self.by_ufrag.get(ufrag).copied()
+    }
+
     /// Checks that name `ufrag` belong to `session`. False when another session has that name.
     #[must_use]
     pub fn expect(&mut self, ufrag: &str, session: Key) -> bool {

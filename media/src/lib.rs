@@ -4,6 +4,7 @@
 //! in the arena, and come back no later than the deadline it asked for. Nothing in this crate reads a clock, opens a socket
 //! or spawns anything; `clippy.toml` beside it bans the calls.
 
+pub mod across;
 pub mod arena;
 pub mod buffer;
 mod demux;

@@ -88,6 +88,12 @@ pub const PACE_LEAST: u64 = 250_000;
 pub const BEHIND: Duration = Duration::from_secs(2);
 /// Not even the smallest layer fits a viewer's network for this long: its pictures pause, so that its sound goes on.
 pub const PAUSE_AFTER: Duration = Duration::from_secs(2);
+/// A mirror of a room is heard of this often, at least.
+pub const MIRROR_BEAT: Duration = Duration::from_secs(1);
+/// A mirror that nothing is heard of for this long is given nothing any more.
+pub const MIRROR_SILENCE: Duration = Duration::from_secs(5);
+/// Batches for mirrors that are kept to be written anew. More at a time: made and thrown away.
+pub const BATCHES_KEPT: usize = 64;
 /// Simulcast layers of one track. More: the first ones are accepted.
 pub const LAYERS: usize = 4;
 /// Layers of a track, and parts of them, that a viewer is chosen from: as many parts of each layer. More: the first ones count.

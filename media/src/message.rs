@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 
+use crate::across::Across;
 use crate::diagnostics::Diagnosis;
 use crate::id::{BroadcastId, ChannelName, SessionId, ShardId, TrackId};
 use crate::stats::Spans;
@@ -41,6 +42,11 @@ pub enum Input<'a> {
         request: RequestId,
         command: Command,
     },
+    /// Another shard told something.
+    Across {
+        from: ShardId,
+        message: Across,
+    },
     /// A deadline passed.
     Tick,
 }
@@ -48,9 +54,23 @@ pub enum Input<'a> {
 /// All that a shard answers, besides the datagrams it leaves in the send arena.
 #[derive(Debug)]
 pub enum Output {
-    Reply { request: RequestId, reply: Result<Reply, Refusal> },
+    Reply {
+        request: RequestId,
+        reply: Result<Reply, Refusal>,
+    },
     Event(Event),
     Tap(TapItem),
+    /// For another shard; what cannot be delivered goes to [`crate::router::Router::undelivered`].
+    Across {
+        to: ShardId,
+        message: Across,
+    },
+    /// Checks that name this user fragment are for this session, and it is here; or no longer.
+    Named {
+        session: SessionId,
+        ufrag: Box<str>,
+        held: bool,
+    },
 }
 
 #[derive(Clone, Debug)]
@@ -468,6 +488,10 @@ pub struct DriveStats {
     /// From the arrival of the first packet of a fan-out until the last datagram of it was given to the kernel.
     pub forward: Spans,
     pub tcp: TcpStats,
+    /// Datagrams given to the shard that has their session.
+    pub relayed: u64,
+    /// What another shard had no room for.
+    pub mesh_full: u64,
 }
 
 /// Figures of the ICE-TCP connections of a shard. Counters since start, but for `open`.
@@ -494,12 +518,13 @@ pub struct TcpStats {
 
 impl DriveStats {
     /// Counters with the names that metrics give them. What was dropped is in [`ShardStats::dropped`].
-    pub fn counters(&self) -> [(&'static str, u64); 10] {
+    pub fn counters(&self) -> [(&'static str, u64); 11] {
         [
             ("oxbow_shard_turns_total", self.turns),
             ("oxbow_shard_busy_microseconds_total", self.busy_us),
             ("oxbow_shard_restarts_total", self.restarts),
             ("oxbow_datagrams_sent_total", self.datagrams_out),
+            ("oxbow_shard_relayed_datagrams_total", self.relayed),
             ("oxbow_send_messages_total", self.messages_out),
             ("oxbow_gso_fallbacks_total", self.gso_fallbacks),
             ("oxbow_tap_items_total", self.tap_items),
@@ -519,11 +544,12 @@ impl DriveStats {
     }
 
     /// Drops outside the router, with the names of their reasons: they complete [`ShardStats::dropped`].
-    pub fn drops(&self) -> [(&'static str, u64); 10] {
+    pub fn drops(&self) -> [(&'static str, u64); 11] {
         [
             ("unusable", self.unusable_in),
             ("send_would_block", self.send_would_block),
             ("send_failed", self.send_failed),
+            ("mesh_full", self.mesh_full),
             ("tap_queue_full", self.tap_dropped_units),
             ("tcp_congested", self.tcp.congested),
             ("tcp_gone", self.tcp.gone),

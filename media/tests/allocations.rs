@@ -54,16 +54,16 @@ fn allocations(world: &mut World, datagrams: Vec<Datagram>) -> u64 {
     let (mut arena, mut counted) = (SendArena::new(), 0);
     for (now, from, mut data) in datagrams {
         let before = dhat::HeapStats::get().total_blocks;
-        world.router.handle(now, Input::Datagram { from, data: &mut data }, &mut arena);
-        while world.router.flush(now, &mut arena) == Flushed::More {
+        world.routers[0].handle(now, Input::Datagram { from, data: &mut data }, &mut arena);
+        while world.routers[0].flush(now, &mut arena) == Flushed::More {
             arena.clear();
         }
         arena.clear();
         counted += dhat::HeapStats::get().total_blocks - before;
-        if world.router.next_deadline().is_some_and(|due| due <= now.mono) {
-            world.router.handle(now, Input::Tick, &mut arena);
+        if world.routers[0].next_deadline().is_some_and(|due| due <= now.mono) {
+            world.routers[0].handle(now, Input::Tick, &mut arena);
         }
-        while world.router.poll().is_some() {}
+        while world.routers[0].poll().is_some() {}
         world.now = now;
     }
     counted
@@ -81,7 +81,7 @@ fn held(viewers: usize) -> usize {
     world.run(WARM_UP);
     let config = RouterConfig { shard: ShardId(0), announce: Vec::new(), seed: [0; 32] };
     let other = Router::new(config, Certificate::generate().expect("a certificate"));
-    let router = std::mem::replace(&mut world.router, other);
+    let router = std::mem::replace(&mut world.routers[0], other);
     let before = dhat::HeapStats::get().curr_bytes;
     drop(router);
     before - dhat::HeapStats::get().curr_bytes

@@ -3,6 +3,7 @@
 use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
 
 use media::message::{Command, Refusal, Reply};
 use tokio::sync::{mpsc, oneshot};
@@ -23,12 +24,32 @@ pub enum Request {
     Connection(Handed),
     /// End everything, then the thread.
     Shutdown,
+    /// As a broken invariant would do.
+    #[cfg(test)]
+    Panic,
 }
 
-/// The handle's end. Its drop wakes the shard too: the channel closes first, then the bell reads as ended.
+/// The handle's end. Its drop wakes the shard too: the channel closes first, then the bell rings.
 pub struct Outside {
     requests: mpsc::Sender<Request>,
-    bell: UnixStream,
+    bell: Bell,
+}
+
+/// Wakes a shard that sleeps on its socket, also when it is dropped.
+#[derive(Clone)]
+pub struct Bell(Arc<UnixStream>);
+
+impl Bell {
+    pub fn ring(&self) {
+        // A full pipe rings already; a closed one has nobody to wake.
+        let _ = (&*self.0).write(&[1]);
+    }
+}
+
+impl Drop for Bell {
+    fn drop(&mut self) {
+        self.ring();
+    }
 }
 
 /// The shard's end.
@@ -50,7 +71,7 @@ pub fn inbox() -> io::Result<(Outside, Inbox)> {
     ring.set_nonblocking(true)?;
     bell.set_nonblocking(true)?;
     let (sender, receiver) = mpsc::channel(REQUESTS);
-    Ok((Outside { requests: sender, bell: ring }, Inbox { requests: receiver, bell }))
+    Ok((Outside { requests: sender, bell: Bell(Arc::new(ring)) }, Inbox { requests: receiver, bell }))
 }
 
 impl Outside {
@@ -62,7 +83,7 @@ impl Outside {
             mpsc::error::TrySendError::Full(_) => Refusal::Full("too many requests wait for the media plane"),
             mpsc::error::TrySendError::Closed(_) => Refusal::ShuttingDown,
         })?;
-        self.ring();
+        self.bell.ring();
         // Without an answer the shard stopped or failed while it held the request.
         answer.await.unwrap_or(Err(Refusal::ShuttingDown))
     }
@@ -70,20 +91,26 @@ impl Outside {
     /// False when too many requests wait or the shard is gone: the connection is closed then.
     pub fn hand_over(&self, connection: Handed) -> bool {
         let sent = self.requests.try_send(Request::Connection(connection)).is_ok();
-        self.ring();
+        self.bell.ring();
         sent
+    }
+
+    #[cfg(test)]
+    pub async fn panic(&self) {
+        assert!(self.requests.send(Request::Panic).await.is_ok(), "the shard runs");
+        self.bell.ring();
     }
 
     /// Waits for room; a shard that is already gone needs no shutdown.
     pub async fn shutdown(&self) {
         if self.requests.send(Request::Shutdown).await.is_ok() {
-            self.ring();
+            self.bell.ring();
         }
     }
 
-    fn ring(&self) {
-        // A full pipe rings already; a closed one has nobody to wake.
-        let _ = (&self.bell).write(&[1]);
+    /// For whoever else has something for this shard.
+    pub fn bell(&self) -> Bell {
+        self.bell.clone()
     }
 }
 

@@ -6,6 +6,8 @@
 
 mod inbox;
 mod ledger;
+mod mesh;
+mod place;
 mod plane;
 mod sdp;
 mod shard;
@@ -15,6 +17,15 @@ mod supervise;
 mod taps;
 mod tcp;
 
-pub use plane::{MediaConfig, MediaPlane, PlaneState, PublishRequest, Published, StartError, WatchRequest, Watching};
+#[cfg(test)]
+mod failures;
+#[cfg(test)]
+#[allow(dead_code, reason = "shared with the live stories")]
+#[path = "../tests/live/stage.rs"]
+mod stage;
+
+pub use plane::{
+    MediaConfig, MediaPlane, PlaneState, PublishRequest, Published, SHARDS, StartError, WatchRequest, Watching,
+};
 pub use sdp::Sdp;
 pub use taps::{TapError, Taps};

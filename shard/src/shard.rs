@@ -3,6 +3,8 @@
 //! A turn: requests → datagrams and ICE-TCP frames in batches, each stamped once → the router and its timers → fan-out → the send arena to the
 //! socket → replies, events and tap items. Every part of a turn is bounded. What a datagram means does not belong here.
 
+mod crossing;
+
 use std::collections::HashMap;
 use std::io;
 use std::net::SocketAddr;
@@ -23,6 +25,7 @@ use tokio::sync::broadcast;
 
 use crate::inbox::{Inbox, Next, ReplySender, Request};
 use crate::ledger::Ledger;
+use crate::mesh::Mesh;
 use crate::socket::{Arrival, BATCH, Receiver, Sender, Socket};
 use crate::sources::is_check;
 use crate::taps::{Offered, TapSender};
@@ -52,6 +55,8 @@ pub struct Lines {
     inbox: Inbox,
     events: broadcast::Sender<Event>,
     taps: TapSender,
+    /// `None` where there is one shard alone.
+    mesh: Option<Mesh>,
     /// Counted by the thread that accepts ICE-TCP connections for this shard.
     refused: Arc<Refusals>,
     ledger: Ledger,
@@ -61,19 +66,41 @@ pub struct Lines {
     stopping: bool,
 }
 
+/// What a shard's thread reads and writes.
+pub struct Ends {
+    pub socket: Socket,
+    pub inbox: Inbox,
+    pub taps: TapSender,
+    /// `None` where there is one shard alone.
+    pub mesh: Option<Mesh>,
+}
+
 impl Lines {
     pub fn new(
         shard: ShardId,
         announce: Vec<SocketAddr>,
         certificate: Certificate,
-        socket: Socket,
-        inbox: Inbox,
         events: broadcast::Sender<Event>,
-        taps: TapSender,
+        ends: Ends,
     ) -> Self {
         let (ledger, figures, longest) = (Ledger::default(), DriveStats::default(), Longest::default());
         let (refused, stopping) = (Arc::default(), false);
-        Lines { shard, announce, certificate, socket, inbox, events, taps, refused, ledger, figures, longest, stopping }
+        let Ends { socket, inbox, taps, mesh } = ends;
+        Lines {
+            shard,
+            announce,
+            certificate,
+            socket,
+            inbox,
+            events,
+            taps,
+            mesh,
+            refused,
+            ledger,
+            figures,
+            longest,
+            stopping,
+        }
     }
 
     /// For who hands ICE-TCP connections to this shard.
@@ -84,12 +111,23 @@ impl Lines {
     /// After a failure: whoever believes in a session or broadcast of this shard is told its end.
     pub fn write_off(&mut self) {
         self.figures.restarts += 1;
+        if let Some(mesh) = &self.mesh {
+            mesh.directory().forget(self.shard);
+        }
         let utc_us = now().utc_us;
         for event in self.ledger.write_off(utc_us, CloseReason::Fault, EndReason::Dropped) {
             self.tell(event);
         }
         for broadcast in self.taps.open_broadcasts() {
             self.taps.close(broadcast, utc_us, EndReason::Dropped);
+        }
+    }
+
+    fn name(&self, session: SessionId, ufrag: Box<str>, held: bool) {
+        match &self.mesh {
+            Some(mesh) if held => mesh.directory().hold(self.shard, session, ufrag),
+            Some(mesh) => mesh.directory().release(self.shard, session, &ufrag),
+            None => {}
         }
     }
 
@@ -218,8 +256,11 @@ impl Shard<'_> {
 
     fn turn(&mut self) -> io::Result<()> {
         self.lines.inbox.silence();
+        self.backlog = false;
+        self.take_parcels();
         self.take_requests();
         self.receive()?;
+        self.take_missed();
         self.receive_streams()?;
 
         let now = now();
@@ -233,12 +274,12 @@ impl Shard<'_> {
             self.lines.figures.forward.note(since.elapsed());
         }
         self.deliver(now);
+        self.ring();
         self.lines.taps.settle();
         Ok(())
     }
 
     fn take_requests(&mut self) {
-        self.backlog = false;
         for taken in 1..=REQUESTS_PER_TURN {
             match self.lines.inbox.next() {
                 Next::Request(Request::Command { command, reply }) => self.carry_out(command, reply),
@@ -247,13 +288,21 @@ impl Shard<'_> {
                     self.lines.stopping = true;
                     return;
                 }
+                #[cfg(test)]
+                Next::Request(Request::Panic) => panic!("a broken invariant, as a test wants it"),
                 Next::Empty => return,
             }
-            self.backlog = taken == REQUESTS_PER_TURN;
+            self.backlog |= taken == REQUESTS_PER_TURN;
         }
     }
 
     fn carry_out(&mut self, command: Command, reply: ReplySender) {
+        if let Some((command, reply)) = self.redirect(command, reply) {
+            self.execute(command, reply);
+        }
+    }
+
+    fn execute(&mut self, command: Command, reply: ReplySender) {
         let opens = match &command {
             Command::Publish(publish) => Some(publish.session),
             Command::Watch(watch) => Some(watch.session),
@@ -280,7 +329,10 @@ impl Shard<'_> {
                         if let Some(local) = local.filter(|_| is_check(data)) {
                             sender.learn(from, local);
                         }
-                        self.router.handle(now, Input::Datagram { from, data }, arena);
+                        match &mut self.lines.mesh {
+                            Some(mesh) => mesh.meet(&mut self.router, now, (from, local), data, arena),
+                            None => self.router.handle(now, Input::Datagram { from, data }, arena),
+                        }
                     }
                     Arrival::Unusable => self.lines.figures.unusable_in += 1,
                 }
@@ -323,7 +375,7 @@ impl Shard<'_> {
 
     /// A new connection stays if its first check was of a session.
     fn adopt(&mut self, handed: Handed) {
-        let Handed { stream, peer, mut bytes } = handed;
+        let Some(Handed { stream, peer, mut bytes }) = self.hand_on(handed) else { return };
         let Some((number, path)) = self.gear.tcp.adopt(stream, peer) else { return };
         self.take_frames(number, path, &mut bytes);
         if !self.router.knows_path(path) {
@@ -349,9 +401,19 @@ impl Shard<'_> {
 
     /// The router stops when the arena is full and goes on where it stopped.
     fn fan_out(&mut self, now: Now) {
+        if self.lines.mesh.is_some() {
+            // Other shards need not wait until the viewers of this one are served.
+            self.router.gather(now);
+            self.deliver(now);
+            self.ring();
+        }
         while self.router.flush(now, &mut self.gear.arena) == Flushed::More {
             self.gear.send(&mut self.lines.socket);
         }
+    }
+
+    fn ring(&mut self) {
+        self.lines.mesh.iter_mut().for_each(Mesh::ring);
     }
 
     /// Hands out what the router has to say.
@@ -360,6 +422,8 @@ impl Shard<'_> {
             match output {
                 Output::Reply { request, reply } => self.answer(now, request, reply),
                 Output::Event(event) => self.lines.tell(event),
+                Output::Across { to, message } => self.give_across(to, message),
+                Output::Named { session, ufrag, held } => self.lines.name(session, ufrag, held),
                 Output::Tap(item) => {
                     if let Offered::WantsKeyframe(broadcast) = self.lines.taps.offer(item) {
                         let request = self.next_request();
@@ -402,6 +466,7 @@ impl Shard<'_> {
 
     fn figures(&self) -> DriveStats {
         let (sent, taps) = (self.gear.sender.figures(), self.lines.taps.figures());
+        let mesh = self.lines.mesh.as_ref().map(Mesh::figures).unwrap_or_default();
         DriveStats {
             datagrams_out: sent.datagrams,
             messages_out: sent.messages,
@@ -414,6 +479,8 @@ impl Shard<'_> {
             tap_dropped_units: taps.dropped_units,
             tap_overruns: taps.overruns,
             tcp: self.tcp_figures(),
+            relayed: mesh.relayed,
+            mesh_full: mesh.full,
             ..self.lines.figures
         }
     }
@@ -451,6 +518,7 @@ impl Shard<'_> {
             self.deliver(now);
         }
         self.gear.send(&mut self.lines.socket);
+        self.ring();
         // What never became a broadcast or was refused meanwhile still has a recorder or a caller that waits.
         for event in self.lines.ledger.write_off(now.utc_us, CloseReason::Shutdown, EndReason::Shutdown) {
             self.lines.tell(event);

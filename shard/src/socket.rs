@@ -13,6 +13,7 @@ use std::time::Duration;
 
 use media::arena::Run;
 use media::limit::DATAGRAM_BYTES;
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use crate::sources::Sources;
 
@@ -39,7 +40,19 @@ pub struct Socket {
 impl Socket {
     /// A plain bind: without `SO_REUSEPORT`, so that a port that any process holds is refused.
     pub fn bind(address: SocketAddr) -> io::Result<Socket> {
-        let udp = UdpSocket::bind(address)?;
+        Self::of(UdpSocket::bind(address)?)
+    }
+
+    /// Several sockets of one address, among which the kernel divides peers by their addresses: a peer's datagrams come to the same one as long
+    /// as the set stays (`SO_REUSEPORT`). Any process of this user could join the set, so a plain bind must be refused first where the port is held.
+    pub fn bind_several(address: SocketAddr, count: usize) -> io::Result<Vec<Socket>> {
+        let probe = Self::bind(address)?;
+        let address = probe.local;
+        drop(probe);
+        (0..count).map(|_| Self::of(bind_shared(address)?)).collect()
+    }
+
+    fn of(udp: UdpSocket) -> io::Result<Socket> {
         udp.set_nonblocking(true)?;
         let local = udp.local_addr()?;
         // A smaller buffer or a missing option costs figures, not correctness: what the kernel refuses is left at its default.
@@ -112,6 +125,14 @@ impl Socket {
         }
         Ok(ready > 0)
     }
+}
+
+fn bind_shared(address: SocketAddr) -> io::Result<UdpSocket> {
+    let family = if address.is_ipv6() { AddressFamily::INET6 } else { AddressFamily::INET };
+    let socket = rustix::net::socket_with(family, SocketType::DGRAM, SocketFlags::CLOEXEC, None)?;
+    rustix::net::sockopt::set_socket_reuseport(&socket, true)?;
+    rustix::net::bind(&socket, &address)?;
+    Ok(UdpSocket::from(socket))
 }
 
 fn set_option(socket: &UdpSocket, level: libc::c_int, name: libc::c_int, value: libc::c_int) -> io::Result<()> {

@@ -4,6 +4,7 @@
 use std::any::Any;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use tokio::sync::watch;
@@ -15,8 +16,32 @@ use crate::shard::{self, Gear, Lines};
 const FAILURES: usize = 5;
 const FAILURE_WINDOW: Duration = Duration::from_secs(60);
 
+/// What the threads of one media plane have come to.
+pub struct Outcome {
+    state: watch::Sender<PlaneState>,
+    running: AtomicUsize,
+}
+
+impl Outcome {
+    pub fn of(shards: usize, state: watch::Sender<PlaneState>) -> Self {
+        Outcome { state, running: AtomicUsize::new(shards) }
+    }
+
+    /// One failure is the plane's; its regular end is that of the last thread.
+    fn note(&self, end: PlaneState) {
+        let last = self.running.fetch_sub(1, Ordering::AcqRel) == 1;
+        self.state.send_if_modified(|state| {
+            let counts = *state == PlaneState::Running && (last || matches!(end, PlaneState::Failed(_)));
+            if counts {
+                *state = end;
+            }
+            counts
+        });
+    }
+}
+
 /// The whole life of a shard's thread.
-pub fn run(lines: Lines, state: &watch::Sender<PlaneState>) {
+pub fn run(lines: Lines, outcome: &Outcome) {
     let mut shard = (lines, Gear::default());
     let end = keep_alive(
         &mut shard,
@@ -32,7 +57,7 @@ pub fn run(lines: Lines, state: &watch::Sender<PlaneState>) {
     }
     // The taps and the inbox close before the end is told, so that whoever waits for it finds everything closed.
     drop(shard);
-    state.send_replace(end);
+    outcome.note(end);
 }
 
 /// Runs `run` until it ends by itself. After each failure `settle` is called with the cause.
@@ -66,6 +91,23 @@ fn panic_text(panic: &(dyn Any + Send)) -> &str {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_plane_ends_with_its_last_thread_or_its_first_failure() {
+        let failed = || PlaneState::Failed("why".into());
+        for (ends, expected) in [
+            (vec![PlaneState::Stopped], PlaneState::Running),
+            (vec![PlaneState::Stopped, PlaneState::Stopped], PlaneState::Stopped),
+            (vec![failed()], failed()),
+            (vec![failed(), PlaneState::Stopped], failed()),
+            (vec![PlaneState::Stopped, failed()], failed()),
+        ] {
+            let (sender, state) = watch::channel(PlaneState::Running);
+            let outcome = Outcome::of(2, sender);
+            ends.iter().for_each(|end| outcome.note(end.clone()));
+            assert_eq!(*state.borrow(), expected, "{ends:?}");
+        }
+    }
 
     #[test]
     fn a_failure_is_settled_and_the_loop_starts_anew() {

@@ -110,6 +110,11 @@ pub enum Offered {
 }
 
 impl TapSender {
+    /// Another shard's end of the same queue.
+    pub fn another(&self) -> TapSender {
+        TapSender { items: self.items.clone(), streams: BTreeMap::new(), figures: TapFigures::default() }
+    }
+
     pub fn figures(&self) -> TapFigures {
         self.figures
     }

@@ -168,7 +168,7 @@ impl Live {
             match output {
                 Output::Reply { reply, .. } => self.replies.push(reply.expect("no refusal")),
                 Output::Event(Event::BroadcastStarted { .. }) => self.started = true,
-                Output::Event(_) => {}
+                Output::Event(_) | Output::Named { .. } | Output::Across { .. } => {}
                 Output::Tap(item) => {
                     if let TapFact::Unit(unit) = item.fact {
                         assert!(!unit.data.is_empty() && unit.last_seq >= unit.first_seq);

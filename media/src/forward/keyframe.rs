@@ -80,12 +80,25 @@ pub struct Requester {
     ignored: u32,
     newest: Option<Instant>,
     heard: Option<Instant>,
+    /// See [`Requester::learn`].
+    late_elsewhere: bool,
 }
 
 impl Requester {
     /// Somebody cannot go on without a keyframe.
     pub fn want(&mut self) {
         self.wanted = true;
+    }
+
+    /// Whether somebody waits for a keyframe.
+    pub fn is_wanted(&self) -> bool {
+        self.wanted
+    }
+
+    /// Others ask the streamer, and say this of [`Requester::is_ignored`] and [`Requester::is_late`].
+    pub fn learn(&mut self, ignored: bool, late: bool) {
+        self.ignored = if ignored { IGNORED } else { 0 };
+        self.late_elsewhere = late;
     }
 
     /// A packet of the track came.
@@ -97,6 +110,7 @@ impl Requester {
     pub fn on_keyframe(&mut self, now: Instant) {
         self.newest = Some(now);
         self.wanted = false;
+        self.late_elsewhere = false;
         if let Some(asked) = self.asked
             && std::mem::take(&mut self.unanswered) > 0
         {
@@ -113,7 +127,7 @@ impl Requester {
     /// Nobody need wait for a keyframe any longer: the streamer was asked a while ago, or it is of no use to ask.
     pub fn is_late(&self, now: Instant) -> bool {
         let waits = self.unanswered > 0 && self.asked.is_some_and(|asked| now >= asked + limit::KEYFRAME_PATIENCE);
-        waits || self.is_ignored(now)
+        waits || self.late_elsewhere || self.is_ignored(now)
     }
 
     fn judge(&mut self, obeyed: bool) {

@@ -19,6 +19,10 @@ use crate::stats::DropReason;
 use super::clock::SourceClock;
 use super::levels::{Levels, Part};
 
+mod copy;
+
+pub use copy::Vitals;
+
 /// A packet from the streamer, decrypted, out of its RTP or retransmission envelope.
 #[derive(Clone, Copy, Debug)]
 pub struct Incoming<'a> {

@@ -17,7 +17,7 @@ pub struct Part {
 }
 
 /// See the head of this module.
-#[derive(Debug, Default)]
+#[derive(Clone, Copy, Debug, Default)]
 pub struct Levels {
     bytes: [[u64; TEMPORAL]; SPATIAL],
     bitrates: [[u64; TEMPORAL]; SPATIAL],

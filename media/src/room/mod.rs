@@ -3,6 +3,7 @@
 pub mod clock;
 pub mod layer;
 pub mod levels;
+pub mod mirror;
 pub mod start;
 pub mod subscription;
 pub mod track;
@@ -14,6 +15,7 @@ use crate::limit;
 use crate::message::{Event, Now};
 use crate::slab::Key;
 
+use mirror::{Audience, Mirror};
 use track::Track;
 
 /// The streamer's connection.
@@ -46,6 +48,10 @@ pub struct Room {
     pub watching: u32,
     /// The number that was told last.
     pub told_watching: u32,
+    /// Set where this is no home but a mirror.
+    pub mirror: Option<Mirror>,
+    /// Mirrors of this room, one a shard at most.
+    pub audiences: Vec<Audience>,
     /// Waits to be served, see [`crate::router::Router::flush`].
     pub marked: bool,
     /// The heights that were told last.
@@ -70,6 +76,8 @@ impl Room {
             viewers: Vec::new(),
             watching: 0,
             told_watching: 0,
+            mirror: None,
+            audiences: Vec::new(),
             marked: false,
             told_heights: Vec::new(),
             scheduled: None,

@@ -7,7 +7,7 @@ use crate::diagnostics::Diary;
 use crate::id::{BroadcastId, SessionId};
 use crate::limit;
 use crate::message::{
-    CloseReason, Codec, Command, EndReason, Now, Publish, Refusal, Reply, Role, RoomStats, ShardStats, Watch,
+    CloseReason, Codec, Command, EndReason, Now, Output, Publish, Refusal, Reply, Role, RoomStats, ShardStats, Watch,
 };
 use crate::room::{Publisher, Room};
 use crate::session::{Session, SessionConfig};
@@ -57,15 +57,20 @@ impl Router {
         let peer = self.sessions.get_mut(key).filter(|peer| !peer.closing).ok_or(Refusal::Unknown)?;
         let restarted = peer.session.ice(fragment, expects, &self.config.announce, &mut self.rng)?;
         let Some(restarted) = restarted else { return Ok(Reply::Ice { fragment: None }) };
-        if let Some(forgotten) = &restarted.forgotten {
-            self.demux.forget_name(key, forgotten);
+        if let Some(forgotten) = restarted.forgotten {
+            self.demux.forget_name(key, &forgotten);
+            self.outputs.push_back(Output::Named { session, ufrag: forgotten, held: false });
         }
-        assert!(self.demux.expect(peer.session.local_ufrag(), key), "a user name was drawn twice");
+        let ufrag: Box<str> = peer.session.local_ufrag().into();
+        assert!(self.demux.expect(&ufrag, key), "a user name was drawn twice");
+        self.outputs.push_back(Output::Named { session, ufrag, held: true });
         Ok(Reply::Ice { fragment: Some(restarted.fragment) })
     }
 
-    fn room_of(&self, broadcast: BroadcastId) -> Option<Key> {
-        self.rooms.iter().find(|(_, room)| room.broadcast == broadcast).map(|(key, _)| key)
+    /// The room of a broadcast whose home is here.
+    pub(super) fn room_of(&self, broadcast: BroadcastId) -> Option<Key> {
+        let key = *self.by_broadcast.get(&broadcast)?;
+        self.rooms.get(key).filter(|room| room.mirror.is_none()).map(|_| key)
     }
 
     fn publish(&mut self, now: Now, publish: Publish, arena: &mut SendArena) -> Result<Reply, Refusal> {
@@ -89,6 +94,7 @@ impl Router {
             let room = Room::new(publish.channel.clone(), publish.broadcast, publish.record);
             let key = self.rooms.insert(room);
             self.by_channel.insert(publish.channel.clone(), key);
+            self.by_broadcast.insert(publish.broadcast, key);
             key
         });
         let Some(room) = self.rooms.get_mut(room_key) else { return Err(Refusal::Unknown) };
@@ -151,6 +157,7 @@ impl Router {
         // 64 random bits and more: a second session of the same name is no accident of this process.
         assert!(self.demux.expect(&ufrag, key), "a user name was drawn twice");
         self.by_id.insert(id, key);
+        self.outputs.push_back(Output::Named { session: id, ufrag, held: true });
         self.pending_sessions += 1;
         self.schedule_session(key);
         Ok(key)
@@ -158,7 +165,8 @@ impl Router {
 
     /// Asks the streamer of a room for keyframes of all pictures.
     pub(super) fn want_keyframes(&mut self, now: Now, room: Key) {
-        let Some(room) = self.rooms.get_mut(room) else { return };
+        let key = room;
+        let Some(room) = self.rooms.get_mut(key) else { return };
         for track in room.tracks.iter_mut().filter(|track| track.is_video()) {
             let best = track.best(now.mono);
             let layers = track.layers.iter_mut().enumerate();
@@ -166,9 +174,7 @@ impl Router {
                 .filter(|(at, layer)| layer.recorded || best == Some(*at))
                 .for_each(|(_, layer)| layer.requester.want());
         }
-        if let Some(publisher) = room.publisher {
-            self.schedule_session(publisher.session);
-        }
+        self.ask_streamer(key);
     }
 
     fn stats(&self, now: Now) -> ShardStats {
@@ -195,9 +201,9 @@ impl Router {
         }
     }
 
-    /// `None` while its first handshake is not complete.
+    /// `None` while its first handshake is not complete, and for mirrors.
     fn room_stats(&self, now: Now, room: &Room) -> Option<RoomStats> {
-        let started_utc_us = room.started_utc_us?;
+        let started_utc_us = room.started_utc_us.filter(|_| room.mirror.is_none())?;
         let ingest = room.publisher.and_then(|publisher| match &self.sessions.get(publisher.session)?.role {
             PeerRole::Publisher(ingest) => Some(ingest),
             PeerRole::Viewer(_) => None,
@@ -212,7 +218,7 @@ impl Router {
             started_utc_us,
             connected: room.is_connected(),
             record: room.record,
-            viewers: room.watching,
+            viewers: room.all_watching(),
             tracks: tracks.collect(),
         })
     }

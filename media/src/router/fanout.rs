@@ -3,13 +3,14 @@
 
 use std::time::Instant;
 
+use crate::across::Across;
 use crate::arena::SendArena;
 use crate::buffer::cache::{Meta, Packet};
 use crate::forward::Verdict;
 use crate::forward::pacer::Pacer;
 use crate::forward::rewrite::Mapped;
 use crate::limit;
-use crate::message::{Event, Now, Orientation};
+use crate::message::{Event, Now, Orientation, Output};
 use crate::room::layer::Layer;
 use crate::room::subscription::{Downlink, Repair, Subscription};
 use crate::room::track::Track;
@@ -71,9 +72,7 @@ impl Router {
     /// Ends a turn: rooms whose newest frame is whole, or that waited for the rest of it for [`limit::COALESCE`], are served. After
     /// [`Flushed::More`] send the arena, clear it and call again.
     pub fn flush(&mut self, now: Now, arena: &mut SendArena) -> Flushed {
-        if self.fanout.active.is_empty() {
-            self.activate(now);
-        }
+        self.gather(now);
         while let Some(&room) = self.fanout.active.last() {
             if self.serve_room(now, room, arena) == Flushed::More {
                 return Flushed::More;
@@ -95,8 +94,12 @@ impl Router {
         self.fanout.oldest.take()
     }
 
-    fn activate(&mut self, now: Now) {
-        let Self { fanout, rooms, .. } = self;
+    /// The first part of [`Router::flush`]: chooses what is served, after which [`Router::poll`] has what other shards get of it.
+    pub fn gather(&mut self, now: Now) {
+        if !self.fanout.active.is_empty() {
+            return;
+        }
+        let Self { fanout, rooms, batches, outputs, .. } = self;
         fanout.marked.retain(|marked| {
             let Some(room) = rooms.get_mut(marked.room) else { return false };
             if !room.is_whole() && now.mono < marked.since + limit::COALESCE {
@@ -109,6 +112,14 @@ impl Router {
             }
             if room.tracks.iter().any(Track::is_sending) && !room.viewers.is_empty() {
                 fanout.oldest = Some(fanout.oldest.map_or(marked.since, |oldest| oldest.min(marked.since)));
+            }
+            if !room.audiences.is_empty() && room.tracks.iter().any(Track::is_sending) {
+                room.forget_silent_mirrors(now.mono);
+                let batch = batches.sending(now.mono, room);
+                outputs.extend(room.audiences.iter().map(|audience| Output::Across {
+                    to: audience.shard,
+                    message: Across::Media { room: audience.room, batch: batch.clone() },
+                }));
             }
             fanout.active.push(marked.room);
             false
@@ -172,24 +183,25 @@ impl Router {
         for layer in room.tracks.iter_mut().flat_map(|track| &mut track.layers) {
             layer.sending.clear();
         }
-        if room.watching != room.told_watching {
-            room.told_watching = room.watching;
-            let (channel, broadcast, count) = (room.channel.clone(), room.broadcast, room.watching);
-            self.event(Event::Viewers { channel, broadcast, count });
+        let count = room.all_watching();
+        if count != std::mem::replace(&mut room.told_watching, count) {
+            let (channel, broadcast) = (room.channel.clone(), room.broadcast);
+            match room.mirror {
+                None => self.event(Event::Viewers { channel, broadcast, count }),
+                Some(_) => self.tell_home(now, key),
+            }
         }
         self.tell_heights(key);
         self.advance_tap(now, key, arena);
         // Viewers and taps that wait for a keyframe may have made the streamer's next feedback due.
-        if let Some(publisher) = self.rooms.get(key).and_then(|room| room.publisher) {
-            self.schedule_session(publisher.session);
-        }
+        self.ask_streamer(key);
         self.schedule_room(key);
     }
 }
 
 impl Router {
     fn tell_heights(&mut self, key: Key) {
-        let Some(room) = self.rooms.get_mut(key) else { return };
+        let Some(room) = self.rooms.get_mut(key).filter(|room| room.mirror.is_none()) else { return };
         let Some(track) = room.find_track(true, 0).and_then(|at| room.tracks.get(at)) else { return };
         if track.ladder().is_empty() || track.heights().eq(room.told_heights.iter().copied()) {
             return;

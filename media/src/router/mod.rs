@@ -7,6 +7,8 @@ mod command;
 mod diagnose;
 mod fanout;
 mod ingest;
+mod mirror;
+mod moving;
 mod peer;
 mod probe;
 mod publisher;
@@ -27,15 +29,18 @@ use rand::rngs::StdRng;
 use crate::arena::SendArena;
 use crate::demux::Demux;
 use crate::diagnostics::Diagnosis;
-use crate::id::{ChannelName, SessionId, ShardId};
+use crate::id::{BroadcastId, ChannelName, SessionId, ShardId};
 use crate::limit;
 use crate::message::{CloseReason, Event, Input, Now, Output};
 use crate::room::Room;
+use crate::room::mirror::Batches;
 use crate::session::feedback::Compound;
 use crate::session::{Certificate, Received};
 use crate::slab::{Key, Slab};
 use crate::stats::{Counters, DropReason};
 use crate::tap::Tap;
+
+pub use moving::Moving;
 
 use fanout::Fanout;
 use peer::{Peer, PeerRole};
@@ -71,6 +76,9 @@ pub struct Router {
     rooms: Slab<Room>,
     taps: HashMap<Key, Tap>,
     by_channel: HashMap<ChannelName, Key>,
+    /// Rooms that live here, and mirrors.
+    by_broadcast: HashMap<BroadcastId, Key>,
+    batches: Batches,
     timers: Timers,
     fanout: Fanout,
     outputs: VecDeque<Output>,
@@ -94,6 +102,8 @@ impl Router {
             rooms: Slab::default(),
             taps: HashMap::new(),
             by_channel: HashMap::new(),
+            by_broadcast: HashMap::new(),
+            batches: Batches::default(),
             timers: Timers::default(),
             fanout: Fanout::default(),
             outputs: VecDeque::new(),
@@ -106,7 +116,12 @@ impl Router {
     /// Takes one input. Answers to it that are datagrams lie in the arena, all others come from [`Router::poll`].
     pub fn handle(&mut self, now: Now, input: Input<'_>, arena: &mut SendArena) {
         match input {
-            Input::Datagram { from, data } => self.datagram(now, from, data, arena),
+            Input::Datagram { from, data } => {
+                if let Err(reason) = self.offer(now, from, data, arena) {
+                    self.refuse(reason);
+                }
+            }
+            Input::Across { from, message } => self.across(now, from, message, arena),
             Input::Command { request, command } => {
                 let reply = self.command(now, command, arena);
                 self.outputs.push_back(Output::Reply { request, reply });
@@ -139,15 +154,28 @@ impl Router {
         self.outputs.push_back(Output::Event(event));
     }
 
-    fn datagram(&mut self, now: Now, from: SocketAddr, data: &mut [u8], arena: &mut SendArena) {
+    /// Takes a datagram if it is of a session of this shard: [`Input::Datagram`] for a caller who may know whose it is otherwise.
+    ///
+    /// # Errors
+    /// Why it is nobody's here. It was neither changed nor counted.
+    pub fn offer(
+        &mut self,
+        now: Now,
+        from: SocketAddr,
+        data: &mut [u8],
+        arena: &mut SendArena,
+    ) -> Result<(), DropReason> {
         if data.len() > limit::DATAGRAM_BYTES {
-            return self.counters.drop(DropReason::Oversized);
+            return Err(DropReason::Oversized);
         }
-        let key = match self.demux.session_of(from, data) {
-            Ok(key) => key,
-            Err(reason) => return self.counters.drop(reason),
-        };
+        let key = self.demux.session_of(from, data)?;
         self.guarded(now, key, arena, |router, arena| router.session_datagram(now, key, from, data, arena));
+        Ok(())
+    }
+
+    /// Counts what [`Router::offer`] did not take and nobody else either.
+    pub fn refuse(&mut self, reason: DropReason) {
+        self.counters.drop(reason);
     }
 
     fn session_datagram(&mut self, now: Now, key: Key, from: SocketAddr, data: &mut [u8], arena: &mut SendArena) {

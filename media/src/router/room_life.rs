@@ -91,6 +91,7 @@ impl Router {
     /// The session ended by itself, or its last words are out: it is forgotten.
     pub(super) fn closed(&mut self, now: Now, key: Key, reason: CloseReason, arena: &mut SendArena) {
         self.leave(now, key, reason, arena);
+        self.unname(key);
         let Some(peer) = self.sessions.remove(key) else { return };
         self.remember(&peer);
         self.demux.forget(key, peer.session.local_ufrags(), peer.session.addresses());
@@ -132,8 +133,9 @@ impl Router {
         let Some(room) = self.rooms.get_mut(room_key) else { return };
         if room.started_utc_us.is_none() {
             // Nobody saw it: no event, no viewers.
-            let channel = room.channel.clone();
+            let (channel, broadcast) = (room.channel.clone(), room.broadcast);
             self.by_channel.remove(&channel);
+            self.by_broadcast.remove(&broadcast);
             self.rooms.remove(room_key);
             return;
         }
@@ -148,16 +150,20 @@ impl Router {
         self.schedule_room(room_key);
     }
 
-    /// Ends a broadcast at once.
+    /// Ends a broadcast at once, or the mirror of one.
     pub(super) fn end(&mut self, now: Now, room_key: Key, reason: EndReason, arena: &mut SendArena) {
         self.close_tap(now, room_key, reason);
         let Some(room) = self.rooms.remove(room_key) else { return };
-        self.by_channel.remove(&room.channel);
+        self.by_broadcast.remove(&room.broadcast);
+        if room.mirror.is_none() {
+            self.by_channel.remove(&room.channel);
+        }
+        self.end_mirrors(&room, reason);
         let sessions = room.publisher.map(|publisher| publisher.session).into_iter().chain(room.viewers);
         for session in sessions {
             self.close(now, session, close_reason(reason), arena);
         }
-        if room.started_utc_us.is_some() {
+        if room.started_utc_us.is_some() && room.mirror.is_none() {
             self.event(Event::BroadcastEnded {
                 channel: room.channel,
                 broadcast: room.broadcast,
@@ -170,6 +176,9 @@ impl Router {
     pub(super) fn room_tick(&mut self, now: Now, key: Key, arena: &mut SendArena) {
         let Some(room) = self.rooms.get_mut(key) else { return };
         room.scheduled = None;
+        if room.mirror.is_some() {
+            return self.beat(now, key);
+        }
         if room.hold_deadline().is_some_and(|deadline| deadline <= now.mono) {
             return self.end(now, key, EndReason::Dropped, arena);
         }
@@ -201,7 +210,8 @@ impl Router {
     pub(super) fn schedule_room(&mut self, key: Key) {
         let Some(room) = self.rooms.get_mut(key) else { return };
         let tap = self.taps.get(&key).and_then(Tap::next_deadline);
-        let Some(due) = [room.hold_deadline(), room.listen_at, tap].into_iter().flatten().min() else { return };
+        let beat = room.mirror.map(|mirror| mirror.beat_at);
+        let Some(due) = [room.hold_deadline(), room.listen_at, tap, beat].into_iter().flatten().min() else { return };
         if room.scheduled.is_none_or(|scheduled| due < scheduled) {
             room.scheduled = Some(due);
             self.timers.set(due, Timer::Room(key));

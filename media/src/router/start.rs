@@ -61,9 +61,8 @@ impl Router {
             }
         }
         viewer.next_replay = Some(now.mono);
-        if let Some(publisher) = room.publisher {
-            self.schedule_session(publisher.session);
-        }
+        let room = peer.room;
+        self.ask_streamer(room);
         self.replay(now, key, arena);
     }
 

@@ -182,8 +182,9 @@ impl Router {
             let mut out = Out { now, to, session, arena, counters, estimator, pacer, downlink: None };
             repair(&mut viewer.subscriptions, room, ssrc, lost, &mut out);
         }
-        if wanted && let Some(publisher) = room.publisher {
-            self.schedule_session(publisher.session);
+        if wanted {
+            let room = peer.room;
+            self.ask_streamer(room);
         }
     }
 

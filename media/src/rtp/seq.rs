@@ -24,6 +24,11 @@ impl<const BITS: u32> Unwrapper<BITS> {
         extended
     }
 
+    /// A number that was unwrapped elsewhere.
+    pub fn reach(&mut self, extended: u64) {
+        self.highest = self.highest.max(Some(extended));
+    }
+
     /// Highest so far.
     pub fn highest(&self) -> Option<u64> {
         self.highest

@@ -166,6 +166,11 @@ impl Ice {
         check
     }
 
+    /// Whether this is a binding request of somebody who knows our credentials.
+    pub fn is_authentic(&self, data: &[u8], crypto: &dyn RTCCrypto) -> bool {
+        self.authenticate(data, crypto).is_some()
+    }
+
     /// Consent is given per path (RFC 7675 §5.1): an address that does not check any more is sent nothing, however alive the peer is elsewhere.
     fn withdraw(&mut self, now: Instant, alive: SocketAddr) {
         let selected = self.selected();

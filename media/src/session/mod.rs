@@ -165,6 +165,11 @@ impl Session {
         self.transport.ice().ufrag()
     }
 
+    /// Whether this is a check of the peer's: it knows our password.
+    pub fn is_authentic(&self, check: &[u8]) -> bool {
+        self.transport.is_authentic(check)
+    }
+
     /// Every user fragment by which checks of this session may come, at most two: a restart leaves the one before good for a while.
     pub fn local_ufrags(&self) -> impl Iterator<Item = &str> {
         self.transport.ice().ufrags()

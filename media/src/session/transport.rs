@@ -92,6 +92,10 @@ impl Transport {
         self.ice.restart(rng)
     }
 
+    pub fn is_authentic(&self, check: &[u8]) -> bool {
+        self.ice.is_authentic(check, self.certificate.provider().crypto())
+    }
+
     pub fn is_connected(&self) -> bool {
         matches!(self.state, State::Connected(_))
     }

@@ -87,7 +87,7 @@ fn strangers_leave_nothing_behind_and_get_no_answer() {
         for datagram in [&check, &hello, &header(96, 1, 2001)] {
             stage.world.datagram(stranger(number), &mut datagram.clone());
         }
-        assert!(!stage.world.router.knows_path(stranger(number)));
+        assert!(!stage.world.routers[0].knows_path(stranger(number)));
     }
     assert_eq!(stage.world.datagrams_out, sent, "nobody is answered, so nobody can be flooded by way of us");
     assert_eq!(stage.world.dropped("unknown_address") - before, u64::from(3 * MANY));
@@ -105,7 +105,7 @@ fn a_known_name_without_its_password_is_nobody() {
         let last = forged.len() - 9;
         forged[last] ^= 1 + (number % 255) as u8;
         stage.world.datagram(stranger(number), &mut forged);
-        assert!(!stage.world.router.knows_path(stranger(number)));
+        assert!(!stage.world.routers[0].knows_path(stranger(number)));
     }
     assert_eq!(stage.world.dropped("bad_stun") - before, 5_000);
     assert_eq!(stage.world.datagrams_out, sent);

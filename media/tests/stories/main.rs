@@ -20,6 +20,7 @@ mod keyframes;
 mod layers;
 mod lives;
 mod loss;
+mod mirrors;
 mod orientation;
 mod pace;
 mod recording;

@@ -1,4 +1,4 @@
-//! The emulated world: one router, its clients, a network that loses, delays and reorders.
+//! The emulated world: one router or several that share their rooms, its clients, a network that loses, delays and reorders.
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet};
@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 
+use media::across::Across;
 use media::arena::SendArena;
 use media::id::{BroadcastId, ChannelName, SessionId, ShardId};
 use media::message::{
@@ -17,6 +18,7 @@ use media::router::{Flushed, Router, RouterConfig};
 use media::rtp::packet::Header;
 use media::rtp::seq::SequenceUnwrapper;
 use media::session::Certificate;
+use media::stun_user;
 
 use crate::peer::{BROWSER_PROFILES, Heard, Identity, Peer};
 use crate::publisher::Publisher;
@@ -46,6 +48,8 @@ pub struct Client {
     pub id: SessionId,
     pub peer: Peer,
     pub address: SocketAddr,
+    /// The router that its datagrams come to.
+    pub shard: usize,
     pub kind: Kind,
     pub up: Link,
     pub down: Link,
@@ -79,7 +83,14 @@ type Flight = Reverse<(Instant, u64, usize, bool)>;
 
 pub struct World {
     pub now: Now,
-    pub router: Router,
+    /// The first one is the home of all rooms.
+    pub routers: Vec<Router>,
+    /// The router that the datagrams of clients come to who join from now on.
+    pub shard: usize,
+    /// So many of 1 messages between routers are lost.
+    pub mesh_loss: f64,
+    /// Messages between routers so far.
+    pub told_across: u64,
     arena: SendArena,
     rng: StdRng,
     identity: Identity,
@@ -101,6 +112,15 @@ pub struct World {
     sealed: HashMap<(SocketAddr, u32), (SequenceUnwrapper, HashSet<u64>)>,
 }
 
+fn new_router(seed: u64, shard: usize) -> Router {
+    thread_local!(static CERTIFICATE: Certificate = Certificate::generate().unwrap());
+    let mut bytes = [shard as u8; 32];
+    bytes[..8].copy_from_slice(&seed.to_be_bytes());
+    let announce = vec![SocketAddr::from(([127, 0, 0, 1], 8189))];
+    let config = RouterConfig { shard: ShardId(shard as u16), announce, seed: bytes };
+    Router::new(config, CERTIFICATE.with(Clone::clone))
+}
+
 pub fn channel() -> ChannelName {
     "main".parse().unwrap()
 }
@@ -109,14 +129,12 @@ impl World {
     #[expect(clippy::disallowed_methods, reason = "a story needs some instant to start from")]
     pub fn new(seed: u64) -> Self {
         thread_local!(static IDENTITY: Identity = Identity::new(&BROWSER_PROFILES));
-        thread_local!(static CERTIFICATE: Certificate = Certificate::generate().unwrap());
-        let mut bytes = [0; 32];
-        bytes[..8].copy_from_slice(&seed.to_be_bytes());
-        let announce = vec![SocketAddr::from(([127, 0, 0, 1], 8189))];
-        let config = RouterConfig { shard: ShardId(0), announce, seed: bytes };
         Self {
             now: Now { mono: Instant::now(), utc_us: 1_700_000_000_000_000 },
-            router: Router::new(config, CERTIFICATE.with(Clone::clone)),
+            routers: vec![new_router(seed, 0)],
+            shard: 0,
+            mesh_loss: 0.0,
+            told_across: 0,
             arena: SendArena::new(),
             rng: StdRng::seed_from_u64(seed),
             identity: IDENTITY.with(Clone::clone),
@@ -135,10 +153,30 @@ impl World {
         }
     }
 
+    /// Several routers, the first of which is the home of all rooms.
+    pub fn sharded(seed: u64, shards: usize) -> Self {
+        let routers = (0..shards).map(|shard| new_router(seed, shard)).collect();
+        Self { routers, ..Self::new(seed) }
+    }
+
+    /// A router forgets all, as after a failure.
+    pub fn fail(&mut self, shard: usize) {
+        self.routers[shard] = new_router(self.sent, shard);
+    }
+
     pub fn command(&mut self, command: Command) -> Result<Reply, Refusal> {
         self.next_session += 1;
         let request = RequestId(self.next_session);
-        self.router.handle(self.now, Input::Command { request, command }, &mut self.arena);
+        let of_session = match &command {
+            Command::Prefer { session, .. } | Command::Close { session } | Command::Ice { session, .. } => {
+                Some(session)
+            }
+            Command::Diagnose { session } => Some(session),
+            _ => None,
+        };
+        let shard = of_session.and_then(|session| self.routers.iter().position(|router| router.has(*session)));
+        let router = &mut self.routers[shard.unwrap_or(0)];
+        router.handle(self.now, Input::Command { request, command }, &mut self.arena);
         self.drain();
         self.replies.remove(&request.0).expect("each command is answered")
     }
@@ -175,6 +213,7 @@ impl World {
         Ok(self.join(session, peer, Kind::Viewer(Box::new(viewer)), link))
     }
 
+    /// Of the home.
     pub fn stats(&mut self) -> ShardStats {
         let Ok(Reply::Stats(stats)) = self.command(Command::Stats) else { panic!("stats") };
         *stats
@@ -195,6 +234,7 @@ impl World {
             id,
             peer,
             address,
+            shard: self.shard,
             kind,
             up: link,
             down: link,
@@ -212,8 +252,26 @@ impl World {
 
     /// A datagram out of nowhere.
     pub fn datagram(&mut self, from: SocketAddr, data: &mut [u8]) {
-        self.router.handle(self.now, Input::Datagram { from, data }, &mut self.arena);
+        self.routers[0].handle(self.now, Input::Datagram { from, data }, &mut self.arena);
         self.drain();
+    }
+
+    /// What a client sent has come, and goes to the router that has the session.
+    fn arrive(&mut self, client: usize, data: &mut [u8]) {
+        let Client { shard, address: from, .. } = self.clients[client];
+        let user = stun_user(data);
+        let is_here = |router: &Router| user.map_or(router.knows_path(from), |user| router.expects(user));
+        let mut at = shard;
+        if shard > 0 && !is_here(&self.routers[shard]) {
+            match self.routers[0].give_away(data) {
+                Some(moving) => {
+                    let message = Across::Session(moving);
+                    self.routers[shard].handle(self.now, Input::Across { from: ShardId(0), message }, &mut self.arena);
+                }
+                None => at = self.routers.iter().position(is_here).unwrap_or(shard),
+            }
+        }
+        self.routers[at].handle(self.now, Input::Datagram { from, data }, &mut self.arena);
     }
 
     pub fn run(&mut self, time: Duration) {
@@ -242,9 +300,7 @@ impl World {
             let Some(Reverse((_, number, client, upwards))) = self.flights.pop() else { break };
             let mut data = self.freight.remove(&number).unwrap();
             if upwards {
-                let from = self.clients[client].address;
-                let input = Input::Datagram { from, data: &mut data };
-                self.router.handle(self.now, input, &mut self.arena);
+                self.arrive(client, &mut data);
                 if self.arena.room() < 100_000 {
                     self.send();
                 }
@@ -255,23 +311,18 @@ impl World {
         for at in 0..self.clients.len() {
             self.act(at);
         }
-        if self.router.next_deadline().is_some_and(|due| due <= self.now.mono) {
-            self.router.handle(self.now, Input::Tick, &mut self.arena);
-        }
+        self.tick();
         self.drain();
     }
 
     /// One millisecond in which exactly these packets of a client arrive.
     pub fn step_with(&mut self, client: usize, packets: Vec<Vec<u8>>) {
         self.now = self.now.after(Duration::from_millis(1));
-        let from = self.clients[client].address;
         for packet in packets {
             let mut data = self.clients[client].peer.seal_rtp(&packet);
-            self.router.handle(self.now, Input::Datagram { from, data: &mut data }, &mut self.arena);
+            self.arrive(client, &mut data);
         }
-        if self.router.next_deadline().is_some_and(|due| due <= self.now.mono) {
-            self.router.handle(self.now, Input::Tick, &mut self.arena);
-        }
+        self.tick();
         self.drain();
     }
 
@@ -362,21 +413,50 @@ impl World {
         }
     }
 
+    fn tick(&mut self) {
+        for router in &mut self.routers {
+            if router.next_deadline().is_some_and(|due| due <= self.now.mono) {
+                router.handle(self.now, Input::Tick, &mut self.arena);
+            }
+        }
+    }
+
     fn drain(&mut self) {
-        loop {
-            let flushed = self.router.flush(self.now, &mut self.arena);
-            self.send();
-            if flushed == Flushed::Done {
-                break;
+        while self.drain_once() {}
+    }
+
+    /// True when routers told each other something.
+    fn drain_once(&mut self) -> bool {
+        let mut told = Vec::new();
+        for at in 0..self.routers.len() {
+            loop {
+                let flushed = self.routers[at].flush(self.now, &mut self.arena);
+                self.send();
+                if flushed == Flushed::Done {
+                    break;
+                }
+            }
+            while let Some(output) = self.routers[at].poll() {
+                match output {
+                    Output::Reply { request, reply } => drop(self.replies.insert(request.0, reply)),
+                    Output::Event(event) => self.events.push(event),
+                    Output::Tap(item) => self.items.push(item),
+                    Output::Across { to, message } => told.push((at, to, message)),
+                    Output::Named { .. } => {}
+                }
             }
         }
-        while let Some(output) = self.router.poll() {
-            match output {
-                Output::Reply { request, reply } => drop(self.replies.insert(request.0, reply)),
-                Output::Event(event) => self.events.push(event),
-                Output::Tap(item) => self.items.push(item),
+        let any = !told.is_empty();
+        self.told_across += told.len() as u64;
+        for (from, to, message) in told {
+            if self.mesh_loss > 0.0 && self.rng.random_bool(self.mesh_loss) {
+                self.routers[from].undelivered(&message);
+                continue;
             }
+            let input = Input::Across { from: ShardId(from as u16), message };
+            self.routers[usize::from(to.0)].handle(self.now, input, &mut self.arena);
         }
+        any
     }
 
     fn send(&mut self) {

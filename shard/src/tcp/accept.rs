@@ -33,6 +33,14 @@ pub struct Handed {
     pub bytes: Vec<u8>,
 }
 
+impl Handed {
+    /// Whom the first check names.
+    pub fn user(&mut self) -> Option<String> {
+        let mut frames = Frames::of(&mut self.bytes);
+        frames.next_packet().and_then(|packet| stun_user(packet)).map(str::to_owned)
+    }
+}
+
 /// Connections that were closed before they were anybody's. Counters since start.
 #[derive(Debug, Default)]
 pub struct Refusals {

@@ -1,6 +1,8 @@
 //! Live stories over loopback: real sockets, real handshakes, a client that shares no code with the media plane's sessions.
 
 mod network;
+mod shards;
+#[allow(dead_code, reason = "shared with the stories of failures")]
 mod stage;
 mod tcp;
 
@@ -8,7 +10,7 @@ use std::time::Duration;
 
 use bench::peer::{Codecs, Offered};
 use media::message::{CloseReason, EndReason, Event, Refusal, Role, SrtpProfile, TapFact};
-use shard::{MediaPlane, PlaneState, StartError, TapError};
+use shard::{MediaConfig, MediaPlane, PlaneState, PublishRequest, Published, StartError, TapError, Taps, WatchRequest};
 use stage::{FRAME_PACKETS, Stage, channel};
 
 #[tokio::test]

@@ -1,6 +1,5 @@
 //! A peer's network changes under a session that goes on: no new handshake, no number twice.
 
-use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bench::peer::{Codecs, Offered, Peer};
@@ -9,14 +8,10 @@ use media::id::SessionId;
 use media::message::{Event, Refusal};
 use shard::MediaPlane;
 
-use crate::stage::{By, FRAME_PACKETS, Stage, config, tcp_candidate};
+use crate::stage::{By, FRAME_PACKETS, Stage, another_socket, config, tcp_candidate};
 
 /// Until the next check of a peer that keeps its consent, and a little.
 const NEXT_CHECK: Duration = Duration::from_secs(3);
-
-fn another_socket() -> SocketAddr {
-    SocketAddr::from(([127, 0, 0, 1], 0))
-}
 
 /// Restarts ICE as a browser does after it moved.
 async fn restart(plane: &MediaPlane, session: SessionId, peer: &mut Peer) -> String {

@@ -9,8 +9,10 @@ use bench::track::{Continuity, Seen, Track, asks_for_keyframe};
 use bench::wire::{Wire, Wired};
 use media::id::{BroadcastId, ChannelName, SessionId};
 use media::message::{Event, Refusal};
-use shard::{MediaConfig, MediaPlane, PublishRequest, Published, Taps, WatchRequest};
 use tokio::sync::broadcast;
+
+// The crate itself has a story, too.
+use crate::{MediaConfig, MediaPlane, PublishRequest, Published, Taps, WatchRequest};
 
 /// Packets of one video frame.
 pub const FRAME_PACKETS: u64 = 5;
@@ -26,6 +28,11 @@ pub fn channel() -> ChannelName {
 pub fn config(bind: SocketAddr) -> MediaConfig {
     let announce = vec![SocketAddr::from(([127, 0, 0, 1], 0))];
     MediaConfig { bind, announce, shards: 1, tap_items: 4096 }
+}
+
+/// For a peer that moves.
+pub fn another_socket() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 0))
 }
 
 pub struct Stage {
@@ -67,6 +74,12 @@ pub struct Viewer {
     pub audio: Continuity,
     pub first_video_is_key: Option<bool>,
     pub refused: Vec<&'static str>,
+}
+
+impl Viewer {
+    pub fn is_connected(&self) -> bool {
+        self.connected
+    }
 }
 
 impl std::fmt::Debug for Viewer {
@@ -128,15 +141,25 @@ impl Stage {
     /// Joins a viewer and waits until it is connected.
     pub async fn watch(&mut self, offered: Offered) -> BroadcastId {
         let broadcast = self.join(offered).await.expect("the offer is accepted");
-        self.run_until(|stage| stage.viewers.iter().all(|viewer| viewer.connected)).await;
+        self.all_connected().await;
         broadcast
+    }
+
+    /// Joins a viewer and waits until that one is connected.
+    pub async fn watch_one(&mut self, offered: Offered) {
+        self.join(offered).await.expect("the offer is accepted");
+        self.run_until(|stage| stage.viewers.last().is_some_and(Viewer::is_connected)).await;
+    }
+
+    pub async fn all_connected(&mut self) {
+        self.run_until(|stage| stage.viewers.iter().all(|viewer| viewer.connected)).await;
     }
 
     pub async fn try_watch(&mut self) -> Result<BroadcastId, Refusal> {
         self.join(Offered::LikeChromium).await
     }
 
-    async fn join(&mut self, offered: Offered) -> Result<BroadcastId, Refusal> {
+    pub async fn join(&mut self, offered: Offered) -> Result<BroadcastId, Refusal> {
         let mut wired = Wired::new(Peer::new(identity(offered), Wants::Watch)).expect("a socket");
         let offer = wired.peer.offer();
         let watching = self.plane.watch(WatchRequest { channel: channel(), offer }).await?;

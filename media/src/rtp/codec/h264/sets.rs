@@ -6,7 +6,7 @@ use super::{NAL_PPS, NAL_SPS, STAP_A, aggregated, nal_type};
 const MOST: usize = 1000;
 
 /// See the head of this module.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct ParameterSets {
     sps: Vec<u8>,
     pps: Vec<u8>,
