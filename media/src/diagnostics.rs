@@ -103,6 +103,26 @@ impl Head {
     }
 }
 
+/// What comes from a streamer on one of its sources: a track, or one simulcast layer of a track.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SourceDiagnosis {
+    /// `a=mid` of its section.
+    pub mid: Box<str>,
+    /// Name of the layer; `None` without simulcast.
+    pub rid: Option<Box<str>>,
+    /// `None` before the first packet, unless the offer told.
+    pub ssrc: Option<u32>,
+    /// Pixels; 0 for sound, and while unknown.
+    pub height: u16,
+    pub packets: u64,
+    /// Bits per second of payload over the last second.
+    pub bitrate: u64,
+    /// Packets that never came by themselves.
+    pub lost: u64,
+    /// Of these, those that came as repairs (RFC 4588).
+    pub recovered: u64,
+}
+
 /// Everything that is told.
 #[derive(Clone, Debug)]
 pub struct Diagnosis {
@@ -119,6 +139,8 @@ pub struct Diagnosis {
     pub addresses: Vec<SocketAddr>,
     /// What the viewer's network carries, in bits per second; `None` for streamers and while no limit was met.
     pub estimate: Option<u64>,
+    /// Of a streamer, in the order of its answer.
+    pub sources: Vec<SourceDiagnosis>,
     /// RTP packets, and for viewers their repairs.
     pub packets_in: u64,
     pub packets_out: u64,
@@ -291,6 +313,7 @@ impl Diary {
             address: None,
             addresses: Vec::new(),
             estimate: None,
+            sources: Vec::new(),
             packets_in: self.packets_in,
             packets_out: self.packets_out,
             drops: self.drops.iter().map(|(reason, count)| (reason.name(), *count)).collect(),

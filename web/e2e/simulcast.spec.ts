@@ -197,3 +197,47 @@ test("a viewer with a slow network gets a smaller picture, and it goes on", asyn
     relay.kill();
   }
 });
+
+type Source = { rid: string | null; height: number; bitrate: number; lost: number; recovered: number };
+
+test("through 5 % loss the three sizes grow, and lost packets of each are repaired", async ({ browser }) => {
+  test.setTimeout(120_000);
+  const port = await freeMediaPort();
+  const relay = await Relay.start("127.0.0.1:0", `127.0.0.1:${port}`, { seed: 5, loss: 5, delay: 10 });
+  const oxbow = await Oxbow.start({ PEER_PORT: String(port), PEER_HOST: relay.address });
+  const context = await browser.newContext({ baseURL: oxbow.url, permissions: ["camera", "microphone"] });
+  /** What the server says of the layers, the smallest first. */
+  const layers = async (): Promise<Source[]> => {
+    const all = await oxbow.api<{ items: { role: string; sources: Source[] }[] }>("/api/connections");
+    const sources = all.items.find((one) => one.role === "publisher")?.sources ?? [];
+    return sources.filter((one) => one.rid !== null).sort((a, b) => a.height - b.height);
+  };
+  try {
+    const studio = await context.newPage();
+    await goLive(studio, "main", { codec: "vp8" });
+    await expect.poll(async () => (await layers()).map((one) => one.height)).toHaveLength(3);
+    const first = await layers();
+    await expect
+      .poll(async () => (await layers()).map((one) => one.height), { timeout: 40_000 })
+      .toEqual([180, 360, 720]);
+    // What the best one takes in the end, and more than all together took at first.
+    await expect.poll(async () => (await layers())[2]?.bitrate, { timeout: 40_000 }).toBeGreaterThan(500_000);
+    const all = (of: Source[]) => of.reduce((sum, one) => sum + one.bitrate, 0);
+    expect(all(await layers())).toBeGreaterThan(all(first));
+    await expect
+      .poll(async () => (await layers()).filter((one) => one.recovered > 5).map((one) => one.rid), {
+        timeout: 40_000,
+      })
+      .toEqual(["q", "h", "f"]);
+    for (const one of await layers()) {
+      expect(one.bitrate, `${one.rid} flows`).toBeGreaterThan(20_000);
+      expect(one.recovered, `of ${one.lost} of ${one.rid}`).toBeGreaterThan(one.lost * 0.7);
+    }
+    const { up } = await relay.end();
+    expect(up.lost / up.datagrams).toBeGreaterThan(0.03);
+  } finally {
+    await context.close();
+    await oxbow.remove();
+    relay.kill();
+  }
+});

@@ -47,8 +47,8 @@ impl Router {
                 Ok(Reply::Done)
             }
             Command::Stats => Ok(Reply::Stats(Box::new(self.stats(now)))),
-            Command::Diagnose { session } => Ok(Reply::Diagnosis(Box::new(self.diagnose(session)?))),
-            Command::DiagnoseAll => Ok(Reply::Diagnoses(self.diagnose_all(limit::LISTED_SESSIONS))),
+            Command::Diagnose { session } => Ok(Reply::Diagnosis(Box::new(self.diagnose(now, session)?))),
+            Command::DiagnoseAll => Ok(Reply::Diagnoses(self.diagnose_all(now, limit::LISTED_SESSIONS))),
         }
     }
 

@@ -55,27 +55,44 @@ impl Router {
     }
 
     /// The last that will be known of a session.
-    pub(super) fn remember(&mut self, peer: &Peer) {
+    pub(super) fn remember(&mut self, now: Now, peer: &Peer) {
         if self.remembered.len() == limit::REMEMBERED_SESSIONS {
             self.remembered.pop_front();
         }
-        self.remembered.push_back(read(peer));
+        self.remembered.push_back(self.read(now, peer));
     }
 
-    pub(super) fn diagnose(&self, session: SessionId) -> Result<Diagnosis, Refusal> {
-        let open = self.by_id.get(&session).and_then(|key| self.sessions.get(*key)).map(read);
+    pub(super) fn diagnose(&self, now: Now, session: SessionId) -> Result<Diagnosis, Refusal> {
+        let open = self.by_id.get(&session).and_then(|key| self.sessions.get(*key)).map(|peer| self.read(now, peer));
         let closed = || self.remembered.iter().rev().find(|diagnosis| diagnosis.session == session).cloned();
         open.or_else(closed).ok_or(Refusal::Unknown)
     }
 
     /// Newest first, without flight records: open sessions, then closed ones that are remembered.
-    pub(super) fn diagnose_all(&self, most: usize) -> Vec<Diagnosis> {
+    pub(super) fn diagnose_all(&self, now: Now, most: usize) -> Vec<Diagnosis> {
         let mut open: Vec<&Peer> = self.sessions.iter().map(|(_, peer)| peer).collect();
         open.sort_unstable_by_key(|peer| std::cmp::Reverse(peer.id));
-        let open = open.into_iter().map(|peer| Diagnosis { flight: Vec::new(), ..read(peer) });
+        let open = open.into_iter().map(|peer| Diagnosis { flight: Vec::new(), ..self.read(now, peer) });
         let closed = self.remembered.iter().rev().filter(|closed| !self.by_id.contains_key(&closed.session));
         let closed = closed.map(|closed| Diagnosis { flight: Vec::new(), ..closed.clone() });
         open.chain(closed).take(most).collect()
+    }
+
+    fn read(&self, now: Now, peer: &Peer) -> Diagnosis {
+        let (estimate, sources) = match &peer.role {
+            PeerRole::Publisher(ingest) => {
+                let room = self.rooms.get(peer.room);
+                (None, room.map_or_else(Vec::new, |room| ingest.sources(now, peer.session.media(), room)))
+            }
+            PeerRole::Viewer(viewer) => (viewer.estimator.as_ref().and_then(Estimator::bitrate), Vec::new()),
+        };
+        Diagnosis {
+            estimate,
+            sources,
+            address: peer.session.address(),
+            addresses: peer.session.addresses().collect(),
+            ..peer.diary.read(peer.id, peer.channel.clone(), peer.role())
+        }
     }
 }
 
@@ -84,17 +101,4 @@ fn is_keyframe(session: &Session, head: Head) -> bool {
     let video = map.map(|(map, _)| map.codec).filter(|codec| codec.is_video());
     let begin = &head.begin[..usize::from(head.payload).min(Head::BEGIN)];
     video.and_then(|codec| codec::inspect(codec, begin)).is_some_and(|inspected| inspected.key)
-}
-
-fn read(peer: &Peer) -> Diagnosis {
-    let estimator = match &peer.role {
-        PeerRole::Publisher(_) => None,
-        PeerRole::Viewer(viewer) => viewer.estimator.as_ref(),
-    };
-    Diagnosis {
-        estimate: estimator.and_then(Estimator::bitrate),
-        address: peer.session.address(),
-        addresses: peer.session.addresses().collect(),
-        ..peer.diary.read(peer.id, peer.channel.clone(), peer.role())
-    }
 }

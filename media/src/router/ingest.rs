@@ -4,6 +4,7 @@ use std::time::{Duration, Instant};
 
 use rand::{Rng, RngExt};
 
+use crate::diagnostics::SourceDiagnosis;
 use crate::message::{Now, Orientation};
 use crate::room::Room;
 use crate::room::clock::{Anchor, SenderOffset};
@@ -34,6 +35,8 @@ pub struct Stream {
     rtx_ssrc: Option<u32>,
     heard: Option<Instant>,
     pub received: Option<ReceiveStats>,
+    /// Lost packets that came as repairs.
+    recovered: u64,
     pub nack: Option<NackGenerator>,
     pub pli: bool,
     pub fir: bool,
@@ -78,6 +81,7 @@ impl Ingest {
                 rtx_ssrc: section.stream.and_then(|stream| stream.rtx_ssrc),
                 heard: None,
                 received: None,
+                recovered: 0,
                 nack: section.feedback.nack.then(NackGenerator::new),
                 pli: section.feedback.pli,
                 fir: section.feedback.fir,
@@ -165,6 +169,7 @@ impl Ingest {
                 }
                 let incoming = Incoming { sequence, payload, ..envelope };
                 let index = layer.accept(now, incoming)?;
+                stream.recovered += 1;
                 if let Some(nack) = &mut stream.nack {
                     nack.received(now.mono, index);
                 }
@@ -210,6 +215,26 @@ impl Ingest {
         });
         let arrivals = self.transport_cc.as_ref().and_then(|(_, recorder)| recorder.next_deadline());
         nacks.chain(keyframes).chain(arrivals).chain(self.next_report).min()
+    }
+
+    /// What came of each source so far.
+    pub fn sources(&self, now: Now, media: &Negotiated, room: &Room) -> Vec<SourceDiagnosis> {
+        let source = |stream: &Stream| {
+            let layer = stream.track.and_then(|at| room.tracks.get(at)?.layers.get(stream.layer));
+            let stats = layer.and_then(|layer| layer.stats(now.mono));
+            let mid = media.sections.get(stream.section).map(|section| section.mid.clone()).unwrap_or_default();
+            SourceDiagnosis {
+                mid,
+                rid: stream.rid.clone(),
+                ssrc: stream.ssrc,
+                height: stats.as_ref().map_or(0, |stats| stats.config.height),
+                packets: stats.as_ref().map_or(0, |stats| stats.packets),
+                bitrate: stats.as_ref().map_or(0, |stats| stats.bitrate),
+                lost: stream.received.as_ref().map_or(0, ReceiveStats::lost),
+                recovered: stream.recovered,
+            }
+        };
+        self.streams.iter().map(source).collect()
     }
 
     /// Packets lost on the way and microseconds of jitter of a track.

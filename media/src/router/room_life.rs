@@ -93,7 +93,7 @@ impl Router {
         self.leave(now, key, reason, arena);
         self.unname(key);
         let Some(peer) = self.sessions.remove(key) else { return };
-        self.remember(&peer);
+        self.remember(now, &peer);
         self.demux.forget(key, peer.session.local_ufrags(), peer.session.addresses());
         if self.by_id.get(&peer.id) == Some(&key) {
             self.by_id.remove(&peer.id);

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::flight::diagnosis;
 use crate::publisher::Publisher;
 use crate::rungs::{GOP, Rungs};
 use crate::viewer::{Picture, Viewer};
@@ -90,6 +91,12 @@ fn loss_heals_on_every_layer() {
         assert!(rung.nacked > 10 && rung.repaired > 10, "{}: {} asked", rung.rid, rung.nacked);
     }
     assert_eq!(world.dropped("unknown_stream"), 0, "repairs find their layer");
+    let sources = diagnosis(&mut world, streamer).sources;
+    let told: Vec<_> = sources.iter().map(|source| (source.rid.as_deref(), source.height)).collect();
+    assert_eq!(told, [(None, 0), (Some("q"), 180), (Some("h"), 360), (Some("f"), 720)]);
+    for (source, least) in sources[1..].iter().zip([50_000, 150_000, 400_000]) {
+        assert!(source.recovered > 10 && source.lost >= source.recovered && source.bitrate > least, "{source:?}");
+    }
     let units = world.facts(|fact| match fact {
         TapFact::Unit(unit) if unit.data.len() > 500 => Some(unit.data.len()),
         _ => None,

@@ -6,7 +6,7 @@ use axum::Json as Answer;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use http::header;
-use media::diagnostics::{Diagnosis, Note, What};
+use media::diagnostics::{Diagnosis, Note, SourceDiagnosis, What};
 use media::id::SessionId;
 use media::message::{CloseReason, Role, SrtpProfile};
 use serde::{Deserialize, Serialize};
@@ -35,9 +35,24 @@ pub struct Connection {
     address: Option<String>,
     addresses: Vec<String>,
     estimate: Option<u64>,
+    sources: Vec<Source>,
     packets_in: u64,
     packets_out: u64,
     drops: Map<String, Value>,
+}
+
+/// One source of a streamer.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Source {
+    mid: String,
+    rid: Option<String>,
+    ssrc: Option<u32>,
+    height: u16,
+    packets: u64,
+    bitrate: u64,
+    lost: u64,
+    recovered: u64,
 }
 
 #[derive(Serialize)]
@@ -115,9 +130,23 @@ fn connection(of: &Diagnosis) -> Connection {
         address: of.address.map(|address| address.to_string()),
         addresses: of.addresses.iter().map(ToString::to_string).collect(),
         estimate: of.estimate,
+        sources: of.sources.iter().map(source).collect(),
         packets_in: of.packets_in,
         packets_out: of.packets_out,
         drops: of.drops.iter().map(|(reason, count)| ((*reason).to_owned(), json!(count))).collect(),
+    }
+}
+
+fn source(of: &SourceDiagnosis) -> Source {
+    Source {
+        mid: of.mid.to_string(),
+        rid: of.rid.as_deref().map(str::to_owned),
+        ssrc: of.ssrc,
+        height: of.height,
+        packets: of.packets,
+        bitrate: of.bitrate,
+        lost: of.lost,
+        recovered: of.recovered,
     }
 }
 
