@@ -54,6 +54,42 @@ pub enum What {
     Closed(CloseReason),
 }
 
+/// Ids of the header extensions that name a simulcast layer (RFC 8852 §3), where they were negotiated.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct NameIds {
+    pub rid: Option<u8>,
+    pub repaired_rid: Option<u8>,
+}
+
+/// The layer that a packet names in its header.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LayerName {
+    /// The packet is a repair of that layer.
+    pub repair: bool,
+    text: [u8; LayerName::BYTES],
+    len: u8,
+}
+
+impl LayerName {
+    /// A longer name is not kept. Browsers' names have one to eight.
+    pub const BYTES: usize = 16;
+
+    fn of(header: &Header, packet: &[u8], ids: NameIds) -> Option<Self> {
+        let named = |id: Option<u8>| header.extension(packet, id?);
+        let (repair, name) = match (named(ids.repaired_rid), named(ids.rid)) {
+            (Some(name), _) => (true, name),
+            (None, name) => (false, name?),
+        };
+        let mut text = [0; Self::BYTES];
+        text.get_mut(..name.len())?.copy_from_slice(name);
+        Some(Self { repair, text, len: name.len() as u8 })
+    }
+
+    pub fn text(&self) -> &[u8] {
+        &self.text[..usize::from(self.len)]
+    }
+}
+
 /// The parts of an RTP packet that decisions depend on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Head {
@@ -62,6 +98,8 @@ pub struct Head {
     pub sequence: u16,
     pub payload_type: u8,
     pub marker: bool,
+    /// Browsers name a layer until the first report about it came.
+    pub name: Option<LayerName>,
     /// Bytes of payload.
     pub payload: u16,
     /// Its first bytes, which hold a payload descriptor and the begin of a frame's header; zero where it is shorter.
@@ -73,7 +111,7 @@ impl Head {
     pub const BEGIN: usize = 40;
 
     /// `None` for what is no RTP packet.
-    pub fn of(packet: &[u8]) -> Option<Self> {
+    pub fn of(packet: &[u8], ids: NameIds) -> Option<Self> {
         let header = Header::parse(packet)?;
         let payload = header.payload(packet);
         let mut begin = [0; Self::BEGIN];
@@ -85,20 +123,31 @@ impl Head {
             sequence: header.sequence,
             payload_type: header.payload_type,
             marker: header.marker,
+            name: LayerName::of(&header, packet, ids),
             payload: payload.len() as u16,
             begin,
         })
     }
 
-    /// A packet about which the same would be decided: the header without its extensions, and the payload with zeros behind its first bytes.
-    pub fn packet(&self) -> Vec<u8> {
-        let mut packet = vec![0x80, self.payload_type | (u8::from(self.marker) << 7)];
+    /// A packet about which the same would be decided: of the extensions the name of its layer alone, and the payload with zeros behind its
+    /// first bytes.
+    pub fn packet(&self, ids: NameIds) -> Vec<u8> {
+        let named = self.name.and_then(|name| Some((if name.repair { ids.repaired_rid } else { ids.rid }?, name)));
+        let mut packet =
+            vec![if named.is_some() { 0x90 } else { 0x80 }, self.payload_type | (u8::from(self.marker) << 7)];
         packet.extend(self.sequence.to_be_bytes());
         packet.extend(self.timestamp.to_be_bytes());
         packet.extend(self.ssrc.to_be_bytes());
-        let payload = usize::from(self.payload);
+        if let Some((id, name)) = named {
+            // Two-byte elements, which take any id (RFC 8285 §4.3).
+            let words = (2 + name.text().len()).div_ceil(4);
+            packet.extend([0x10, 0, 0, words as u8, id, name.len]);
+            packet.extend(name.text());
+            packet.resize(crate::rtp::packet::FIXED_LEN + 4 + 4 * words, 0);
+        }
+        let (head, payload) = (packet.len(), usize::from(self.payload));
         packet.extend(&self.begin[..payload.min(Self::BEGIN)]);
-        packet.resize(crate::rtp::packet::FIXED_LEN + payload, 0);
+        packet.resize(head + payload, 0);
         packet
     }
 }
@@ -347,7 +396,8 @@ mod tests {
         let now = Now { mono: Instant::now(), utc_us: 1 };
         let mut diary = Diary::new(now, Role::Publisher);
         let head = |sequence: u16| {
-            Head::of(&[0x80, 96, (sequence >> 8) as u8, sequence as u8, 0, 0, 0, 0, 0, 0, 0, 1, 5]).unwrap()
+            let packet = [0x80, 96, (sequence >> 8) as u8, sequence as u8, 0, 0, 0, 0, 0, 0, 0, 1, 5];
+            Head::of(&packet, NameIds::default()).unwrap()
         };
         let notes = limit::STREAMER_NOTES as u16 + 100;
         for n in 0..notes {
@@ -368,13 +418,34 @@ mod tests {
 
     #[test]
     fn a_head_makes_a_packet_of_the_same_head() {
+        let ids = NameIds { rid: Some(5), repaired_rid: Some(200) };
         for payload in [0, 5, Head::BEGIN, 1000] {
             let mut packet = vec![0x80, 0xe0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
             packet.extend((0..payload).map(|n| n as u8));
-            let head = Head::of(&packet).unwrap();
-            assert_eq!((Head::of(&head.packet()), usize::from(head.payload)), (Some(head), payload));
-            assert_eq!(head.packet().len(), packet.len());
+            let head = Head::of(&packet, ids).unwrap();
+            assert_eq!((Head::of(&head.packet(ids), ids), usize::from(head.payload)), (Some(head), payload));
+            assert_eq!(head.packet(ids).len(), packet.len());
         }
-        assert_eq!(Head::of(&[1, 2, 3]), None);
+        assert_eq!(Head::of(&[1, 2, 3], ids), None);
+    }
+
+    #[test]
+    fn the_name_of_a_layer_is_kept() {
+        let plain = [0x80, 96, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10];
+        let (media, repair) =
+            (NameIds { rid: Some(5), ..NameIds::default() }, NameIds { rid: Some(5), repaired_rid: Some(6) });
+        for (element, ids, expected) in [
+            (&[0x50, b'q', 0, 0][..], media, Some((false, &b"q"[..]))),
+            (&[0x52, b'm', b'i', b'd'], repair, Some((false, b"mid"))),
+            (&[0x63, b'h', b'i', b'g', b'h', 0, 0, 0], repair, Some((true, b"high"))),
+            (&[0x60, b'q', 0, 0], media, None),
+            (&[0x70, b'q', 0, 0], repair, None),
+        ] {
+            let head = [&[0x90][..], &plain[1..], &[0xbe, 0xde, 0, element.len() as u8 / 4]].concat();
+            let packet = [&head[..], element, &[9; 20]].concat();
+            let head = Head::of(&packet, ids).unwrap();
+            assert_eq!(head.name.as_ref().map(|name| (name.repair, name.text())), expected);
+            assert_eq!(Head::of(&head.packet(ids), ids), Some(head));
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Keeps every session's diary: what its own work changed in the counters, how far it came, and its last words once it is gone.
 
-use crate::diagnostics::{Diagnosis, Figures, Head};
+use crate::diagnostics::{Diagnosis, Figures, Head, NameIds};
 use crate::id::SessionId;
 use crate::limit;
 use crate::message::{Now, Refusal};
@@ -47,7 +47,8 @@ impl Router {
 
     /// A streamer's packet and what became of it.
     pub(super) fn note_packet(&mut self, now: Now, key: Key, packet: &[u8], outcome: Result<(), DropReason>) {
-        let (Some(peer), Some(head)) = (self.sessions.get_mut(key), Head::of(packet)) else { return };
+        let Some(peer) = self.sessions.get_mut(key) else { return };
+        let Some(head) = Head::of(packet, name_ids(&peer.session)) else { return };
         if outcome.is_ok() && peer.diary.milestones.first_keyframe.is_none() && is_keyframe(&peer.session, head) {
             peer.diary.milestones.first_keyframe = Some(peer.diary.age(now));
         }
@@ -94,6 +95,13 @@ impl Router {
             ..peer.diary.read(peer.id, peer.channel.clone(), peer.role())
         }
     }
+}
+
+fn name_ids(session: &Session) -> NameIds {
+    let mut ids =
+        session.media().sections.iter().map(|section| (section.extensions.rid, section.extensions.repaired_rid));
+    let (rid, repaired_rid) = ids.find(|(rid, _)| rid.is_some()).unwrap_or_default();
+    NameIds { rid, repaired_rid }
 }
 
 fn is_keyframe(session: &Session, head: Head) -> bool {

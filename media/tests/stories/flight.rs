@@ -3,10 +3,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use media::diagnostics::{Diagnosis, Note, What};
+use media::diagnostics::{Diagnosis, NameIds, Note, What};
 use media::message::{Codec, Command, Reply};
 
 use crate::publisher::Publisher;
+use crate::rungs::Rungs;
 use crate::viewer::Viewer;
 use crate::world::{GOOD, Link, World};
 
@@ -27,17 +28,20 @@ fn since_connected(flight: &[Note]) -> Vec<Note> {
     flight[begin..].iter().map(|note| Note { at: note.at - zero, what: note.what }).collect()
 }
 
+/// As the offers of these stories number them.
+const NAMES: NameIds = NameIds { rid: Some(5), repaired_rid: Some(6) };
+
 /// Sends the heads of a flight record to a router of its own at the recorded times, and nothing else.
-fn replayed(seed: u64, codec: Codec, record: &[Note]) -> Vec<Note> {
+fn replayed(seed: u64, codec: Codec, rungs: Option<Rungs>, record: &[Note]) -> Vec<Note> {
     let mut world = World::new(seed);
-    let silent = Publisher { codec, video_muted: true, audio_muted: true, ..Publisher::default() };
+    let silent = Publisher { codec, rungs, video_muted: true, audio_muted: true, ..Publisher::default() };
     let streamer = world.publish(silent, GOOD).unwrap();
     world.run_until(Duration::from_secs(2), |world| world.clients[streamer].connected);
     let connected = diagnosis(&mut world, streamer).milestones.connected.expect("it is on air");
     let mut arrivals: BTreeMap<Duration, Vec<Vec<u8>>> = BTreeMap::new();
     for note in record {
         if let What::Packet { head, .. } = note.what {
-            arrivals.entry(note.at).or_default().push(head.packet());
+            arrivals.entry(note.at).or_default().push(head.packet(NAMES));
         }
     }
     let end = record.last().map_or(Duration::ZERO, |note| note.at);
@@ -70,7 +74,28 @@ fn a_flight_record_replays_to_the_same_decisions() {
         assert!(seen(|what| matches!(what, What::AskedForPackets(_))), "losses were noticed");
         assert!(seen(|what| matches!(what, What::AskedForKeyframes(_))), "keyframes were asked for");
         assert!(seen(|what| matches!(what, What::Packet { dropped: None, .. })));
-        assert_eq!(replayed(100 + seed, codec, &record), record, "{codec:?} with seed {seed}");
+        assert_eq!(replayed(100 + seed, codec, None, &record), record, "{codec:?} with seed {seed}");
+    }
+}
+
+#[test]
+fn a_flight_record_of_layers_replays_to_the_same_decisions() {
+    for (seed, codec) in [(11, Codec::Vp8), (12, Codec::H264), (13, Codec::H264)] {
+        let mut world = World::new(seed);
+        let publisher = Publisher { codec, rungs: Some(Rungs::three_of(codec)), ..Publisher::default() };
+        let streamer = world.publish(publisher, BAD).unwrap();
+        world.run_until(Duration::from_secs(10), |world| world.count("started") == 1);
+        world.run(Duration::from_secs(5));
+        let told = diagnosis(&mut world, streamer);
+        assert_eq!(told.notes_lost, 0);
+        let record = since_connected(&told.flight);
+        let repairs = record.iter().filter(|note| {
+            matches!(note.what, What::Packet { head, dropped: None } if head.name.is_some_and(|name| name.repair))
+        });
+        assert!(repairs.count() > 10, "layers were repaired");
+        let mut silent = Rungs::three_of(codec);
+        silent.0.iter_mut().for_each(|rung| rung.alive = false);
+        assert_eq!(replayed(100 + seed, codec, Some(silent), &record), record, "{codec:?} with seed {seed}");
     }
 }
 

@@ -165,6 +165,8 @@ fn note(note: &Note) -> Value {
                 "timestamp": head.timestamp,
                 "payloadType": head.payload_type,
                 "marker": head.marker,
+                "rid": head.name.map(|name| String::from_utf8_lossy(name.text()).into_owned()),
+                "repair": head.name.is_some_and(|name| name.repair),
                 "payload": head.payload,
                 "begin": begin.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
                 "dropped": dropped.map(|reason| reason.name()),
