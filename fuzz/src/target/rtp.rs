@@ -5,7 +5,7 @@ use media::message::{Codec, Orientation};
 use media::rtp::codec::vp8_numbers::{Numbers, Shift};
 use media::rtp::codec::{self, Assemble, av1, h264, opus, vp8, vp9};
 use media::rtp::dependency::Dependencies;
-use media::rtp::extension::{CaptureTime, Extensions};
+use media::rtp::extension::{CaptureTime, Extensions, PlayoutDelay};
 use media::rtp::packet::{Header, MAX_HEADER_LEN, Outgoing, split_retransmission};
 
 use crate::bytes::Bytes;
@@ -35,7 +35,9 @@ pub fn packet(data: &[u8]) {
     let mid = header.extension(data, 4).filter(|mid| (1..=32).contains(&mid.len()));
     let capture = header.extension(data, 7).and_then(CaptureTime::parse).map(|taken| taken.on_our_clock(1));
     let orientation = header.extension(data, 8).and_then(<[u8]>::first).map(|byte| Orientation::from_byte(*byte));
-    written_as_read(&header, mid, header.transport_sequence(data, 3), capture, orientation);
+    let delay = header.extension(data, 9).and_then(PlayoutDelay::parse);
+    assert!(delay.is_none_or(|delay| delay.least_ms() <= delay.most_ms() && delay.most_ms() < 41_000));
+    written_as_read(&header, mid, header.transport_sequence(data, 3), capture, orientation, delay);
 }
 
 fn inspect(payload: &[u8]) {
@@ -52,6 +54,7 @@ fn written_as_read(
     transport: Option<u16>,
     capture: Option<CaptureTime>,
     orientation: Option<Orientation>,
+    playout_delay: Option<PlayoutDelay>,
 ) {
     let outgoing = Outgoing {
         payload_type: header.payload_type,
@@ -64,6 +67,7 @@ fn written_as_read(
             mid: mid.map(|mid| (4, mid)),
             capture: capture.map(|taken| (7, taken)),
             orientation: orientation.map(|orientation| (8, orientation)),
+            playout_delay: playout_delay.map(|delay| (9, delay)),
         },
     };
     let mut out = [0; MAX_HEADER_LEN];
@@ -76,6 +80,7 @@ fn written_as_read(
     assert_eq!(read.extension(&out[..len], 7).and_then(CaptureTime::parse), capture);
     let turned = read.extension(&out[..len], 8).map(|element| Orientation::from_byte(element[0]));
     assert_eq!(turned, orientation);
+    assert_eq!(read.extension(&out[..len], 9).and_then(PlayoutDelay::parse), playout_delay);
     assert!(read.payload(&out[..len]).is_empty());
 }
 

@@ -5,7 +5,7 @@ use std::time::Instant;
 use crate::limit;
 use crate::message::Orientation;
 use crate::rtp::codec::Inspected;
-use crate::rtp::extension::CaptureTime;
+use crate::rtp::extension::{CaptureTime, PlayoutDelay};
 
 /// One packet of a layer, without header and padding.
 #[derive(Clone, Copy, Debug)]
@@ -25,6 +25,8 @@ pub struct Meta {
     /// How its picture is to be turned: where the sender says so, and at the end of each picture, and of each spatial layer of it, that is not upright. Receivers take a picture whose
     /// last packet says nothing as upright.
     pub orientation: Option<Orientation>,
+    /// How long receivers shall hold pictures back from here on: where the sender says so, and with each keyframe.
+    pub playout_delay: Option<PlayoutDelay>,
     pub arrival: Instant,
 }
 
@@ -188,6 +190,7 @@ pub(crate) mod tests {
             inspected: Inspected::default(),
             capture: None,
             orientation: None,
+            playout_delay: None,
             arrival: START.with(|start| *start),
         }
     }

@@ -12,7 +12,7 @@ use crate::message::{Codec, CodecConfig, LayerStats, Now, Orientation};
 use crate::rtp::codec::h264::{self, ParameterSets};
 use crate::rtp::codec::{Inspected, av1, inspect, vp8, vp9};
 use crate::rtp::dependency::{Dependencies, Frame};
-use crate::rtp::extension::CaptureTime;
+use crate::rtp::extension::{CaptureTime, PlayoutDelay};
 use crate::rtp::seq::{SequenceUnwrapper, TimestampUnwrapper};
 use crate::stats::DropReason;
 
@@ -38,6 +38,7 @@ pub struct Incoming<'a> {
     pub capture: Option<CaptureTime>,
     /// What this packet says of it.
     pub orientation: Option<Orientation>,
+    pub playout_delay: Option<PlayoutDelay>,
 }
 
 /// What a viewer's mapping depends on. `version` grows with each change; no two layers of a track have the same one.
@@ -85,6 +86,8 @@ pub struct Layer {
     dependencies: Dependencies,
     /// What the newest packet that said so said, and its index.
     orientation: (Orientation, u64),
+    /// What the newest packet that said so said, and its index.
+    playout_delay: Option<(PlayoutDelay, u64)>,
     figures: Figures,
 }
 
@@ -125,6 +128,7 @@ impl Layer {
             timestamps: TimestampUnwrapper::default(),
             dependencies: Dependencies::default(),
             orientation: Default::default(),
+            playout_delay: None,
             figures: Figures::default(),
         }
     }
@@ -243,7 +247,10 @@ impl Layer {
         let timestamp = self.timestamps.unwrap(u64::from(packet.timestamp));
         let (source, layer, marker) = (self.source, self.at, packet.marker);
         let (capture, orientation) = (packet.capture, self.orientation_of(index, packet, inspected.end));
-        let meta = Meta { index, timestamp, source, layer, marker, inspected, capture, orientation, arrival: now.mono };
+        let playout_delay = self.playout_delay_of(index, packet, inspected.key);
+        let arrival = now.mono;
+        let meta =
+            Meta { index, timestamp, source, layer, marker, inspected, capture, orientation, playout_delay, arrival };
         match self.cache.insert(meta, packet.payload) {
             Insert::New => {}
             Insert::Duplicate => return Err(DropReason::Duplicate),
@@ -296,6 +303,17 @@ impl Layer {
         ((packet.marker || end) && index > since && in_force.quarters() != 0).then_some(in_force)
     }
 
+    /// See [`Meta::playout_delay`].
+    fn playout_delay_of(&mut self, index: u64, packet: Incoming<'_>, key: bool) -> Option<PlayoutDelay> {
+        let Some(said) = packet.playout_delay else {
+            return self.playout_delay.filter(|(_, since)| key && self.video && index > *since).map(|(delay, _)| delay);
+        };
+        if self.playout_delay.is_none_or(|(_, since)| index >= since) {
+            self.playout_delay = Some((said, index));
+        }
+        Some(said)
+    }
+
     fn start_source(&mut self, now: Instant, index: u64) {
         self.restart = false;
         self.source += limit::LAYERS as u32;
@@ -305,7 +323,7 @@ impl Layer {
         self.timestamps = TimestampUnwrapper::default();
         self.sets = ParameterSets::default();
         self.dependencies = Dependencies::default();
-        self.orientation = Default::default();
+        (self.orientation, self.playout_delay) = (Default::default(), None);
         self.clock = SourceClock::default();
         self.requester.restart();
         self.requester.on_packet(now);

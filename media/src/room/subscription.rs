@@ -68,6 +68,7 @@ pub struct Ids {
     pub transport: Option<u8>,
     pub capture: Option<u8>,
     pub orientation: Option<u8>,
+    pub playout_delay: Option<u8>,
 }
 
 /// What a viewer's network carries of pictures.

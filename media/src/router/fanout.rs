@@ -10,13 +10,13 @@ use crate::forward::Verdict;
 use crate::forward::pacer::Pacer;
 use crate::forward::rewrite::Mapped;
 use crate::limit;
-use crate::message::{Event, Now, Orientation, Output};
+use crate::message::{Event, Now, Output};
 use crate::room::layer::Layer;
 use crate::room::subscription::{Downlink, Repair, Subscription};
 use crate::room::track::Track;
 use crate::rtp::codec::Inspected;
 use crate::rtp::codec::vp8_numbers::Shift;
-use crate::rtp::extension::{CaptureTime, Extensions};
+use crate::rtp::extension::Extensions;
 use crate::rtp::packet::MAX_HEADER_LEN;
 use crate::session::estimate::Estimator;
 use crate::session::{RTP_OVERHEAD, Session};
@@ -342,7 +342,7 @@ impl Out<'_> {
             payload_type: route.payload_type,
             marker: subscription.ends(packet.meta),
             timestamp: mapped.timestamp,
-            extensions: self.extensions(subscription, packet.meta.capture, packet.meta.orientation),
+            extensions: self.extensions(subscription, Some(packet.meta)),
             shift: mapped.shift,
             prefix: &[],
             payload: packet.payload,
@@ -365,7 +365,7 @@ impl Out<'_> {
             payload_type,
             marker: false,
             timestamp: 0,
-            extensions: self.extensions(subscription, None, None),
+            extensions: self.extensions(subscription, None),
             shift: Shift::default(),
             prefix: &[],
             payload: &[],
@@ -381,7 +381,7 @@ impl Out<'_> {
             payload_type: repair.payload_type,
             marker: repair.marker,
             timestamp: repair.timestamp,
-            extensions: self.extensions(subscription, packet.meta.capture, packet.meta.orientation),
+            extensions: self.extensions(subscription, Some(packet.meta)),
             shift: repair.shift,
             prefix: &repair.original.to_be_bytes(),
             payload: packet.payload,
@@ -390,19 +390,16 @@ impl Out<'_> {
         self.write(writing).map_err(|reason| self.counters.drop(reason)).ok()
     }
 
-    fn extensions<'s>(
-        &self,
-        subscription: &'s Subscription,
-        capture: Option<CaptureTime>,
-        orientation: Option<Orientation>,
-    ) -> Extensions<'s> {
+    /// What is said beside a packet; `None`: padding, of which there is nothing to say.
+    fn extensions<'s>(&self, subscription: &'s Subscription, of: Option<&Meta>) -> Extensions<'s> {
         let ids = subscription.ids;
         let number = self.estimator.as_ref().map(|estimator| estimator.next_sequence());
         Extensions {
             transport: ids.transport.zip(number),
             mid: subscription.mid.as_ref().map(|(id, mid)| (*id, &mid[..])),
-            capture: ids.capture.zip(capture),
-            orientation: ids.orientation.zip(orientation),
+            capture: ids.capture.zip(of.and_then(|meta| meta.capture)),
+            orientation: ids.orientation.zip(of.and_then(|meta| meta.orientation)),
+            playout_delay: ids.playout_delay.zip(of.and_then(|meta| meta.playout_delay)),
         }
     }
 

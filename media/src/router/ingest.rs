@@ -9,7 +9,7 @@ use crate::message::{Now, Orientation};
 use crate::room::Room;
 use crate::room::clock::{Anchor, SenderOffset};
 use crate::room::layer::{Incoming, Layer};
-use crate::rtp::extension::CaptureTime;
+use crate::rtp::extension::{CaptureTime, PlayoutDelay};
 use crate::rtp::packet::{Header, split_retransmission};
 use crate::session::feedback::{NackGenerator, ReceiveStats, SenderReport, TwccRecorder, utc_of_ntp};
 use crate::session::negotiate::{Negotiated, Payload};
@@ -126,9 +126,19 @@ impl Ingest {
         let dependency = element(section.extensions.dependency);
         let orientation = element(section.extensions.orientation).and_then(<[u8]>::first);
         let orientation = orientation.map(|byte| Orientation::from_byte(*byte));
+        let playout_delay = element(section.extensions.playout_delay).and_then(PlayoutDelay::parse);
         let codec = map.codec;
-        let envelope =
-            Incoming { codec, sequence: 0, timestamp, marker, payload: &[], dependency, capture, orientation };
+        let envelope = Incoming {
+            codec,
+            sequence: 0,
+            timestamp,
+            marker,
+            payload: &[],
+            dependency,
+            capture,
+            orientation,
+            playout_delay,
+        };
         match kind {
             Payload::Media => {
                 if stream.ssrc != Some(header.ssrc) {

@@ -41,6 +41,7 @@ pub fn subscribe(media: &Negotiated, rng: &mut impl Rng) -> Viewer {
             transport: ids.transport_cc.filter(|_| section.feedback.transport_cc),
             capture: ids.abs_capture_time,
             orientation: ids.orientation,
+            playout_delay: ids.playout_delay,
         };
         *ordinal += 1;
         subscriptions.push(subscription);

@@ -2,8 +2,8 @@
 
 use crate::message::Orientation;
 
-/// Bytes that [`Extensions::write`] makes at most: head, two-byte elements of 2, 32, 16 and 1 bytes, padded.
-pub const MAX_LEN: usize = 4 + 60;
+/// Bytes that [`Extensions::write`] makes at most: head, two-byte elements of 2, 32, 16, 1 and 3 bytes, padded.
+pub const MAX_LEN: usize = 4 + 64;
 /// Largest element that is written.
 const MAX_ELEMENT: usize = 32;
 
@@ -20,6 +20,7 @@ pub struct Extensions<'a> {
     pub mid: Option<(u8, &'a [u8])>,
     pub capture: Option<(u8, CaptureTime)>,
     pub orientation: Option<(u8, Orientation)>,
+    pub playout_delay: Option<(u8, PlayoutDelay)>,
 }
 
 impl Extensions<'_> {
@@ -36,6 +37,9 @@ impl Extensions<'_> {
         }
         if let Some((id, orientation)) = self.orientation {
             take(id, &[orientation.to_byte()]);
+        }
+        if let Some((id, delay)) = self.playout_delay {
+            take(id, &delay.0);
         }
     }
 
@@ -123,9 +127,40 @@ impl CaptureTime {
     }
 }
 
+/// How long a receiver shall hold pictures back at least and at most (playout-delay, webrtc.org/experiments/rtp-hdrext/playout-delay): two numbers of 12 bits, in
+/// 10 ms. It is the streamer's word and carried as it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlayoutDelay([u8; 3]);
+
+impl PlayoutDelay {
+    /// `None` when it is cut, or asks for more at least than at most.
+    pub fn parse(element: &[u8]) -> Option<Self> {
+        let delay = Self(*element.first_chunk()?);
+        (delay.least_ms() <= delay.most_ms()).then_some(delay)
+    }
+
+    pub fn least_ms(self) -> u32 {
+        10 * (u32::from(self.0[0]) << 4 | u32::from(self.0[1]) >> 4)
+    }
+
+    pub fn most_ms(self) -> u32 {
+        10 * (u32::from(self.0[1] & 0x0f) << 8 | u32::from(self.0[2]))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn playout_delays_are_two_numbers_of_twelve_bits() {
+        let delay = PlayoutDelay::parse(&[0x01, 0x20, 0x34]).unwrap();
+        assert_eq!((delay.least_ms(), delay.most_ms()), (180, 520));
+        let widest = PlayoutDelay::parse(&[0xff, 0xff, 0xff, 7]).unwrap();
+        assert_eq!((widest.least_ms(), widest.most_ms()), (40_950, 40_950));
+        assert_eq!(PlayoutDelay::parse(&[0, 0]), None);
+        assert_eq!(PlayoutDelay::parse(&[0x02, 0x00, 0x1f]), None, "320 ms at least and 310 at most");
+    }
 
     #[test]
     fn capture_times_come_with_and_without_an_offset() {

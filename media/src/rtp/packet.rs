@@ -143,7 +143,7 @@ pub fn split_retransmission(payload: &[u8]) -> Option<(u16, &[u8])> {
 mod tests {
     use super::*;
     use crate::message::Orientation;
-    use crate::rtp::extension::CaptureTime;
+    use crate::rtp::extension::{CaptureTime, PlayoutDelay};
 
     const HEAD: [u8; 12] = [0x80, 0xe0, 0x12, 0x34, 0, 0, 1, 0, 0xde, 0xad, 0xbe, 0xef];
 
@@ -209,12 +209,13 @@ mod tests {
             [None, Some((3, b"0")), Some((14, b"video-section-16")), Some((20, &long))];
         let taken = CaptureTime { ntp: 0x0123_4567_89ab_cdef, offset: -7 };
         let turned = Orientation::from_byte(3);
-        for case in 0..mids.len() * 8 {
+        for case in 0..mids.len() * 16 {
             let extensions = Extensions {
-                mid: mids[case / 8],
+                mid: mids[case / 16],
                 transport: (case & 1 != 0).then_some((5, 0xabcd)),
                 capture: (case & 2 != 0).then_some((6, taken)),
                 orientation: (case & 4 != 0).then_some((7, turned)),
+                playout_delay: PlayoutDelay::parse(&[1, 2, 3]).filter(|_| case & 8 != 0).map(|delay| (8, delay)),
             };
             let out = Outgoing { payload_type: 111, marker: true, sequence: 9, timestamp: 8, ssrc: 7, extensions };
             let mut bytes = [0xff; MAX_HEADER_LEN + 1];
@@ -232,6 +233,7 @@ mod tests {
             assert_eq!(read, extensions.transport.map(|(_, sequence)| sequence));
             assert_eq!(element(6).and_then(CaptureTime::parse), extensions.capture.map(|(_, taken)| taken));
             assert_eq!(element(7), extensions.orientation.map(|_| &[3][..]));
+            assert_eq!(element(8), extensions.playout_delay.map(|_| &[1, 2, 3][..]));
             assert_eq!(out.write(&mut bytes[..len - 1]), None);
         }
     }

@@ -42,6 +42,8 @@ pub struct Publisher {
     pub says_capture: bool,
     /// Says with the last packet of each keyframe, and where it changes, how the picture lies (TS 26.114 §7.4.5).
     pub orientation: Option<u8>,
+    /// Says so with the next picture, once: how long receivers shall hold pictures back.
+    pub playout_delay: Option<[u8; 3]>,
     /// Answers NACKs.
     pub repairs: bool,
     /// Of the very first packets.
@@ -96,6 +98,7 @@ impl Default for Publisher {
             sets_once: false,
             says_capture: false,
             orientation: None,
+            playout_delay: None,
             repairs: true,
             first_sequence: 1000,
             first_timestamp: 12_345,
@@ -288,6 +291,11 @@ impl Publisher {
             *packet = with_element(packet, 9, &[byte]);
         }
         self.said_orientation = self.orientation;
+        if let Some(packet) = packets.first_mut()
+            && let Some(delay) = self.playout_delay.take()
+        {
+            *packet = with_element(packet, 11, &delay);
+        }
         packets
     }
 

@@ -98,3 +98,38 @@ fn capture_times_are_carried_to_our_clock() {
         assert!(ours.abs_diff(taken) <= 5_500, "{} µs", ours.abs_diff(taken));
     }
 }
+
+#[test]
+fn a_streamer_says_how_long_pictures_are_held_back_and_who_comes_later_hears_it_too() {
+    let heard = |world: &mut World, viewer: usize| -> Vec<(u32, u32)> {
+        let packets = world.clients[viewer].viewer().video.packets.values();
+        packets.filter_map(|got| got.playout_delay).map(|delay| (delay.least_ms(), delay.most_ms())).collect()
+    };
+    let mut world = World::new(6);
+    let publisher = Publisher { playout_delay: Some([0, 0, 40]), ..Publisher::default() };
+    let streamer = world.publish(publisher, GOOD).unwrap();
+    world.run_until(Duration::from_secs(2), |world| world.count("started") == 1);
+    let first = world.watch(Viewer::new(), GOOD).unwrap();
+    world.run(Duration::from_secs(5));
+    let said = heard(&mut world, first);
+    assert!(said.iter().all(|delay| *delay == (0, 400)), "{said:?}");
+    let packets = world.clients[first].viewer().video.packets.len();
+    assert!((1..packets / 20).contains(&said.len()), "with keyframes alone: {} of {packets}", said.len());
+
+    world.clients[streamer].publisher().playout_delay = Some([0x00, 0xa0, 0x14]);
+    world.run(Duration::from_secs(1));
+    assert_eq!(heard(&mut world, first).last(), Some(&(100, 200)));
+    world.run(Duration::from_secs(3));
+    let late = world.watch(Viewer::new(), GOOD).unwrap();
+    world.run(Duration::from_secs(1));
+    assert_eq!(heard(&mut world, late).first(), Some(&(100, 200)));
+
+    // Another sender who says nothing: what the first one wanted is over, and nobody is told anything.
+    let now = world.now.mono;
+    world.clients[streamer].peer.close(now);
+    world.run_until(Duration::from_secs(1), |world| world.count("interrupted") == 1);
+    let before = heard(&mut world, first).len();
+    world.publish(Publisher::default(), GOOD).unwrap();
+    world.run(Duration::from_secs(5));
+    assert_eq!(heard(&mut world, first).len(), before);
+}

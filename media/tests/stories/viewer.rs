@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use media::message::{Codec, Now};
 use media::rtp::codec::vp8::Descriptor;
-use media::rtp::extension::CaptureTime;
+use media::rtp::extension::{CaptureTime, PlayoutDelay};
 use media::rtp::packet::{Header, split_retransmission};
 use media::rtp::seq::SequenceUnwrapper;
 use media::session::feedback::{Compound, Feedback, ReportBlock, TwccRecorder, parse, utc_of_ntp};
@@ -24,6 +24,7 @@ pub struct Got {
     pub capture: Option<CaptureTime>,
     /// The byte of video-orientation.
     pub orientation: Option<u8>,
+    pub playout_delay: Option<PlayoutDelay>,
     pub payload: Vec<u8>,
 }
 
@@ -146,6 +147,7 @@ impl Viewer {
                 payload_type: header.payload_type,
                 repaired,
                 capture: header.extension(packet, 8).map(|element| CaptureTime::parse(element).expect("a time")),
+                playout_delay: header.extension(packet, 11).and_then(PlayoutDelay::parse),
                 orientation: header.extension(packet, 10).map(|element| element[0]),
                 payload: payload.to_vec(),
             });

@@ -127,6 +127,7 @@ impl Peer {
         sdp += &format!("a=extmap:{id} http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time\r\n");
         let id = if direction == "sendonly" { 9 } else { 10 };
         sdp += &format!("a=extmap:{id} urn:3gpp:video-orientation\r\n");
+        sdp += "a=extmap:11 http://www.webrtc.org/experiments/rtp-hdrext/playout-delay\r\n";
         for (pt, rtx, name) in [(96, 97, "VP8"), (102, 103, "H264"), (98, 99, "VP9"), (104, 105, "AV1")] {
             sdp += &format!("a=rtpmap:{pt} {name}/90000\r\na=rtpmap:{rtx} rtx/90000\r\na=fmtp:{rtx} apt={pt}\r\n");
             for feedback in ["transport-cc", "ccm fir", "nack", "nack pli"] {

@@ -233,7 +233,7 @@ fn extensions(section: &OfferedSection, role: Role) -> ExtensionIds {
         rid: id(RID),
         repaired_rid: id(REPAIRED_RID),
         orientation: id(ORIENTATION).filter(|_| section.kind == Some(Kind::Video)),
-        playout_delay: id(PLAYOUT_DELAY).filter(|_| role == Role::Viewer),
+        playout_delay: id(PLAYOUT_DELAY).filter(|_| section.kind == Some(Kind::Video)),
         dependency: id(dependency::URI).filter(|_| role == Role::Publisher && section.kind == Some(Kind::Video)),
     }
 }

@@ -102,7 +102,7 @@ pub struct ExtensionIds {
     pub repaired_rid: Option<u8>,
     /// Pictures only.
     pub orientation: Option<u8>,
-    /// Viewers only.
+    /// Pictures only.
     pub playout_delay: Option<u8>,
     /// Publishers only, pictures only: see [`crate::rtp::dependency`].
     pub dependency: Option<u8>,

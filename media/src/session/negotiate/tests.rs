@@ -109,9 +109,10 @@ fn chromium_publishes() {
         transport_cc: Some(3),
         abs_send_time: Some(2),
         orientation: Some(13),
+        playout_delay: Some(5),
         ..ExtensionIds::default()
     };
-    assert_eq!(video.extensions, ids, "no playout delay from a publisher");
+    assert_eq!(video.extensions, ids);
     assert!(text.contains("a=extmap:13 urn:3gpp:video-orientation\r\n"));
     assert!(text.contains("a=group:BUNDLE 0 1\r\n"));
     assert!(text.contains("m=video 9 UDP/TLS/RTP/SAVPF 96 97 102 103 108 109 116 117 45 46 98 99 100 101\r\n"));
@@ -140,7 +141,8 @@ fn chromium_watches() {
     assert_eq!(audio.stream, Some(Stream { ssrc: 101, rtx_ssrc: None }));
     assert_eq!(video.stream, Some(Stream { ssrc: 102, rtx_ssrc: Some(103) }));
     assert!(video.codecs.iter().any(|m| m.codec == Codec::Vp8) && video.codecs.iter().any(|m| m.codec == Codec::H264));
-    assert!(video.extensions.playout_delay.is_some());
+    assert!(video.extensions.playout_delay.is_some() && video.extensions.orientation.is_some());
+    assert!(text.contains("stereo=1;sprop-stereo=1;useinbandfec=1\r\n"), "viewers too are told of in-band FEC");
     assert!(text.contains("a=sendonly\r\n") && text.contains("a=ssrc-group:FID 102 103\r\n"));
     assert!(text.contains("a=msid:oxbow video\r\n") && text.contains("a=ssrc:103 cname:oxbow\r\n"));
     // A stream of any profile has a payload type; its own if there is one.
