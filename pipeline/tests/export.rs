@@ -312,3 +312,20 @@ async fn what_cannot_be_a_clip_is_refused_and_leaves_nothing_behind() {
 fn no_config(records: &[Record]) -> Vec<Record> {
     records.iter().filter(|record| matches!(record, Record::Unit(unit) if unit.track == VIDEO)).cloned().collect()
 }
+
+/// Sound that was muted but for a moment of the part.
+#[tokio::test]
+async fn sound_of_a_moment_is_in_the_file() {
+    for codec in [Codec::Vp8, Codec::H264] {
+        let records = media(&pattern(codec), 3);
+        for moment in [0..15 * MS, 0..500 * MS, 1500 * MS..1535 * MS, 2000 * MS..2500 * MS, SECOND..3 * SECOND] {
+            let folder = tempfile::tempdir().unwrap();
+            let kept = only(records.clone(), |unit| unit.track == VIDEO || moment.contains(&unit.pts_ns));
+            let exported = export(folder.path(), &kept).await.unwrap();
+            assert_eq!((exported.tracks.len(), exported.tracks[1].units), (2, count(&kept, SOUND)), "{moment:?}");
+            let bytes = std::fs::read(&exported.file).unwrap();
+            let sound: &[u8] = if codec == Codec::Vp8 { b"A_OPUS" } else { b"dOps" };
+            assert!(bytes.windows(sound.len()).any(|window| window == sound), "{codec:?} {moment:?}");
+        }
+    }
+}

@@ -42,20 +42,31 @@ pub(super) fn verify(file: &Path, plan: &Plan, timeout: Duration) -> Result<(), 
     let duration = running.pipeline.query_duration::<gst::ClockTime>().map_or(0, gst::ClockTime::nseconds);
 
     let found = std::mem::take(&mut *found.lock().unwrap_or_else(|poisoned| poisoned.into_inner()));
-    let tracks = plan.tracks().count();
+    let seen = |track: &&Track| !is_passed_over(track, plan) || found.contains_key(kind_of(track));
+    let tracks = plan.tracks().filter(seen).count();
     if found.len() != tracks {
         return Err(ExportError::Unfaithful(format!("{} tracks instead of {tracks}", found.len())));
     }
-    for (kind, track) in [("video", &plan.video), ("audio", &plan.sound)] {
-        if let Some(track) = track {
-            compare(kind, found.get(kind).map_or(&[], Vec::as_slice), track, plan.zero_ns)?;
-        }
+    for track in plan.tracks().filter(seen) {
+        let kind = kind_of(track);
+        compare(kind, found.get(kind).map_or(&[], Vec::as_slice), track, plan.zero_ns)?;
     }
     let expected = plan.end_ns - plan.zero_ns;
     if duration.abs_diff(expected) > DURATION_TOLERANCE_NS {
         return Err(ExportError::Unfaithful(format!("it lasts {duration} ns instead of {expected} ns")));
     }
     Ok(())
+}
+
+fn kind_of(track: &Track) -> &'static str {
+    if track.codec.is_video() { "video" } else { "audio" }
+}
+
+/// qtdemux takes a track of less than a fifth of an MP4 for a preview and leaves it out: sound that was muted but for a moment. Players
+/// play it.
+fn is_passed_over(track: &Track, plan: &Plan) -> bool {
+    let lasts_ns = track.end_ns() - track.samples.first().map_or(0, |sample| sample.pts_ns);
+    plan.container == Container::Mp4 && lasts_ns < (plan.end_ns - plan.zero_ns) / 5
 }
 
 fn attach(pipeline: &gst::Pipeline, pad: &gst::Pad, found: &Found) -> Result<(), &'static str> {
