@@ -344,7 +344,7 @@ fn storage_origin(endpoint: &str) -> Option<String> {
 async fn forward(mut recorded: mpsc::Receiver<RecorderEvent>, announcer: Announcer) -> &'static str {
     while let Some(event) = recorded.recv().await {
         match event {
-            RecorderEvent::Clip { clip, state } => announcer.clip(clip, state).await,
+            RecorderEvent::Clip { clip, state } => announcer.clip(*clip, state).await,
             RecorderEvent::Alarm { channel, text } => announcer.alarm(&channel, text).await,
             RecorderEvent::BroadcastSaved(broadcast) => {
                 tracing::info!(broadcast = %broadcast.id, channel = broadcast.channel, clips = broadcast.clips, "broadcast saved");

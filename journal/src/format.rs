@@ -19,6 +19,8 @@
 //! 5 cut            pts: everything at or after it belongs to the next part · flags: cause
 //! 6 end            UTC · flags: cause. The part was closed in order; nothing follows.
 //! 7 orientation    pts: of the first picture that it holds for · flags: as `media::message::Orientation::to_byte`
+//! 8 count          first seq: number of the next unit of this track, counted from 0 since the broadcast began · flags: 1 when the
+//!                  disk did not take the units before it
 //! ```
 //!
 //! A reader skips types it does not know; a change that an old reader must not skip raises the version.
@@ -48,6 +50,7 @@ pub const HEADER_BYTES: usize = 1024;
 
 const NO_TRACK: u8 = 255;
 const FLAG_KEY: u16 = 1;
+const FLAG_GIVEN_UP: u16 = 1;
 
 const UNIT: u8 = 1;
 const CONFIG: u8 = 2;
@@ -56,6 +59,7 @@ const CLOCK: u8 = 4;
 const CUT: u8 = 5;
 const END: u8 = 6;
 const ORIENTATION: u8 = 7;
+const COUNT: u8 = 8;
 
 /// The clip that a part becomes; chosen when the part is opened. Written like a [`BroadcastId`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -138,6 +142,15 @@ pub enum Record {
         track: TrackId,
         from_ns: u64,
         orientation: Orientation,
+    },
+    /// The next unit of the track in this file is the one with this number; those after it count on. Stands before the first
+    /// unit of each track, and wherever numbers were left out.
+    Count {
+        track: TrackId,
+        /// Counted from 0 since the broadcast began.
+        number: u64,
+        /// The units that are missing before it were given up, since the disk did not take them.
+        given_up: bool,
     },
     /// Of a later writer. Skipped by everyone.
     Unknown {
@@ -299,6 +312,12 @@ pub fn encode(record: &Record) -> Encoded {
             fields.pts = *from_ns;
             fields.flags = u16::from(orientation.to_byte());
         }
+        Record::Count { track, number, given_up } => {
+            fields.kind = COUNT;
+            fields.track = track.0;
+            fields.first = *number;
+            fields.flags = if *given_up { FLAG_GIVEN_UP } else { 0 };
+        }
         Record::Unknown { kind } => fields.kind = *kind,
     }
     fields.encode()
@@ -360,6 +379,7 @@ pub(crate) fn decode(head: &[u8; RECORD_HEAD], data: Bytes, tail: [u8; RECORD_TA
             let orientation = Orientation::from_byte(flags as u8);
             Record::Orientation { track: TrackId(track), from_ns: pts_ns, orientation }
         }
+        COUNT => Record::Count { track: TrackId(track), number: first_seq, given_up: flags & FLAG_GIVEN_UP != 0 },
         kind => Record::Unknown { kind },
     })
 }
@@ -521,6 +541,8 @@ mod tests {
             Record::Orientation { track: TrackId(0), from_ns: 76, orientation: Orientation::from_byte(0x0b) },
             Record::Cut { at_ns: 77, cause: Cause::Size },
             Record::End { utc_us: 78, cause: Cause::Interrupted },
+            Record::Count { track: TrackId(3), number: 1 << 33, given_up: true },
+            Record::Count { track: TrackId(0), number: 0, given_up: false },
             Record::Unknown { kind: 99 },
         ];
         for record in records {

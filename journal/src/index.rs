@@ -4,6 +4,7 @@
 //! first keyframe at or after the wanted end; sound is taken by its own time within the same interval. Ranges that
 //! share a border therefore share no unit and leave none out.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use media::id::TrackId;
@@ -26,6 +27,10 @@ pub struct Entry {
     pub utc_us: u64,
     pub first_seq: u64,
     pub last_seq: u64,
+    /// Counted from 0 since the broadcast began; none in the journals of writers that did not count.
+    pub number: Option<u64>,
+    /// The units that are missing before this one were given up, since the disk did not take them.
+    pub after_given_up: bool,
 }
 
 /// A configuration and the first entry that it applies to.
@@ -105,9 +110,10 @@ impl Index {
             closed: false,
             tail: Tail::Clean,
         };
+        let mut counts = BTreeMap::new();
         loop {
             match reader.next_record() {
-                Ok(Some((offset, record))) => index.add(offset, record),
+                Ok(Some((offset, record))) => index.add(offset, record, &mut counts),
                 Ok(None) => break,
                 Err(source) => return Err(OpenError::Io { path: reader.path().to_owned(), source }),
             }
@@ -179,19 +185,25 @@ impl Index {
         lost / 1_000_000
     }
 
-    fn add(&mut self, offset: u64, record: Record) {
+    fn add(&mut self, offset: u64, record: Record, counts: &mut BTreeMap<TrackId, Count>) {
         match record {
-            Record::Unit(unit) => self.entries.push(Entry {
-                offset,
-                size: unit.data.len() as u32,
-                track: unit.track,
-                key: unit.key,
-                pts_ns: unit.pts_ns,
-                dts_ns: unit.dts_ns,
-                utc_us: unit.utc_us,
-                first_seq: unit.first_seq,
-                last_seq: unit.last_seq,
-            }),
+            Record::Unit(unit) => {
+                let count = counts.get_mut(&unit.track).map(Count::take);
+                self.entries.push(Entry {
+                    offset,
+                    size: unit.data.len() as u32,
+                    track: unit.track,
+                    key: unit.key,
+                    pts_ns: unit.pts_ns,
+                    dts_ns: unit.dts_ns,
+                    utc_us: unit.utc_us,
+                    first_seq: unit.first_seq,
+                    last_seq: unit.last_seq,
+                    number: count.map(|count| count.number),
+                    after_given_up: count.is_some_and(|count| count.given_up),
+                });
+            }
+            Record::Count { track, number, given_up } => drop(counts.insert(track, Count { number, given_up })),
             Record::Config { track, config } => {
                 self.epochs.push(Epoch { track, config, first_entry: self.entries.len() });
             }
@@ -225,5 +237,21 @@ impl Index {
             epoch.first_entry = kept_before[epoch.first_entry];
         }
         self.entries.retain(|e| e.pts_ns < cut);
+    }
+}
+
+/// Of the next unit of a track.
+#[derive(Clone, Copy)]
+struct Count {
+    number: u64,
+    given_up: bool,
+}
+
+impl Count {
+    /// For this unit; the next one counts on.
+    fn take(&mut self) -> Self {
+        let this = *self;
+        *self = Self { number: this.number.saturating_add(1), given_up: false };
+        this
     }
 }

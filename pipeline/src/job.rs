@@ -99,6 +99,12 @@ pub struct ExportedTrack {
     /// The broadcast's timeline.
     pub first_pts_ns: u64,
     pub last_pts_ns: u64,
+    /// Of the last unit.
+    pub end_ns: u64,
+    /// Of all units together; a picture counts for a second at most.
+    pub media_ns: u64,
+    /// Longest time between two pictures, or between the end of a sound and the next.
+    pub longest_gap_ns: u64,
     /// Extended RTP sequence numbers of the first and last packet.
     pub first_seq: u64,
     pub last_seq: u64,

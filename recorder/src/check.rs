@@ -8,8 +8,9 @@ use std::path::{Path, PathBuf};
 use journal::{Index, Tail};
 use media::id::TrackId;
 use storage::local::LocalClip;
-use storage::{Clip, ClipCause, ClipQuery, ClipState, Database, Id, Local, ObjectStore, StorageError, key};
+use storage::{Clip, ClipCause, ClipQuery, ClipState, Database, Id, Local, ObjectStore, StorageError, Tombstone, key};
 
+use crate::chain::{self, Member};
 use crate::house;
 
 /// What was looked at, and what is wrong with it.
@@ -72,8 +73,10 @@ pub async fn check(
     for clip in &clips {
         check_clip(&mut report, clip, objects).await?;
     }
+    let tombstones = database.tombstones().await?;
+    check_chains(&mut report, &clips, &tombstones, &rows, database).await?;
     check_broadcasts(&mut report, database, local).await?;
-    check_objects(&mut report, objects, local, &rows, &clips).await?;
+    check_objects(&mut report, objects, local, &rows, &clips, &tombstones).await?;
     Ok(report)
 }
 
@@ -223,6 +226,37 @@ async fn check_clip(report: &mut Report, clip: &Clip, objects: &ObjectStore) -> 
     Ok(())
 }
 
+/// The clips of each broadcast join: no journal is needed for this. What is on its way is known from its row.
+async fn check_chains(
+    report: &mut Report,
+    clips: &[Clip],
+    tombstones: &[Tombstone],
+    rows: &BTreeMap<Id, LocalClip>,
+    database: &Database,
+) -> Result<(), StorageError> {
+    let mut broadcasts: BTreeMap<&Id, Vec<Member>> = BTreeMap::new();
+    for clip in clips {
+        broadcasts.entry(&clip.broadcast).or_default().push(clip.into());
+    }
+    for tombstone in tombstones {
+        broadcasts.entry(&tombstone.broadcast).or_default().push(tombstone.into());
+    }
+    for row in rows.values().filter(|row| !matches!(row.state, ClipState::Stored | ClipState::Failed)) {
+        let members = broadcasts.entry(&row.broadcast).or_default();
+        if members.iter().all(|member| member.id != row.id) {
+            members.push(row.into());
+        }
+    }
+    for (id, members) in &mut broadcasts {
+        report.problems.extend(chain::walk(members));
+        let told = database.broadcast(id).await?.map_or(0, |broadcast| broadcast.clips);
+        if let Some(made) = chain::made(members).filter(|made| *made < told) {
+            report.wrong(format!("broadcast {id}: {told} clips were made of it, {made} are known"));
+        }
+    }
+    Ok(())
+}
+
 /// What the database was told and what it says.
 async fn check_broadcasts(report: &mut Report, database: &Database, local: &Local) -> Result<(), StorageError> {
     for (broadcast, sent) in local.local_broadcasts().await? {
@@ -245,6 +279,7 @@ async fn check_objects(
     local: &Local,
     rows: &BTreeMap<Id, LocalClip>,
     clips: &[Clip],
+    tombstones: &[Tombstone],
 ) -> Result<(), StorageError> {
     let mut known: BTreeSet<String> = local.removals().await?.into_iter().collect();
     for clip in clips.iter().chain(rows.values().filter_map(|row| row.clip.as_ref())) {
@@ -252,6 +287,7 @@ async fn check_objects(
         known.extend(clip.poster.clone());
         known.insert(key::sidecar(&clip.channel, &clip.broadcast, clip.part, &clip.id));
     }
+    known.extend(tombstones.iter().map(|t| key::sidecar(&t.channel, &t.broadcast, t.part, &t.id)));
     for entry in objects.list("").await? {
         report.objects += 1;
         if is_of_a_clip(&entry.key) && !known.contains(&entry.key) {

@@ -12,7 +12,7 @@ use storage::{Clip, ClipCause, ClipState, Id, StorageError, key};
 use tokio::task::JoinSet;
 
 use crate::desk::Desk;
-use crate::{clock, upload};
+use crate::{clock, continuity, upload};
 
 /// Exports at a time; the workers have fewer places, the rest keeps them busy.
 const AT_ONCE: usize = 4;
@@ -75,7 +75,7 @@ async fn export(desk: &Desk, row: LocalClip) {
 }
 
 /// Why there is no file, and whether another try may help.
-struct Trouble {
+pub(crate) struct Trouble {
     text: String,
     final_: bool,
 }
@@ -144,6 +144,14 @@ fn describe(row: &LocalClip, index: &Index, exported: &Exported) -> Clip {
         }
         _ => 0,
     };
+    let mut continuity = continuity::of(index, &exported.tracks);
+    // a damaged file is made again; its link stays, and the clip after it may have named the old one
+    if let (Some(now), Some(before)) = (&mut continuity, &row.clip)
+        && let Some(record) = before.continuity.clone()
+    {
+        (now.before, now.passed) = (record.before, record.passed);
+        now.replaces(record.replaced, &before.sha256);
+    }
     Clip {
         id: row.id.clone(),
         broadcast: row.broadcast.clone(),
@@ -167,6 +175,7 @@ fn describe(row: &LocalClip, index: &Index, exported: &Exported) -> Clip {
         object: key::clip(&row.channel, &row.broadcast, row.part, &row.id, exported.container.extension()),
         poster: exported.poster.as_ref().map(|_| key::poster(&row.channel, &row.broadcast, row.part, &row.id)),
         lost_ms: index.lost_ms() + row.lost_ms + undecodable_ms,
+        continuity,
         created_at_ms: clock::utc_ms(),
         revision: row.clip.as_ref().map_or(0, |clip| clip.revision),
     }
@@ -200,7 +209,7 @@ async fn note_trouble(desk: &Desk, row: &LocalClip, trouble: Trouble) {
 }
 
 /// None when there is no such file, or not even a header in it.
-async fn read_index(path: PathBuf) -> Result<Option<Index>, Trouble> {
+pub(crate) async fn read_index(path: PathBuf) -> Result<Option<Index>, Trouble> {
     let read = tokio::task::spawn_blocking(move || match Index::build(&path) {
         Ok(index) => Ok(Some(index)),
         Err(OpenError::Io { source, .. }) if source.kind() == std::io::ErrorKind::NotFound => Ok(None),

@@ -25,7 +25,7 @@ const RESTART: Duration = Duration::from_secs(1);
 #[derive(Clone, Debug)]
 pub enum RecorderEvent {
     /// First when the clip can be played, then whenever its state changes.
-    Clip { clip: Clip, state: ClipState },
+    Clip { clip: Box<Clip>, state: ClipState },
     /// Something that somebody should look at. `channel` is empty when it concerns the node.
     Alarm { channel: String, text: String },
     /// The database knows this state of the broadcast.
@@ -112,7 +112,7 @@ impl Desk {
     }
 
     pub(crate) fn emit_clip(&self, clip: &Clip, state: ClipState) {
-        self.emit(RecorderEvent::Clip { clip: clip.clone(), state });
+        self.emit(RecorderEvent::Clip { clip: Box::new(clip.clone()), state });
     }
 
     /// Remembers, logs and tells; counts only, when the same was said within [`ALARM_AGAIN_MS`].

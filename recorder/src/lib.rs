@@ -11,9 +11,11 @@
 //! A broken store, database or worker never reaches the live. The order of all steps and what they keep: `docs/journal.md`.
 //! Not here: who may record (that came with the publish command), codecs and files (pipeline), HTTP (signaling).
 
+mod chain;
 pub mod check;
 mod clip;
 mod clock;
+mod continuity;
 mod desk;
 mod house;
 mod ledger;

@@ -1,10 +1,13 @@
 //! One part on its way to the disk. Records wait here while the disk refuses them, up to a bound that the writer sets.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use journal::{AppendError, Appender, Cause, Header, Record};
+use media::id::TrackId;
+use media::message::AccessUnit;
 
 /// A part that is open, or closed and not yet wholly written.
 #[derive(Debug)]
@@ -16,6 +19,8 @@ pub(crate) struct PartFile {
     waiting: Vec<Record>,
     given: usize,
     waiting_bytes: usize,
+    /// The number that a reader expects of the next unit of each track.
+    expected: BTreeMap<TrackId, u64>,
     /// Set when the part is to be closed.
     pub(crate) end: Option<Cause>,
     /// The requests that its cut answers.
@@ -32,26 +37,38 @@ pub(crate) struct Flushed {
 }
 
 /// Units that were given up.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct GivenUp {
     pub(crate) units: u64,
+    pub(crate) tracks: BTreeSet<TrackId>,
     pub(crate) from_ns: Option<u64>,
 }
 
 impl PartFile {
     pub(crate) fn new(header: Header, path: PathBuf) -> Self {
-        let (waiting, requests) = (Vec::new(), Vec::new());
-        Self { header, path, appender: None, waiting, given: 0, waiting_bytes: 0, end: None, requests }
+        let (waiting, requests, expected) = (Vec::new(), Vec::new(), BTreeMap::new());
+        Self { header, path, appender: None, waiting, given: 0, waiting_bytes: 0, expected, end: None, requests }
     }
 
-    /// Takes a record. The tap bounds units below what a journal takes; should one be larger it is left out, and named.
+    /// Takes any other record. The tap bounds units below what a journal takes; should one be larger it is left out, and named.
     pub(crate) fn push(&mut self, record: Record) {
         if record.size() > journal::format::DATA_BYTES {
             tracing::error!(bytes = record.size(), "an access unit is too large to record");
+            self.expected.clear();
             return;
         }
         self.waiting_bytes += record.size();
         self.waiting.push(record);
+    }
+
+    /// Takes the unit with this number of its track; the number is written down where a reader could not count to it.
+    pub(crate) fn push_unit(&mut self, number: u64, unit: AccessUnit, after_given_up: bool) {
+        let track = unit.track;
+        if after_given_up || self.expected.get(&track) != Some(&number) {
+            self.push(Record::Count { track, number, given_up: after_given_up });
+        }
+        self.expected.insert(track, number + 1);
+        self.push(Record::Unit(unit));
     }
 
     pub(crate) fn waiting_bytes(&self) -> usize {
@@ -111,13 +128,15 @@ impl PartFile {
             .drain(..)
             .skip(written)
             .filter(|record| {
-                let Record::Unit(unit) = record else { return true };
+                let Record::Unit(unit) = record else { return !matches!(record, Record::Count { .. }) };
                 given_up.units += 1;
+                given_up.tracks.insert(unit.track);
                 given_up.from_ns = Some(given_up.from_ns.map_or(unit.pts_ns, |at: u64| at.min(unit.pts_ns)));
                 false
             })
             .collect();
         self.waiting = kept;
+        self.expected.clear();
         self.given = 0;
         self.waiting_bytes = self.waiting.iter().map(Record::size).sum();
         given_up
@@ -128,15 +147,14 @@ impl PartFile {
 mod tests {
     use bytes::Bytes;
     use journal::{ClipId, Index};
-    use media::id::{BroadcastId, TrackId};
-    use media::message::AccessUnit;
+    use media::id::BroadcastId;
 
     use super::*;
 
-    fn unit(pts_ns: u64) -> Record {
+    fn unit(pts_ns: u64) -> AccessUnit {
         let data = Bytes::from_static(b"x");
         let track = TrackId(0);
-        Record::Unit(AccessUnit { track, key: true, pts_ns, dts_ns: 0, utc_us: 0, first_seq: 0, last_seq: 0, data })
+        AccessUnit { track, key: true, pts_ns, dts_ns: 0, utc_us: 0, first_seq: 0, last_seq: 0, data }
     }
 
     #[test]
@@ -153,21 +171,22 @@ mod tests {
             opened_utc_us: 0,
         };
         let mut part = PartFile::new(header, blocked.join("a.oxj"));
-        part.push(unit(5));
+        part.push_unit(0, unit(5), false);
         part.push(Record::Cut { at_ns: 9, cause: Cause::Size });
         assert!(part.flush().is_err());
-        part.push(unit(3));
+        part.push_unit(1, unit(3), false);
         assert!(part.flush().is_err());
         assert!(!part.exists());
-        assert_eq!(part.give_up(), GivenUp { units: 2, from_ns: Some(3) });
+        assert_eq!(part.give_up(), GivenUp { units: 2, tracks: [TrackId(0)].into(), from_ns: Some(3) });
 
         std::fs::remove_file(&blocked).expect("remove");
-        part.push(unit(7));
+        part.push_unit(2, unit(7), true);
         assert!(part.flush().expect("flush").created);
         assert_eq!(part.waiting_bytes(), 0);
         let index = Index::build(&part.path).expect("index");
         assert_eq!(index.cut_ns, Some(9));
-        assert_eq!(index.entries.iter().map(|e| e.pts_ns).collect::<Vec<_>>(), [7]);
+        let found: Vec<_> = index.entries.iter().map(|e| (e.pts_ns, e.number, e.after_given_up)).collect();
+        assert_eq!(found, [(7, Some(2), true)]);
         assert_eq!(part.give_up(), GivenUp::default());
     }
 }

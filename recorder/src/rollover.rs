@@ -59,9 +59,16 @@ pub enum Action {
     Open {
         part: u32,
     },
+    /// Anything but a unit.
     Write {
         part: u32,
         record: Record,
+    },
+    /// `number` counts the units of the track from 0 since the broadcast began.
+    Unit {
+        part: u32,
+        number: u64,
+        unit: AccessUnit,
     },
     /// Units at or after `at_ns` belong to the next part. Must be on disk before that is opened.
     Cut {
@@ -87,7 +94,7 @@ pub struct Rollover {
     lingering: Option<Lingering>,
     next_part: u32,
     /// Units that may turn out to belong to the next part: all but those of the track that leads.
-    ahead: VecDeque<AccessUnit>,
+    ahead: VecDeque<(u64, AccessUnit)>,
     ahead_bytes: usize,
     /// Newest time among the units that no longer fit `ahead`; they stay where they were written.
     evicted_ns: Option<u64>,
@@ -105,6 +112,8 @@ struct Track {
     last_ns: Option<u64>,
     /// And the first picture that it holds for.
     orientation: (Orientation, u64),
+    /// Units so far.
+    units: u64,
 }
 
 #[derive(Debug)]
@@ -189,8 +198,8 @@ impl Rollover {
     fn config(&mut self, id: TrackId, config: CodecConfig, out: &mut Vec<Action>) {
         let changed = match self.tracks.get_mut(&id) {
             None => {
-                self.tracks
-                    .insert(id, Track { config: config.clone(), last_ns: None, orientation: Default::default() });
+                let track = Track { config: config.clone(), last_ns: None, orientation: Default::default(), units: 0 };
+                self.tracks.insert(id, track);
                 false
             }
             Some(track) if track.config == config => return,
@@ -217,13 +226,14 @@ impl Rollover {
 
     fn unit(&mut self, now: Instant, unit: AccessUnit, out: &mut Vec<Action>) {
         let (track, at_ns) = (unit.track, unit.pts_ns);
-        match self.tracks.get_mut(&track) {
-            Some(state) => state.last_ns = Some(at_ns),
-            None => return, // the tap announces every track; a unit without a codec cannot be shown by anybody
-        }
+        // the tap announces every track; a unit without a codec cannot be shown by anybody
+        let Some(state) = self.tracks.get_mut(&track) else { return };
+        state.last_ns = Some(at_ns);
+        let number = state.units;
+        state.units += 1;
         let lead = self.lead();
         if let Some(late) = self.lingering.as_ref().filter(|l| Some(track) != lead && at_ns < l.cut_ns) {
-            out.push(Action::Write { part: late.number, record: Record::Unit(unit) });
+            out.push(Action::Unit { part: late.number, number, unit });
             return;
         }
         if let Some(cause) = self.due(&unit, lead) {
@@ -239,10 +249,10 @@ impl Rollover {
                 part.key_at = part.bytes;
             }
             part.bytes += unit.data.len() as u64;
-            out.push(Action::Write { part: part.number, record: Record::Unit(unit.clone()) });
+            out.push(Action::Unit { part: part.number, number, unit: unit.clone() });
         }
         if !leads {
-            self.remember(unit);
+            self.remember(number, unit);
         }
         self.settle_lingering(out);
         if (self.turned || self.is_soft(at_ns).is_some()) && lead.is_some_and(|lead| self.is_video(lead)) {
@@ -316,12 +326,12 @@ impl Rollover {
         out.push(Action::Cut { part: part.number, at_ns: cut_ns, cause, requested });
         self.lingering = Some(Lingering { number: part.number, cut_ns, cause, until: now + LINGER });
         self.open(at_ns, out);
-        self.ahead.retain(|unit| unit.pts_ns >= cut_ns);
-        self.ahead_bytes = self.ahead.iter().map(|unit| unit.data.len()).sum();
+        self.ahead.retain(|(_, unit)| unit.pts_ns >= cut_ns);
+        self.ahead_bytes = self.ahead.iter().map(|(_, unit)| unit.data.len()).sum();
         if let Some(part) = &mut self.current {
             part.bytes += self.ahead_bytes as u64;
-            let number = part.number;
-            out.extend(self.ahead.iter().map(|u| Action::Write { part: number, record: Record::Unit(u.clone()) }));
+            let part = part.number;
+            out.extend(self.ahead.iter().map(|(number, u)| Action::Unit { part, number: *number, unit: u.clone() }));
         }
     }
 
@@ -340,11 +350,11 @@ impl Rollover {
         }
     }
 
-    fn remember(&mut self, unit: AccessUnit) {
+    fn remember(&mut self, number: u64, unit: AccessUnit) {
         self.ahead_bytes += unit.data.len();
-        self.ahead.push_back(unit);
+        self.ahead.push_back((number, unit));
         while self.ahead.len() > AHEAD_UNITS || self.ahead_bytes > AHEAD_BYTES {
-            let Some(oldest) = self.ahead.pop_front() else { break };
+            let Some((_, oldest)) = self.ahead.pop_front() else { break };
             self.ahead_bytes -= oldest.data.len();
             self.evicted_ns = self.evicted_ns.max(Some(oldest.pts_ns));
         }

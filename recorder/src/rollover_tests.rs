@@ -72,9 +72,8 @@ impl Play {
                 }
                 Action::Write { part, record } => {
                     assert!(!self.closed.contains_key(&part), "written after its end");
-                    let units = self.parts.get_mut(&part).expect("opened first");
+                    assert!(self.parts.contains_key(&part), "opened first");
                     match record {
-                        Record::Unit(unit) => units.push((unit.track, unit.pts_ns)),
                         Record::Config { track, config } => {
                             self.configs.entry(part).or_default().push((track, config.codec));
                         }
@@ -83,6 +82,10 @@ impl Play {
                         }
                         _ => {}
                     }
+                }
+                Action::Unit { part, unit, .. } => {
+                    assert!(!self.closed.contains_key(&part), "written after its end");
+                    self.parts.get_mut(&part).expect("opened first").push((unit.track, unit.pts_ns));
                 }
                 Action::Cut { part, at_ns, cause, .. } => {
                     assert!(self.cuts.insert(part, (at_ns, cause)).is_none(), "cut twice");

@@ -1,6 +1,6 @@
 //! One broadcast on the journal thread: its parts on disk, and what happens when the disk refuses.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::{Duration, Instant};
 
@@ -32,6 +32,8 @@ pub(crate) struct Stream {
     failing_since: Option<Instant>,
     /// Since when (media time) units are given up.
     dropping_from_ns: Option<u64>,
+    /// Tracks whose newest units were given up.
+    given_up: BTreeSet<TrackId>,
     ended: Option<Ended>,
 }
 
@@ -54,6 +56,7 @@ impl Stream {
             requests: Vec::new(),
             failing_since: None,
             dropping_from_ns: None,
+            given_up: BTreeSet::new(),
             ended: None,
         }
     }
@@ -119,7 +122,12 @@ impl Stream {
         for action in actions {
             match action {
                 Action::Open { part } => self.open(part, desk),
-                Action::Write { part, record } => self.write(part, record, desk),
+                Action::Write { part, record } => {
+                    if let Some(file) = self.parts.get_mut(&part) {
+                        file.push(record);
+                    }
+                }
+                Action::Unit { part, number, unit } => self.unit(part, number, unit, desk),
                 Action::Cut { part, at_ns, cause, .. } => {
                     let requests = std::mem::take(&mut self.requests);
                     if let Some(file) = self.parts.get_mut(&part) {
@@ -162,21 +170,18 @@ impl Stream {
         self.parts.insert(part, PartFile::new(header, path));
     }
 
-    fn write(&mut self, part: u32, record: Record, desk: &Desk) {
-        let resumed = match (&record, self.dropping_from_ns) {
-            (Record::Unit(unit), Some(from_ns)) if self.may_resume(unit) => Some((from_ns, unit.pts_ns)),
-            (Record::Unit(_), Some(_)) => {
-                desk.figures.dropped_units.fetch_add(1, Relaxed);
-                return;
-            }
-            _ => None,
-        };
-        let Some(file) = self.parts.get_mut(&part) else { return };
-        if let Some((from_ns, to_ns)) = resumed {
-            self.dropping_from_ns = None;
-            file.push(Record::Gap { track: None, from_ns, to_ns, reason: GapReason::Overrun });
+    fn unit(&mut self, part: u32, number: u64, unit: AccessUnit, desk: &Desk) {
+        if self.dropping_from_ns.is_some() && !self.may_resume(&unit) {
+            desk.figures.dropped_units.fetch_add(1, Relaxed);
+            self.given_up.insert(unit.track);
+            return;
         }
-        file.push(record);
+        let Some(file) = self.parts.get_mut(&part) else { return };
+        if let Some(from_ns) = self.dropping_from_ns.take() {
+            file.push(Record::Gap { track: None, from_ns, to_ns: unit.pts_ns, reason: GapReason::Overrun });
+        }
+        let after_given_up = self.given_up.remove(&unit.track);
+        file.push_unit(number, unit, after_given_up);
     }
 
     /// The disk takes records again and this unit can be shown without the ones before it.
@@ -227,6 +232,7 @@ impl Stream {
         for part in self.parts.values_mut() {
             let given_up = part.give_up();
             units += given_up.units;
+            self.given_up.extend(given_up.tracks);
             from_ns = from_ns.into_iter().chain(given_up.from_ns).min();
         }
         desk.figures.dropped_units.fetch_add(units, Relaxed);
@@ -266,3 +272,7 @@ impl Stream {
         desk.tell(Fact::Alarm { channel: self.channel.to_string(), text });
     }
 }
+
+#[cfg(test)]
+#[path = "stream_tests.rs"]
+mod tests;

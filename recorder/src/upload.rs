@@ -7,16 +7,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use storage::local::LocalClip;
-use storage::{Clip, ClipState, Id, StorageError, key};
+use storage::{Clip, ClipState, Id, StorageError, Tombstone, key};
 use tokio::task::JoinSet;
 
-use crate::clock;
 use crate::desk::{Desk, RecorderEvent};
+use crate::{clip, clock, continuity};
 
 /// Uploads at a time.
 const AT_ONCE: usize = 3;
 /// Looked at this often at least.
 const LOOK: Duration = Duration::from_secs(5);
+/// A clip waits for the one before it to be a file before it goes to the database; asked for this often.
+const LINK_AGAIN_MS: i64 = 250;
 const STATES: [ClipState; 3] = [ClipState::Queued, ClipState::Uploading, ClipState::Verified];
 
 /// Brings out whatever is due, for ever.
@@ -111,8 +113,7 @@ async fn step_by_step(desk: &Desk, row: &LocalClip) -> Result<(), StorageError> 
         }
         desk.emit_clip(clip, ClipState::Verified);
     }
-    index(desk, row).await?;
-    remove_spool(row).await
+    if index(desk, row).await? { remove_spool(row).await } else { Ok(()) }
 }
 
 /// Returns when the store has confirmed size and checksum of everything.
@@ -133,13 +134,19 @@ async fn put(desk: &Desk, row: &LocalClip, clip: &Clip, file: &Path) -> Result<(
     Ok(())
 }
 
-/// The row in the database, with the newest title.
-async fn index(desk: &Desk, row: &LocalClip) -> Result<(), StorageError> {
+/// The row in the database, with the newest title and the clip before it. False when that one is not a file yet.
+async fn index(desk: &Desk, row: &LocalClip) -> Result<bool, StorageError> {
     let local = &desk.stores.local;
     let mut sent = None;
     loop {
-        let Some(now) = local.local_clip(row.id.clone()).await? else { return Ok(()) };
-        let Some(clip) = now.clip.filter(|_| !now.deleted && now.state == ClipState::Verified) else { return Ok(()) };
+        let Some(now) = local.local_clip(row.id.clone()).await? else { return Ok(true) };
+        if now.clip.is_none() || now.deleted || now.state != ClipState::Verified {
+            return Ok(true);
+        }
+        let Some(clip) = local.link_clip(row.id.clone()).await? else {
+            local.put_off(row.id.clone(), clock::utc_ms() + LINK_AGAIN_MS).await?;
+            return Ok(false);
+        };
         let sidecar = serde_json::to_vec(&clip).map_err(|e| StorageError::Invalid(e.to_string()))?;
         let name = key::sidecar(&clip.channel, &clip.broadcast, clip.part, &clip.id);
         desk.stores.objects.put_bytes(&name, sidecar.into(), "application/json").await?;
@@ -149,23 +156,42 @@ async fn index(desk: &Desk, row: &LocalClip) -> Result<(), StorageError> {
             Some(revision) if revision != clip.revision => {
                 drop(desk.stores.database.rename_clip(&clip.id, &clip.title, None).await?);
             }
-            Some(_) => return Ok(()),
+            Some(_) => return Ok(true),
         }
         sent = Some(clip.revision);
         if local.stored(row.id.clone(), clip.revision, clock::utc_ms()).await? {
             tracing::info!(clip = %clip.id, "a clip is stored and indexed");
             desk.emit_clip(&clip, ClipState::Stored);
-            return Ok(());
+            return Ok(true);
         }
     }
 }
 
 /// Everything of a clip that was deleted before it was stored. Its row goes last.
 async fn delete(desk: &Desk, row: &LocalClip) -> Result<(), StorageError> {
-    desk.stores.database.delete_clip(&row.id).await?;
+    let tombstone = tombstone(row).await;
+    desk.stores.database.bury(&tombstone).await?;
     remove_spool(row).await?;
     remove(&row.journal).await?;
-    desk.stores.local.forget_deleted(row.id.clone()).await
+    desk.stores.local.forget_deleted(tombstone).await
+}
+
+/// Of a clip that never had a file only the journal knows what it would have held.
+async fn tombstone(row: &LocalClip) -> Tombstone {
+    let known = row.clip.as_ref().map(Tombstone::from);
+    if let Some(tombstone) = known {
+        return tombstone;
+    }
+    let index = clip::read_index(row.journal.clone()).await.ok().flatten();
+    Tombstone {
+        id: row.id.clone(),
+        broadcast: row.broadcast.clone(),
+        channel: row.channel.clone(),
+        part: row.part,
+        sha256: String::new(),
+        continuity: index.and_then(|index| continuity::of(&index, &[])),
+        deleted: true,
+    }
 }
 
 pub(crate) async fn remove_spool(row: &LocalClip) -> Result<(), StorageError> {
@@ -208,7 +234,11 @@ async fn broadcasts(desk: &Desk) {
 async fn removals(desk: &Desk) {
     let local = &desk.stores.local;
     for due in local.due_removals(clock::utc_ms(), 16).await.unwrap_or_default() {
-        let noted = match desk.stores.objects.delete(&due.key).await {
+        let done = match due.body {
+            Some(body) => desk.stores.objects.put_bytes(&due.key, body.into(), "application/json").await.map(drop),
+            None => desk.stores.objects.delete(&due.key).await,
+        };
+        let noted = match done {
             Ok(()) => local.removed(due.key).await,
             Err(error) => {
                 let noted = local.retry_removal(due.key, error.to_string(), clock::next_try_ms(due.attempts)).await;

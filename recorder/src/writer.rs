@@ -301,3 +301,14 @@ impl Turn {
         self.desk.figures.open.store(self.streams.len() as u64, Relaxed);
     }
 }
+
+#[cfg(test)]
+impl Desk {
+    /// For a stream without its thread. What it tells and asks for comes out of the receivers.
+    pub(crate) fn detached(root: PathBuf, limits: Limits) -> (Self, mpsc::Receiver<Fact>, mpsc::Receiver<BroadcastId>) {
+        let (facts, told) = mpsc::channel(FACTS);
+        let (keyframes, asked) = mpsc::channel(COMMANDS);
+        let (syncs, _) = sync_channel(SYNCS);
+        (Self { root, limits, figures: Arc::default(), facts, keyframes, syncs }, told, asked)
+    }
+}

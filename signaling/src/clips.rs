@@ -14,7 +14,7 @@ use storage::{ClipQuery, Id, StorageError};
 use crate::app::{App, new_id, now_ms};
 use crate::auth::Actor;
 use crate::error::{Code, Error};
-use crate::view::{Clip, ClipState, Page};
+use crate::view::{Clip, ClipState, Continuity, Page};
 
 /// Rows of a page unless asked otherwise.
 const LIMIT: u32 = 30;
@@ -170,10 +170,8 @@ pub async fn delete(app: &App, id: &Id) -> Result<(), Error> {
         return Ok(());
     }
     let clip = app.database().clip(id).await?.ok_or_else(Error::not_found)?;
-    let sidecar = storage::key::sidecar(&clip.channel, &clip.broadcast, clip.part, &clip.id);
-    let objects = [Some(clip.object), clip.poster, Some(sidecar)].into_iter().flatten().collect();
     // Noted before the row goes: it is the last that names them.
-    app.local().remove_objects(objects).await?;
+    app.local().remove_clip(clip).await?;
     app.database().delete_clip(id).await?;
     Ok(())
 }
@@ -235,6 +233,7 @@ pub fn view(clip: storage::Clip, state: ClipState, error: Option<String>) -> Cli
         state,
         error,
         lost_ms: clip.lost_ms,
+        continuity: clip.continuity.map(Continuity::from),
         created_at: clip.created_at_ms,
         revision: clip.revision,
     }

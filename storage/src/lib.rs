@@ -8,6 +8,7 @@
 
 mod blocking;
 mod clock;
+pub mod continuity;
 pub mod database;
 pub mod error;
 pub mod health;
@@ -16,6 +17,7 @@ pub mod local;
 pub mod model;
 pub mod object;
 
+pub use continuity::{Continuity, Link, Tombstone, TrackContinuity};
 pub use database::{Database, MongoConfig};
 pub use error::StorageError;
 pub use health::{Health, StoreStatus};

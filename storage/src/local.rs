@@ -5,6 +5,7 @@
 //! [`crate::Database`]; the order of the steps is the recorder's (`docs/journal.md`).
 
 mod broadcasts;
+mod chain;
 mod clips;
 mod removals;
 mod requests;

@@ -8,7 +8,7 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::StorageError;
+use crate::{Continuity, StorageError};
 
 /// Longest title, in characters.
 pub const TITLE_CHARS: usize = 200;
@@ -168,6 +168,9 @@ pub struct Clip {
     pub poster: Option<String>,
     /// Media known to be missing inside: gaps and what a crash cut off.
     pub lost_ms: u64,
+    /// None in clips of writers that did not count.
+    #[serde(default)]
+    pub continuity: Option<Continuity>,
     pub created_at_ms: i64,
     /// Counts edits of what people can edit; starts at 0.
     pub revision: u32,

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 use storage::model::{PAGE_ROWS, TITLE_CHARS};
 use storage::{
-    Broadcast, BroadcastQuery, Clip, ClipCause, ClipQuery, Database, Id, MongoConfig, Page, StorageError, key,
+    Broadcast, BroadcastQuery, Clip, ClipCause, ClipQuery, Continuity, Database, Id, Link, MongoConfig, Page,
+    StorageError, Tombstone, TrackContinuity, key,
 };
 use support::MongoServer;
 use tempfile::TempDir;
@@ -61,6 +62,7 @@ over_every_database!(
     what_was_inserted_comes_back,
     a_second_insert_changes_nothing,
     a_deleted_clip_never_comes_back,
+    a_deleted_clip_leaves_its_place_in_the_chain,
     renaming_counts_revisions,
     of_two_renames_with_one_revision_one_wins,
     pages_are_complete_while_clips_are_inserted,
@@ -72,6 +74,32 @@ over_every_database!(
     pages_of_broadcasts,
     many_writers_at_once,
 );
+
+/// With the largest numbers that there are.
+fn continuity() -> Continuity {
+    let most = i64::MAX as u64;
+    let track = TrackContinuity {
+        track: 255,
+        codec: "h264".into(),
+        first_unit: 100,
+        last_unit: most,
+        units: 150,
+        unshown: 1,
+        given_up: 2,
+        given_up_before: true,
+        first_seq: 1 << 40,
+        last_seq: most,
+        first_utc_us: 1_700_000_000_000_000,
+        last_utc_us: most,
+        from_ns: 15_000_000_000,
+        last_ns: 19_966_000_000,
+        to_ns: 20_000_000_000,
+        media_ms: 5000,
+        longest_gap_ms: 33,
+    };
+    let before = Some(Link { clip: id(), part: 1, sha256: "0b".repeat(32) });
+    Continuity { tracks: vec![track], before, passed: 1, replaced: vec!["0c".repeat(32)] }
+}
 
 impl Place {
     fn clip(&self, started_at_ms: i64, title: &str) -> Clip {
@@ -99,6 +127,7 @@ impl Place {
             size: 3_000_000_000,
             sha256: "0a".repeat(32),
             lost_ms: 0,
+            continuity: Some(continuity()),
             created_at_ms: started_at_ms + 6000,
             revision: 0,
         }
@@ -192,6 +221,24 @@ async fn a_deleted_clip_never_comes_back(place: Place) {
     assert_eq!(place.page(&place.query()).await.items, [other]);
     assert!(place.search("doomed").await.is_empty());
     assert_eq!(place.database.delete_clip(&id()).await.unwrap(), None);
+}
+
+async fn a_deleted_clip_leaves_its_place_in_the_chain(place: Place) {
+    let (stored, never) = (place.insert(10, "stored").await, place.clip(11, "deleted on its way"));
+    place.insert(12, "another").await;
+    let of_stored = Tombstone::from(&stored);
+    let of_never = Tombstone { sha256: String::new(), continuity: None, ..Tombstone::from(&never) };
+    place.database.delete_clip(&stored.id).await.unwrap();
+    for tombstone in [&of_never, &of_never, &of_stored] {
+        place.database.bury(tombstone).await.unwrap();
+    }
+    let mut found = place.database.tombstones().await.unwrap();
+    found.retain(|tombstone| tombstone.channel == place.channel);
+    found.sort_by_key(|tombstone| tombstone.sha256.len());
+    assert_eq!(found, [of_never, of_stored]);
+    place.database.insert_clip(&never).await.unwrap();
+    assert_eq!(place.database.clip(&never.id).await.unwrap(), None, "it was deleted before it came");
+    assert_eq!(place.page(&place.query()).await.items.len(), 1);
 }
 
 async fn renaming_counts_revisions(place: Place) {

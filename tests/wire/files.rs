@@ -37,6 +37,7 @@ pub fn clip(number: u32, title: &str) -> Clip {
         size: BODY.len() as u64,
         sha256: "74e7e5bb9d22d6db26bf76946d40fff3ea9f0346b884fd0694920fccfad15e33".into(),
         lost_ms: 0,
+        continuity: None,
         created_at_ms: 1_700_000_000_000,
         revision: 0,
     }

@@ -87,6 +87,17 @@ impl Track {
     pub(super) fn end_ns(&self) -> u64 {
         self.samples.last().map_or(0, |sample| sample.pts_ns + sample.duration_ns)
     }
+
+    /// Time that is filled.
+    pub(super) fn media_ns(&self) -> u64 {
+        self.samples.iter().map(|sample| sample.duration_ns.min(LAST_PICTURE_NS)).sum()
+    }
+
+    pub(super) fn longest_gap_ns(&self) -> u64 {
+        let ends = self.samples.iter().map(|s| if self.codec.is_video() { s.pts_ns } else { s.pts_ns + s.duration_ns });
+        let gaps = ends.zip(self.samples.iter().skip(1)).map(|(end, next)| next.pts_ns.saturating_sub(end));
+        gaps.max().unwrap_or(0)
+    }
 }
 
 pub(super) fn plan(job: &ExportJob) -> Result<Plan, ExportError> {

@@ -143,7 +143,7 @@ pub async fn sound_alone_is_recorded_and_cut() {
     node.stop().await;
 }
 
-pub async fn a_deleted_clip_leaves_nothing_behind() {
+pub async fn a_deleted_clip_leaves_nothing_but_its_tombstone() {
     let folder = tempfile::tempdir().unwrap();
     let node = Node::start(folder.path(), every_seconds(1)).await;
     let broadcast = node.begin();
@@ -153,14 +153,12 @@ pub async fn a_deleted_clip_leaves_nothing_behind() {
     node.settle(3).await;
     // as the server does it: first note down what is to go, then the row
     let clip = node.clips().await.remove(1);
-    let sidecar = storage::key::sidecar(&clip.channel, &clip.broadcast, clip.part, &clip.id);
-    let keys = [Some(clip.object.clone()), clip.poster.clone(), Some(sidecar)];
-    node.local.remove_objects(keys.into_iter().flatten().collect()).await.unwrap();
+    node.local.remove_clip(clip.clone()).await.unwrap();
     node.database.delete_clip(&clip.id).await.unwrap().expect("it was there");
     until(20, || async {
         let left = node.objects.list("").await.unwrap().len();
         let row = node.local.local_clip(clip.id.clone()).await.unwrap();
-        if left == 6 && row.is_none() { Ok(()) } else { Err(format!("{left} objects, {row:?}")) }
+        if left == 7 && row.is_none() { Ok(()) } else { Err(format!("{left} objects, {row:?}")) }
     })
     .await;
     assert_eq!(node.clips().await.len(), 2);

@@ -9,6 +9,7 @@ mod kill;
 mod node;
 mod outage;
 mod recovery;
+mod rollovers;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -28,9 +29,11 @@ const STORIES: &[(&str, Story)] = stories![
     clips::a_request_cuts_at_the_next_keyframe,
     clips::a_clip_rolls_over_by_size,
     clips::sound_alone_is_recorded_and_cut,
-    clips::a_deleted_clip_leaves_nothing_behind,
+    clips::a_deleted_clip_leaves_nothing_but_its_tombstone,
     clips::a_single_picture_is_a_clip,
     clips::a_dropped_streamer_continues_the_part,
+    rollovers::random_rollovers_join_in_four_codecs,
+    rollovers::the_chain_is_checked_without_journals,
     recovery::a_torn_journal_becomes_a_clip,
     recovery::what_nobody_knows_is_adopted_or_removed,
     recovery::check_names_what_is_wrong,

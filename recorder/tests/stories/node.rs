@@ -137,7 +137,7 @@ impl Node {
             let spool = files(&self.data.join("spool"));
             (counts.values().sum::<u64>() == stored && sent && spool.is_empty())
                 .then_some(())
-                .ok_or_else(|| format!("{counts:?} {spool:?}"))
+                .ok_or_else(|| format!("{counts:?} {spool:?} {:?}", self.recorder.status().alarms))
         });
         told.await;
     }
@@ -220,6 +220,13 @@ impl Live {
         let mut facts = std::mem::take(&mut self.facts);
         loop {
             let fact = self.unit();
+            if let (TapFact::Unit(unit), Some(TapFact::Config { config, .. })) = (&fact, facts.first_mut())
+                && unit.track == VIDEO
+                && config.codec == Codec::Av1
+            {
+                // the sequence header, an OBU with its size, stands first in the first picture
+                config.parameter_sets = unit.data.slice(..2 + usize::from(unit.data[1]));
+            }
             let done =
                 matches!(&fact, TapFact::Unit(unit) if unit.track == VIDEO && unit.pts_ns + SECOND / 30 + 1 >= end_ns);
             facts.push(fact);

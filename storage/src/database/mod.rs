@@ -16,7 +16,7 @@ use futures::FutureExt;
 
 pub use self::mongo::MongoConfig;
 use crate::model::{self, PAGE_ROWS, TITLE_CHARS};
-use crate::{Broadcast, BroadcastQuery, Clip, ClipQuery, Id, Page, StorageError, key};
+use crate::{Broadcast, BroadcastQuery, Clip, ClipQuery, Id, Page, StorageError, Tombstone, continuity, key};
 
 /// The door. Clones share one database.
 #[derive(Clone, Debug)]
@@ -101,13 +101,29 @@ impl Database {
         call!(self.rename_clip(id, title, if_revision))
     }
 
-    /// Deletes the row for ever and returns what it was, so that its objects can be deleted next; none when there is no such
+    /// Deletes the row for ever, but for its [`Tombstone`], and returns what it was, so that its objects can be deleted next; none when there is no such
     /// clip (any more).
     ///
     /// # Errors
     /// Away, Refused or Corrupt.
     pub async fn delete_clip(&self, id: &Id) -> Result<Option<Clip>, StorageError> {
         call!(self.delete_clip(id))
+    }
+
+    /// A clip was deleted before it came here: it never will, and its place in the chain is known. One that is here goes.
+    ///
+    /// # Errors
+    /// Away or Refused.
+    pub async fn bury(&self, tombstone: &Tombstone) -> Result<(), StorageError> {
+        call!(self.bury(tombstone))
+    }
+
+    /// What is left of deleted clips, in no order. Those that an older Oxbow deleted left nothing.
+    ///
+    /// # Errors
+    /// Away, Refused or Corrupt.
+    pub async fn tombstones(&self) -> Result<Vec<Tombstone>, StorageError> {
+        call!(self.tombstones())
     }
 
     /// Adds a broadcast or brings it up to date. An open one that arrives after its end changes nothing; counts and durations
@@ -193,6 +209,7 @@ fn check_clip(clip: &Clip) -> Result<(), StorageError> {
     check_text("the hash", &clip.sha256, 64)?;
     key::check(&clip.object)?;
     clip.poster.as_deref().map_or(Ok(()), key::check)?;
+    clip.continuity.as_ref().map_or(Ok(()), continuity::check)?;
     for (name, number) in [
         ("duration_ms", clip.duration_ms),
         ("from_ns", clip.from_ns),

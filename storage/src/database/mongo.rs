@@ -1,7 +1,7 @@
 //! MongoDB; the only file that names the driver.
 //!
 //! Every write touches one document, so nothing depends on transactions, and the unique `_id` makes inserts idempotent. A
-//! deleted clip leaves a document with nothing but its id, marked as deleted. Only plain operators are used: whatever speaks
+//! deleted clip leaves a document with its id and its tombstone, marked as deleted. Only plain operators are used: whatever speaks
 //! the wire protocol will do. Calls end within seconds whatever the server does.
 
 use std::fmt;
@@ -19,7 +19,7 @@ use tokio::sync::{Mutex, OnceCell};
 use super::cursor::Cursor;
 use super::fold;
 use crate::error::redact;
-use crate::{Broadcast, BroadcastQuery, Clip, ClipQuery, Id, Secret, StorageError};
+use crate::{Broadcast, BroadcastQuery, Clip, ClipQuery, Id, Secret, StorageError, Tombstone};
 
 /// How long to look for a server that can take a call.
 const SELECTION: Duration = Duration::from_millis(2500);
@@ -136,14 +136,37 @@ impl Mongo {
     }
 
     pub async fn delete_clip(&self, id: &Id) -> Result<Option<Clip>, StorageError> {
-        let nothing_left = doc! { "_id": id.as_str(), "deleted": true };
+        let Some(clip) = self.clip(id).await? else { return Ok(None) };
+        // What people can edit is not in it, so it does not matter who changes the clip in between.
+        let left = remains(&Tombstone::from(&clip))?;
         let was = self
             .run(async |db| {
                 let _turn = self.turn.lock().await;
-                db.clips.find_one_and_replace(live(id), &nothing_left).await
+                db.clips.find_one_and_replace(live(id), &left).await
             })
             .await?;
         was.map(from_document).transpose()
+    }
+
+    pub async fn bury(&self, tombstone: &Tombstone) -> Result<(), StorageError> {
+        if self.delete_clip(&tombstone.id).await?.is_some() {
+            return Ok(());
+        }
+        let left = remains(tombstone)?;
+        self.run(async |db| db.clips.insert_one(&left).await.map(Some).or_else(is_there)).await.map(drop)
+    }
+
+    pub async fn tombstones(&self) -> Result<Vec<Tombstone>, StorageError> {
+        let filter = doc! { "deleted": true, "tombstone": { "$exists": true } };
+        let found: Vec<Document> =
+            self.run(async |db| db.clips.find(filter.clone()).await?.try_collect().await).await?;
+        let read = |mut document: Document| match document.remove("tombstone") {
+            Some(Bson::Document(tombstone)) => {
+                deserialize_from_document(tombstone).map_err(|error| StorageError::Corrupt(error.to_string()))
+            }
+            _ => Err(StorageError::Corrupt("a deleted clip left something else than a tombstone".into())),
+        };
+        found.into_iter().map(read).collect()
     }
 
     pub async fn upsert_broadcast(&self, broadcast: &Broadcast) -> Result<(), StorageError> {
@@ -290,6 +313,12 @@ fn is_there<T>(error: mongodb::error::Error) -> Result<Option<T>, mongodb::error
         _ => 0,
     };
     if code == DUPLICATE_KEY { Ok(None) } else { Err(error) }
+}
+
+/// The document of a deleted clip.
+fn remains(tombstone: &Tombstone) -> Result<Document, StorageError> {
+    let kept = serialize_to_document(tombstone).map_err(|error| StorageError::Invalid(error.to_string()))?;
+    Ok(doc! { "_id": tombstone.id.as_str(), "deleted": true, "tombstone": kept })
 }
 
 fn live(id: &Id) -> Document {

@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::types::{Type, Value};
+use rusqlite::types::{Type, Value, ValueRef};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, named_params, params_from_iter};
 
 use super::cursor::Cursor;
 use super::fold;
 use crate::blocking::blocking;
-use crate::{Broadcast, BroadcastQuery, Clip, ClipQuery, Id, StorageError};
+use crate::{Broadcast, BroadcastQuery, Clip, ClipQuery, Id, StorageError, Tombstone};
 
 #[derive(Debug)]
 pub(super) struct Sqlite {
@@ -63,11 +63,12 @@ impl Sqlite {
 
     pub async fn insert_clip(&self, clip: &Clip) -> Result<(), StorageError> {
         let clip = clip.clone();
+        let continuity = clip.continuity.as_ref().map(json_of).transpose()?;
         self.with(move |db| {
             db.prepare_cached(
                 "INSERT OR IGNORE INTO clips SELECT :id, :broadcast, :channel, :part, :title, :title_folded, :cause, :started_at_ms,
                  :duration_ms, :from_ns, :to_ns, :mime, :video, :audio, :width, :height, :frames, :packets, :size, :sha256,
-                 :object, :poster, :lost_ms, :created_at_ms, :revision
+                 :object, :poster, :lost_ms, :created_at_ms, :revision, :continuity
                  WHERE NOT EXISTS (SELECT 1 FROM deleted_clips WHERE id = :id)",
             )?
             .execute(named_params! {
@@ -78,7 +79,7 @@ impl Sqlite {
                 ":audio": clip.audio, ":width": clip.width, ":height": clip.height, ":frames": clip.frames as i64,
                 ":packets": clip.packets as i64, ":size": clip.size as i64, ":sha256": clip.sha256, ":object": clip.object,
                 ":poster": clip.poster, ":lost_ms": clip.lost_ms as i64, ":created_at_ms": clip.created_at_ms,
-                ":revision": clip.revision,
+                ":revision": clip.revision, ":continuity": continuity,
             })?;
             Ok(())
         })
@@ -126,12 +127,29 @@ impl Sqlite {
         self.with(move |db| {
             let tx = db.transaction()?;
             let clip = find_clip(&tx, &id)?;
-            if clip.is_some() {
-                tx.execute("INSERT OR IGNORE INTO deleted_clips VALUES (?1)", [id.as_str()])?;
-                tx.execute("DELETE FROM clips WHERE id = ?1", [id.as_str()])?;
+            if let Some(clip) = &clip {
+                bury(&tx, &Tombstone::from(clip))?;
             }
             tx.commit()?;
             Ok(clip)
+        })
+        .await
+    }
+
+    pub async fn bury(&self, tombstone: &Tombstone) -> Result<(), StorageError> {
+        let tombstone = tombstone.clone();
+        self.with(move |db| {
+            let tx = db.transaction()?;
+            bury(&tx, &tombstone)?;
+            tx.commit()
+        })
+        .await
+    }
+
+    pub async fn tombstones(&self) -> Result<Vec<Tombstone>, StorageError> {
+        self.with(|db| {
+            let mut found = db.prepare_cached("SELECT tombstone FROM deleted_clips WHERE tombstone IS NOT NULL")?;
+            found.query_map([], |row| json(row, "tombstone"))?.collect()
         })
         .await
     }
@@ -240,6 +258,25 @@ fn find_clip(db: &Connection, id: &Id) -> rusqlite::Result<Option<Clip>> {
     db.prepare_cached("SELECT * FROM clips WHERE id = ?1")?.query_row([id.as_str()], read_clip).optional()
 }
 
+fn bury(db: &Connection, tombstone: &Tombstone) -> rusqlite::Result<()> {
+    let text = json_of(tombstone).map_err(|error| rusqlite::Error::ToSqlConversionFailure(Box::new(error)))?;
+    db.execute("INSERT OR IGNORE INTO deleted_clips (id, tombstone) VALUES (?1, ?2)", (tombstone.id.as_str(), text))?;
+    db.execute("DELETE FROM clips WHERE id = ?1", [tombstone.id.as_str()])?;
+    Ok(())
+}
+
+fn json_of(value: &impl serde::Serialize) -> Result<String, StorageError> {
+    serde_json::to_string(value).map_err(|error| StorageError::Invalid(error.to_string()))
+}
+
+fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite::Result<T> {
+    let text: String = row.get(column)?;
+    serde_json::from_str(&text).map_err(|error| {
+        let at = row.as_ref().column_index(column).unwrap_or_default();
+        rusqlite::Error::FromSqlConversionFailure(at, Type::Text, Box::new(error))
+    })
+}
+
 fn read_clip(row: &Row<'_>) -> rusqlite::Result<Clip> {
     Ok(Clip {
         id: parsed(row, "id")?,
@@ -264,6 +301,10 @@ fn read_clip(row: &Row<'_>) -> rusqlite::Result<Clip> {
         object: row.get("object")?,
         poster: row.get("poster")?,
         lost_ms: unsigned(row, "lost_ms")?,
+        continuity: match row.get_ref("continuity")? {
+            ValueRef::Null => None,
+            _ => Some(json(row, "continuity")?),
+        },
         created_at_ms: row.get("created_at_ms")?,
         revision: row.get("revision")?,
     })

@@ -2,7 +2,7 @@
 
 use rusqlite::{Connection, Row, params};
 
-use super::{Local, column, execute, json_of, of_json, row, rows};
+use super::{Local, chain, column, execute, json_of, of_json, row, rows};
 use crate::{Broadcast, Clip, Id, StorageError};
 
 /// A broadcast that the database has to learn of.
@@ -102,7 +102,12 @@ impl Local {
     pub async fn forget_broadcasts(&self) -> Result<usize, StorageError> {
         let sql = "DELETE FROM broadcasts WHERE ended = 1 AND sent = revision
                    AND NOT EXISTS (SELECT 1 FROM clips WHERE clips.broadcast = broadcasts.id)";
-        self.write(move |t| execute(t, sql, [])).await
+        self.write(move |t| {
+            let gone = execute(t, sql, [])?;
+            chain::forget(t)?;
+            Ok(gone)
+        })
+        .await
     }
 }
 

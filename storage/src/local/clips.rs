@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, Row, params};
 
-use super::{Local, broadcasts, column, execute, id_column, json_of, of_json, removals, row, rows};
+use super::{Local, broadcasts, chain, column, execute, id_column, json_of, of_json, removals, row, rows};
 use crate::model::check_title;
-use crate::{Clip, ClipCause, Id, StorageError, key};
+use crate::{Clip, ClipCause, Id, StorageError, Tombstone};
 
 /// Most rows that one call gives.
 const ROWS: u32 = 1000;
@@ -168,6 +168,9 @@ impl Local {
                  error = NULL WHERE id = ?1 AND state = 'exporting' AND deleted = 0",
                 params![clip.id.as_str(), json_of(&clip)?, text(&file)?, poster],
             )? > 0;
+            if done {
+                chain::add(t, &clip)?;
+            }
             if done && first {
                 broadcasts::count_clip(t, &clip)?;
             }
@@ -216,6 +219,12 @@ impl Local {
     pub async fn retry_clip(&self, id: Id, error: String, next_try_ms: i64) -> Result<(), StorageError> {
         let sql = "UPDATE clips SET attempts = attempts + 1, error = ?2, next_try_ms = ?3 WHERE id = ?1";
         self.write(move |t| execute(t, sql, params![id.as_str(), error, next_try_ms]).map(drop)).await
+    }
+
+    /// Puts a step off that waits for another clip; not a failure.
+    pub async fn put_off(&self, id: Id, next_try_ms: i64) -> Result<(), StorageError> {
+        let sql = "UPDATE clips SET next_try_ms = ?2 WHERE id = ?1";
+        self.write(move |t| execute(t, sql, params![id.as_str(), next_try_ms]).map(drop)).await
     }
 
     /// The journal or the local file turned out to be gone or empty: there is nothing to make a clip from.
@@ -318,16 +327,11 @@ impl Local {
     }
 
     /// The clip was deleted and nothing of it is left here: its objects are listed for removal and the row goes.
-    pub async fn forget_deleted(&self, id: Id) -> Result<(), StorageError> {
+    pub async fn forget_deleted(&self, tombstone: Tombstone) -> Result<(), StorageError> {
         self.write(move |t| {
-            let Some(found) = find(t, &id)?.filter(|c| c.deleted) else { return Ok(()) };
-            if let Some(clip) = &found.clip {
-                let sidecar = key::sidecar(&clip.channel, &clip.broadcast, clip.part, &clip.id);
-                removals::add(
-                    t,
-                    [Some(clip.object.clone()), clip.poster.clone(), Some(sidecar)].into_iter().flatten(),
-                )?;
-            }
+            let id = &tombstone.id;
+            let Some(found) = find(t, id)?.filter(|c| c.deleted) else { return Ok(()) };
+            removals::bury(t, &tombstone, found.clip.as_ref())?;
             execute(t, "DELETE FROM clips WHERE id = ?1", [id.as_str()]).map(drop)
         })
         .await
@@ -397,6 +401,7 @@ impl LocalClip {
             object: String::new(),
             poster: None,
             lost_ms: self.lost_ms,
+            continuity: None,
             created_at_ms: self.created_ms,
             revision: 0,
         }
@@ -413,7 +418,7 @@ fn default_title(part: u32) -> String {
     format!("Clip {}", u64::from(part) + 1)
 }
 
-fn find(connection: &Connection, id: &Id) -> Result<Option<LocalClip>, StorageError> {
+pub(super) fn find(connection: &Connection, id: &Id) -> Result<Option<LocalClip>, StorageError> {
     row(connection, "SELECT * FROM clips WHERE id = ?1", [id.as_str()], local_clip)
 }
 

@@ -2,32 +2,28 @@
 
 use rusqlite::{Connection, params};
 
-use super::{Local, column, execute, row, rows};
-use crate::{StorageError, key};
+use super::{Local, column, execute, json_of, row, rows};
+use crate::{Clip, StorageError, Tombstone, key};
 
 /// An object to delete.
 #[derive(Clone, Debug)]
 pub struct DueRemoval {
     pub key: String,
+    /// A JSON text that takes its place; none: nothing does.
+    pub body: Option<String>,
     pub attempts: u32,
 }
 
 impl Local {
-    /// Lists objects for deletion. Keys that are listed already stay as they are. When one is the file of a clip that this node
-    /// has stored, its journal goes too.
+    /// Lists the objects of a clip for deletion; its sidecar becomes a tombstone. When this node has stored it, its journal goes too.
     ///
     /// # Errors
     /// [`StorageError::Invalid`] when one of them is no key; none is listed then.
-    pub async fn remove_objects(&self, keys: Vec<String>) -> Result<(), StorageError> {
-        for key in &keys {
-            key::check(key)?;
-        }
-        let stored = "UPDATE clips SET deleted = 1 WHERE state = 'stored' AND json_extract(clip, '$.object') = ?1";
+    pub async fn remove_clip(&self, clip: Clip) -> Result<(), StorageError> {
+        clip.poster.iter().chain([&clip.object]).try_for_each(|key| key::check(key))?;
         self.write(move |t| {
-            for key in &keys {
-                execute(t, stored, [key])?;
-            }
-            add(t, keys.into_iter())
+            execute(t, "UPDATE clips SET deleted = 1 WHERE state = 'stored' AND id = ?1", [clip.id.as_str()])?;
+            bury(t, &Tombstone::from(&clip), Some(&clip))
         })
         .await
     }
@@ -36,7 +32,7 @@ impl Local {
         let sql = "SELECT * FROM removals WHERE next_try_ms <= ?1 ORDER BY key LIMIT ?2";
         self.read(move |c| {
             rows(c, sql, params![now_ms, limit.min(1000)], |r| {
-                Ok(DueRemoval { key: column(r, "key")?, attempts: column(r, "attempts")? })
+                Ok(DueRemoval { key: column(r, "key")?, body: column(r, "body")?, attempts: column(r, "attempts")? })
             })
         })
         .await
@@ -63,9 +59,14 @@ impl Local {
     }
 }
 
-pub(super) fn add(connection: &Connection, keys: impl Iterator<Item = String>) -> Result<(), StorageError> {
-    for key in keys {
-        execute(connection, "INSERT INTO removals (key) VALUES (?1) ON CONFLICT (key) DO NOTHING", [key])?;
+/// Lists what there is of a clip, if there is anything.
+pub(super) fn bury(connection: &Connection, tombstone: &Tombstone, clip: Option<&Clip>) -> Result<(), StorageError> {
+    let Tombstone { id, broadcast, channel, part, .. } = tombstone;
+    let add = "INSERT INTO removals (key, body) VALUES (?1, ?2) ON CONFLICT (key) DO NOTHING";
+    let objects = clip.iter().flat_map(|clip| clip.poster.iter().chain([&clip.object]));
+    for object in objects {
+        execute(connection, add, params![object, None::<String>])?;
     }
-    Ok(())
+    let sidecar = key::sidecar(channel, broadcast, *part, id);
+    execute(connection, add, params![sidecar, json_of(tombstone)?]).map(drop)
 }

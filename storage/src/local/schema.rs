@@ -5,7 +5,8 @@ use rusqlite::Connection;
 use super::refused;
 use crate::StorageError;
 
-const STEPS: &[&str] = &["
+const STEPS: &[&str] = &[
+    "
     CREATE TABLE clips (
         id TEXT PRIMARY KEY,
         broadcast TEXT NOT NULL,
@@ -58,7 +59,18 @@ const STEPS: &[&str] = &["
         next_try_ms INTEGER NOT NULL DEFAULT 0,
         error TEXT
     ) STRICT, WITHOUT ROWID;
-"];
+",
+    "
+    CREATE TABLE chain (
+        broadcast TEXT NOT NULL,
+        part INTEGER NOT NULL,
+        clip TEXT NOT NULL,
+        sha256 TEXT NOT NULL,
+        PRIMARY KEY (broadcast, part)
+    ) STRICT, WITHOUT ROWID;
+    ALTER TABLE removals ADD COLUMN body TEXT;
+",
+];
 
 /// Sets the file up and runs the steps that it lacks.
 pub(super) fn prepare(connection: &mut Connection) -> Result<(), StorageError> {

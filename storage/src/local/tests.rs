@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Broadcast, Clip, ClipCause};
+use crate::{Broadcast, Clip, ClipCause, Tombstone};
 
 fn open() -> (tempfile::TempDir, Local) {
     let folder = tempfile::tempdir().unwrap();
@@ -119,15 +119,19 @@ async fn a_deleted_clip_goes_no_further_and_its_objects_are_listed() {
     assert!(local.pending_clips().await.unwrap().is_empty());
     let due = local.due_clips(&[ClipState::Queued], 0, 10).await.unwrap();
     assert!(due[0].deleted);
-    local.forget_deleted(id(1)).await.unwrap();
-    local.forget_deleted(id(1)).await.unwrap();
-    let keys: Vec<_> = local.due_removals(0, 10).await.unwrap().into_iter().map(|r| r.key).collect();
+    let tombstone = Tombstone::from(&clip);
+    local.forget_deleted(tombstone.clone()).await.unwrap();
+    local.forget_deleted(tombstone).await.unwrap();
+    let due = local.due_removals(0, 10).await.unwrap();
+    let keys: Vec<_> = due.iter().map(|r| r.key.clone()).collect();
     assert_eq!(keys, [clip.object.replace(".mp4", ".json"), clip.object.clone()]);
+    assert!(due[0].body.as_ref().is_some_and(|body| body.contains(r#""deleted":true"#)) && due[1].body.is_none());
     local.retry_removal(clip.object.clone(), "away".into(), 50).await.unwrap();
     assert_eq!(local.due_removals(49, 10).await.unwrap().len(), 1);
     assert_eq!(local.next_removal_due().await.unwrap(), Some(0));
     local.removed(clip.object).await.unwrap();
-    assert!(matches!(local.remove_objects(vec!["../x".into()]).await, Err(StorageError::Invalid(_))));
+    let elsewhere = Clip { object: "../x".into(), ..clip };
+    assert!(matches!(local.remove_clip(elsewhere).await, Err(StorageError::Invalid(_))));
 }
 
 #[tokio::test]

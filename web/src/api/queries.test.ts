@@ -22,6 +22,7 @@ const clip = (id: string, part: Partial<Clip> = {}): Clip => ({
   state: "queued",
   error: null,
   lostMs: 0,
+  continuity: null,
   createdAt: 6_000,
   revision: 1,
   media: "",

@@ -34,6 +34,9 @@ const MIGRATIONS: &[&str] = &["
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX broadcasts_by_start ON broadcasts (started_at_ms, id);
     CREATE INDEX broadcasts_by_channel ON broadcasts (channel, started_at_ms, id);
+", "
+    ALTER TABLE clips ADD COLUMN continuity TEXT;
+    ALTER TABLE deleted_clips ADD COLUMN tombstone TEXT;
 "];
 
 /// Opens the file, created with its folders where missing, and brings its tables up to date.

@@ -96,7 +96,12 @@ error: string | null,
 /**
  * Media missing inside: lost packets, gaps, the tail of a crash.
  */
-lostMs: number, createdAt: number, 
+lostMs: number, 
+/**
+ * What proves that nothing is missing between this clip and the one before it; null until its file is there, and for clips of
+ * an older Oxbow.
+ */
+continuity: Continuity | null, createdAt: number, 
 /**
  * Counts the edits; also the ETag of the clip.
  */
@@ -113,6 +118,58 @@ poster: string | null,
  * Address of the page that plays it.
  */
 watch: string, };
+
+/**
+ * The units of a clip, and the clip before it.
+ */
+export type Continuity = { tracks: Array<TrackContinuity>, 
+/**
+ * Null for the first clip of a broadcast, and until it is known.
+ */
+before: ClipBefore | null, };
+
+export type ClipBefore = { clip: string, part: number, 
+/**
+ * Of its file, 64 hexadecimal digits.
+ */
+sha256: string, };
+
+/**
+ * One track of a clip. Access units are counted from 0 since the broadcast began.
+ */
+export type TrackContinuity = { track: number, codec: string, firstUnit: number, 
+/**
+ * Inclusive.
+ */
+lastUnit: number, 
+/**
+ * In the file.
+ */
+units: number, 
+/**
+ * Received, not in the file: nobody could show them.
+ */
+unshown: number, 
+/**
+ * Not kept: the server's disk did not take them.
+ */
+givenUp: number, 
+/**
+ * Extended RTP sequence numbers.
+ */
+firstSeq: number, lastSeq: number, 
+/**
+ * Wall clock of the first and the last unit, milliseconds.
+ */
+firstAt: number, lastAt: number, 
+/**
+ * Milliseconds since the broadcast's media began: start of the first unit, end of the last.
+ */
+fromMs: number, toMs: number, 
+/**
+ * Time that is filled.
+ */
+mediaMs: number, longestGapMs: number, };
 
 /**
  * Where a clip is on its way from the spool to the store. It is playable from `Queued` on.
