@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use ts_rs::{Config, TS};
 
 use crate::error::Code;
+use crate::http::connection::{Connection, Report, Source};
 use crate::socket::event::*;
 use crate::turn::IceServer;
 use crate::view::*;
@@ -48,6 +49,9 @@ pub fn text() -> String {
         Readiness,
         AwayPart,
         Requested,
+        Connection,
+        Source,
+        Report,
     ];
     // What the socket carries.
     types![

@@ -1,5 +1,6 @@
 //! Diagnostics: which media sessions there are, and all that is known of one. For operators; what the numbers mean is in docs/protocol.md.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use axum::Json as Answer;
@@ -10,19 +11,23 @@ use media::diagnostics::{Diagnosis, Note, SourceDiagnosis, What};
 use media::id::SessionId;
 use media::message::{CloseReason, Role, SrtpProfile};
 use serde::{Deserialize, Serialize};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
+use ts_rs::TS;
 
 use crate::app::App;
 use crate::auth::Streamer;
 use crate::error::Error;
 use crate::view::List;
 
-#[derive(Serialize)]
+/// A media session. What ends in `Ms` counts from `openedAt`, and is null while it has not come.
+#[derive(Serialize, TS)]
 #[serde(rename_all = "camelCase")]
 pub struct Connection {
     session: String,
     channel: String,
+    #[ts(type = "\"publisher\" | \"viewer\"")]
     role: &'static str,
+    #[ts(type = "\"new\" | \"connected\" | \"closed\"")]
     state: &'static str,
     opened_at: u64,
     path_ms: Option<f64>,
@@ -38,13 +43,14 @@ pub struct Connection {
     sources: Vec<Source>,
     packets_in: u64,
     packets_out: u64,
-    drops: Map<String, Value>,
+    drops: BTreeMap<String, u64>,
 }
 
 /// One source of a streamer.
-#[derive(Serialize)]
+#[derive(Serialize, TS)]
+#[ts(rename = "ConnectionSource")]
 #[serde(rename_all = "camelCase")]
-struct Source {
+pub struct Source {
     mid: String,
     rid: Option<String>,
     ssrc: Option<u32>,
@@ -55,14 +61,17 @@ struct Source {
     recovered: u64,
 }
 
-#[derive(Serialize)]
+/// All that is known of one.
+#[derive(Serialize, TS)]
+#[ts(rename = "ConnectionReport")]
 #[serde(rename_all = "camelCase")]
-struct Report {
+pub struct Report {
     version: String,
     #[serde(flatten)]
     connection: Connection,
     offer: Option<String>,
     answer: Option<String>,
+    #[ts(type = "{ atMs: number, what: string, count?: number, reason?: string, dropped?: string | null }[]")]
     flight: Vec<Value>,
     notes_lost: u64,
 }
@@ -133,7 +142,7 @@ fn connection(of: &Diagnosis) -> Connection {
         sources: of.sources.iter().map(source).collect(),
         packets_in: of.packets_in,
         packets_out: of.packets_out,
-        drops: of.drops.iter().map(|(reason, count)| ((*reason).to_owned(), json!(count))).collect(),
+        drops: of.drops.iter().map(|(reason, count)| ((*reason).to_owned(), *count)).collect(),
     }
 }
 

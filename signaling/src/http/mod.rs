@@ -4,7 +4,7 @@
 mod broadcast;
 mod channel;
 mod clip;
-mod connection;
+pub mod connection;
 mod extract;
 mod file;
 mod health;

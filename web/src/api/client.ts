@@ -4,6 +4,8 @@ import type {
   ChannelState,
   ChannelStats,
   Clip,
+  Connection,
+  ConnectionReport,
   List,
   Live,
   Page,
@@ -46,6 +48,8 @@ export const api = {
   requestClip: (channel: string) =>
     call<Requested>(`/api/channels/${at(channel)}/clip`, { method: "POST", body: {} }),
   stop: (broadcast: string) => call<void>(`/api/broadcasts/${at(broadcast)}/stop`, { method: "POST" }),
+  connections: () => call<List<Connection>>("/api/connections"),
+  connection: (session: string) => call<ConnectionReport>(`/api/connections/${at(session)}`),
   broadcast: (id: string) => call<Broadcast>(`/api/broadcasts/${at(id)}`),
   broadcasts: (limit: number) => call<Page<Broadcast>>(`/api/broadcasts${query({ limit })}`),
   clips: (filter: ClipFilter) => call<Page<Clip>>(`/api/clips${query(filter)}`),

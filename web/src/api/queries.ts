@@ -104,6 +104,30 @@ export function useChannelStats(channel: string, enabled: boolean) {
   });
 }
 
+/** The media sessions, again every two seconds. For those who hold the key. */
+export function useConnections() {
+  return useQuery({
+    queryKey: ["connections"],
+    queryFn: () => need(api.connections()),
+    refetchInterval: 2_000,
+    staleTime: 0,
+  });
+}
+
+/** All that is known of one, again every second while it is known. */
+export function useConnectionReport(session: string) {
+  return useQuery({
+    queryKey: ["connection", session],
+    queryFn: () => need(api.connection(session)),
+    refetchInterval: (query) => (query.state.error === null ? 1_000 : false),
+    staleTime: 0,
+    gcTime: 0,
+    retry: false,
+    // Two reports are compared, so that each must be one of its own.
+    structuralSharing: false,
+  });
+}
+
 export function useBroadcasts() {
   return useQuery({ queryKey: ["broadcasts"], queryFn: () => need(api.broadcasts(100)), staleTime: 10_000 });
 }

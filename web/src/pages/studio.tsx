@@ -1,5 +1,6 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useRef, useState, useSyncExternalStore } from "react";
+import { Link } from "react-router";
 import {
   placeClip,
   useChannelStats,
@@ -157,6 +158,12 @@ function Studio() {
                 onSignOut={() => signOut.mutate()}
               />
             )}
+            <Link
+              to="/connections"
+              className="self-start text-dense font-control text-water hover:underline max-tablet:py-2"
+            >
+              {m.connections.title}
+            </Link>
             {view.alarm && <Advice cause={m.health.alarm} text={view.alarm} />}
             {(sending || publisher.kind === "ended") && (
               <Recording
