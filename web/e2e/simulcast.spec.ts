@@ -144,6 +144,23 @@ test("they flow from a WHIP client that asks for no start", async ({ browser, ox
   await context.close();
 });
 
+/** Only this page goes through a slow network; the others know the server's own port. */
+async function goThrough(page: Page, relay: Relay, port: number): Promise<void> {
+  await page.addInitScript(
+    ([own, slow]) => {
+      const Kept = window.RTCPeerConnection;
+      window.RTCPeerConnection = class extends Kept {
+        override setRemoteDescription(answer: RTCSessionDescriptionInit): Promise<void> {
+          const lines = (answer.sdp ?? "").split("\r\n").filter((line) => !/^a=candidate:.* tcp /.test(line));
+          const sdp = lines.join("\r\n").replaceAll(` ${own} typ host`, ` ${slow} typ host`);
+          return super.setRemoteDescription({ ...answer, sdp });
+        }
+      };
+    },
+    [String(port), relay.address.split(":").at(-1) ?? ""] as const,
+  );
+}
+
 test("a viewer with a slow network gets a smaller picture, and it goes on", async ({ browser }) => {
   test.setTimeout(120_000);
   const port = await freeMediaPort();
@@ -161,22 +178,7 @@ test("a viewer with a slow network gets a smaller picture, and it goes on", asyn
     await expect.poll(() => heights(studio), { timeout: 30_000 }).toEqual([180, 360, 720]);
     const viewer = await context.newPage();
     await keepConnections(viewer);
-    // Only this viewer goes through the slow network; the others know the server's own port.
-    await viewer.addInitScript(
-      ([own, slow]) => {
-        const Kept = window.RTCPeerConnection;
-        window.RTCPeerConnection = class extends Kept {
-          override setRemoteDescription(answer: RTCSessionDescriptionInit): Promise<void> {
-            const lines = (answer.sdp ?? "")
-              .split("\r\n")
-              .filter((line) => !/^a=candidate:.* tcp /.test(line));
-            const sdp = lines.join("\r\n").replaceAll(` ${own} typ host`, ` ${slow} typ host`);
-            return super.setRemoteDescription({ ...answer, sdp });
-          }
-        };
-      },
-      [String(port), relay.address.split(":").at(-1) ?? ""] as const,
-    );
+    await goThrough(viewer, relay, port);
     await viewer.goto("/@main");
     await expect(viewer.locator("[data-state=live]")).toBeVisible({ timeout: 20_000 });
     // The best layer takes more than passes.
@@ -236,6 +238,77 @@ test("through 5 % loss the three sizes grow, and lost packets of each are repair
     const { up } = await relay.end();
     expect(up.lost / up.datagrams).toBeGreaterThan(0.03);
   } finally {
+    await context.close();
+    await oxbow.remove();
+    relay.kill();
+  }
+});
+
+/** Packets of sound that reach a page meanwhile. */
+async function soundIn(page: Page, ms: number): Promise<number> {
+  const packets = () =>
+    page.evaluate(async () => {
+      const connection = (window as unknown as Connections).connections.at(-1);
+      const stats = [...((await connection?.getStats())?.values() ?? [])];
+      const sound = stats.find((report) => report.type === "inbound-rtp" && report.kind === "audio");
+      return Number(sound?.packetsReceived ?? 0);
+    });
+  const before = await packets();
+  await page.waitForTimeout(ms);
+  return (await packets()) - before;
+}
+
+/** Pictures that a page shows meanwhile. */
+async function picturesIn(page: Page, ms: number): Promise<number> {
+  const before = (await picture(page)).frames;
+  await page.waitForTimeout(ms);
+  return (await picture(page)).frames - before;
+}
+
+test("bandwidth falls in steps until only the sound is left, and comes back", async ({ browser }) => {
+  test.setTimeout(240_000);
+  const port = await freeMediaPort();
+  const oxbow = await Oxbow.start({ PEER_PORT: String(port) });
+  const relay = await Relay.start("127.0.0.1:0", `127.0.0.1:${port}`, { seed: 4, delay: 10, down: 5000 });
+  const streamerContext = await browser.newContext({
+    baseURL: oxbow.url,
+    permissions: ["camera", "microphone"],
+  });
+  const context = await browser.newContext({ baseURL: oxbow.url });
+  try {
+    const studio = await streamerContext.newPage();
+    await keepConnections(studio);
+    await goLive(studio, "main", { codec: "vp8" });
+    await expect.poll(() => heights(studio), { timeout: 30_000 }).toEqual([180, 360, 720]);
+    const viewer = await context.newPage();
+    await keepConnections(viewer);
+    await goThrough(viewer, relay, port);
+    await viewer.goto("/@main");
+    await expect.poll(async () => (await picture(viewer)).height, { timeout: 30_000 }).toBe(720);
+
+    relay.limit(300);
+    await expect.poll(async () => (await picture(viewer)).height, { timeout: 20_000 }).toBe(180);
+    await viewer.waitForTimeout(3_000);
+    for (let second = 0; second < 5; second += 1) {
+      expect(await picturesIn(viewer, 2_000), `pictures in span ${second}`).toBeGreaterThan(5);
+    }
+
+    const told = viewer.getByText("Your network carries only the sound");
+    relay.limit(80);
+    await expect(told).toBeVisible({ timeout: 20_000 });
+    await expectAccessible(viewer);
+    const heard = await soundIn(viewer, 3_000);
+    expect(heard, "packets of sound in three seconds").toBeGreaterThan(100);
+    await expect(viewer.locator("[data-state=live]")).toBeVisible();
+
+    relay.limit(5000);
+    await expect(told).toBeHidden({ timeout: 60_000 });
+    await expect.poll(async () => (await picture(viewer)).height, { timeout: 60_000 }).toBe(720);
+    for (let second = 0; second < 5; second += 1) {
+      expect(await picturesIn(viewer, 2_000), `pictures in span ${second}`).toBeGreaterThan(10);
+    }
+  } finally {
+    await streamerContext.close();
     await context.close();
     await oxbow.remove();
     relay.kill();

@@ -76,6 +76,17 @@ impl Link {
         Self { conditions, rng, free_at: None, latest: None, figures: Figures::default() }
     }
 
+    /// From now on so many bits per second; `None`: no limit. What waits already leaves as it would have.
+    pub fn set_rate(&mut self, rate: Option<u64>) {
+        self.conditions.rate = rate;
+    }
+
+    /// Bits per second.
+    #[must_use]
+    pub fn rate(&self) -> Option<u64> {
+        self.conditions.rate
+    }
+
     /// When a datagram of `len` bytes that is sent now arrives: never, once or twice.
     pub fn carry(&mut self, now: Instant, len: usize) -> [Option<Instant>; 2] {
         let fate = Fate::draw(&self.conditions, &mut self.rng);
@@ -185,6 +196,17 @@ mod tests {
         let mut link = Link::new(worse, 3, 1);
         let due: Vec<Instant> = (0..1000).filter_map(|n| link.carry(start + MS * n, 100)[0]).collect();
         assert!(!due.is_sorted());
+    }
+
+    #[test]
+    fn a_rate_steps_up_and_down() {
+        let mut link = Link::new(Conditions { rate: Some(8_000_000), ..Conditions::default() }, 1, 0);
+        let start = Instant::now();
+        assert_eq!(link.carry(start, 1000)[0], Some(start + MS));
+        link.set_rate(Some(800_000));
+        assert_eq!(link.carry(start, 1000)[0], Some(start + 11 * MS), "behind what waits");
+        link.set_rate(None);
+        assert_eq!(link.carry(start + 11 * MS, 1000)[0], Some(start + 11 * MS));
     }
 
     #[test]

@@ -4,11 +4,13 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::io;
 use std::net::SocketAddr;
+use std::str::FromStr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, Result};
+use anyhow::{Context as _, Result, bail};
 use serde::Serialize;
+use tokio::io::{AsyncBufReadExt as _, BufReader};
 use tokio::net::UdpSocket;
 use tokio::sync::mpsc;
 
@@ -21,6 +23,8 @@ const ON_THE_WAY: usize = 65_536;
 /// Datagrams that were read from the server and wait for the loop.
 const FROM_SERVER: usize = 4096;
 const DATAGRAM_BYTES: usize = 2048;
+/// Changes that wait for the loop.
+const CHANGES: usize = 8;
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
@@ -56,6 +60,32 @@ pub struct Options {
     down: u64,
 }
 
+/// A limit that changes while the relay runs, as a line of standard input says: `down 300`, in kilobits per second; 0: no limit.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Change {
+    upwards: bool,
+    kilobits: u64,
+}
+
+impl FromStr for Change {
+    type Err = anyhow::Error;
+
+    fn from_str(line: &str) -> Result<Self> {
+        let (direction, kilobits) = line.trim().split_once(' ').unwrap_or((line, ""));
+        let upwards = match direction {
+            "up" => true,
+            "down" => false,
+            other => bail!("a change begins with up or down, not with {other:?}"),
+        };
+        let kilobits = kilobits.trim().parse().with_context(|| format!("{kilobits:?} is no number of kilobits"))?;
+        Ok(Self { upwards, kilobits })
+    }
+}
+
+fn rate(kilobits: u64) -> Option<u64> {
+    (kilobits > 0).then_some(kilobits * 1000)
+}
+
 impl Options {
     fn conditions(&self, kilobits: u64) -> Conditions {
         Conditions {
@@ -64,7 +94,7 @@ impl Options {
             jitter: Duration::from_millis(self.jitter),
             reorder: self.reorder / 100.0,
             duplicate: self.duplicate / 100.0,
-            rate: (kilobits > 0).then_some(kilobits * 1000),
+            rate: rate(kilobits),
         }
     }
 }
@@ -110,9 +140,10 @@ pub struct Relay {
     sent: u64,
     refused: u64,
     heard: (mpsc::Sender<FromServer>, mpsc::Receiver<FromServer>),
+    changes: (mpsc::Sender<Change>, mpsc::Receiver<Change>),
 }
 
-/// Prints where it listens, then relays until standard input ends.
+/// Prints where it listens, then relays until standard input ends. Its lines are [`Change`]s.
 ///
 /// # Errors
 /// When a socket fails.
@@ -120,9 +151,16 @@ pub async fn run(options: Options) -> Result<Report> {
     let mut relay = Relay::bind(options).await?;
     let ready = Ready { case: "relay", listening: relay.address()? };
     println!("{}", serde_json::to_string(&ready)?);
+    let changes = relay.changes();
     let end = async {
-        let mut input = tokio::io::stdin();
-        let _ = tokio::io::copy(&mut input, &mut tokio::io::sink()).await;
+        let mut lines = BufReader::new(tokio::io::stdin()).lines();
+        while let Ok(Some(line)) = lines.next_line().await {
+            match line.parse() {
+                // The loop that takes them ends after this one.
+                Ok(change) => drop(changes.send(change).await),
+                Err(error) => eprintln!("{error:#}"),
+            }
+        }
     };
     relay.carry_until(end).await?;
     Ok(relay.report())
@@ -142,6 +180,7 @@ impl Relay {
             sent: 0,
             refused: 0,
             heard: mpsc::channel(FROM_SERVER),
+            changes: mpsc::channel(CHANGES),
         })
     }
 
@@ -149,6 +188,21 @@ impl Relay {
     /// When the socket has none.
     pub fn address(&self) -> io::Result<SocketAddr> {
         self.front.local_addr()
+    }
+
+    /// Where limits are changed while it carries.
+    #[must_use]
+    pub fn changes(&self) -> mpsc::Sender<Change> {
+        self.changes.0.clone()
+    }
+
+    fn change(&mut self, Change { upwards, kilobits }: Change) {
+        let limit = if upwards { &mut self.options.up } else { &mut self.options.down };
+        *limit = kilobits;
+        for flow in &mut self.flows {
+            let link = if upwards { &mut flow.up } else { &mut flow.down };
+            link.set_rate(rate(kilobits));
+        }
     }
 
     /// # Errors
@@ -173,6 +227,7 @@ impl Relay {
                         self.take_off(flow, true, &buffer[..len]);
                     }
                 }
+                Some(change) = self.changes.1.recv() => self.change(change),
                 Some((flow, data)) = self.heard.1.recv() => self.take_off(flow, false, &data),
             }
             self.land().await;
@@ -300,6 +355,41 @@ mod tests {
         echo.abort();
         let report = relay.report();
         assert_eq!((report.flows, report.up.datagrams, report.down.datagrams), (2, 3, 3));
+    }
+
+    #[test]
+    fn a_change_is_a_direction_and_a_limit() {
+        assert_eq!("down 300".parse::<Change>().unwrap(), Change { upwards: false, kilobits: 300 });
+        assert_eq!(" up 0\n".parse::<Change>().unwrap(), Change { upwards: true, kilobits: 0 });
+        for line in ["", "down", "sideways 3", "down much", "up -1"] {
+            assert!(line.parse::<Change>().is_err(), "{line:?}");
+        }
+    }
+
+    /// Both of flows that stand and of those to come.
+    #[tokio::test]
+    async fn a_limit_changes_while_it_carries() {
+        let server = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+        let mut relay = Relay::bind(options(server.local_addr().unwrap())).await.unwrap();
+        let (address, changes) = (relay.address().unwrap(), relay.changes());
+        let talk = async {
+            let mut buffer = [0; 64];
+            for word in [b"one", b"two"] {
+                let peer = UdpSocket::bind("127.0.0.1:0").await.unwrap();
+                peer.send_to(word, address).await.unwrap();
+                server.recv_from(&mut buffer).await.unwrap();
+                changes.send("down 300".parse().unwrap()).await.unwrap();
+                // Taken by the time that a later word is carried.
+                while changes.capacity() < CHANGES {
+                    tokio::task::yield_now().await;
+                }
+                peer.send_to(word, address).await.unwrap();
+                server.recv_from(&mut buffer).await.unwrap();
+            }
+        };
+        relay.carry_until(talk).await.unwrap();
+        let limits: Vec<_> = relay.flows.iter().map(|flow| (flow.up.rate(), flow.down.rate())).collect();
+        assert_eq!(limits, [(None, Some(300_000)); 2]);
     }
 
     #[tokio::test]

@@ -44,6 +44,11 @@ export class Relay {
     return new Relay(child, lines, listening);
   }
 
+  /** From now on so many kilobits per second reach each browser; 0: no limit. */
+  limit(down: number): void {
+    this.#process.stdin?.write(`down ${down}\n`);
+  }
+
   /** Ends the relay and says what it did. */
   async end(): Promise<RelayReport> {
     const ended = once(this.#process, "exit");
