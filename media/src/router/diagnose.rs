@@ -85,7 +85,7 @@ impl Router {
                 let room = self.rooms.get(peer.room);
                 (None, room.map_or_else(Vec::new, |room| ingest.sources(now, peer.session.media(), room)))
             }
-            PeerRole::Viewer(viewer) => (viewer.estimator.as_ref().and_then(Estimator::bitrate), Vec::new()),
+            PeerRole::Viewer(viewer) => (viewer.estimator.as_deref().and_then(Estimator::bitrate), Vec::new()),
         };
         Diagnosis {
             estimate,

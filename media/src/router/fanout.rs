@@ -154,7 +154,8 @@ impl Router {
         viewer.pacer.fill(now.mono);
         for (at, subscription) in viewer.subscriptions.iter_mut().enumerate() {
             let Some(track) = track_of(subscription, room).filter(|track| track.is_sending()) else { continue };
-            let (session, counters, estimator) = (&mut peer.session, &mut self.counters, viewer.estimator.as_mut());
+            let (session, counters, estimator) =
+                (&mut peer.session, &mut self.counters, viewer.estimator.as_deref_mut());
             let mut out = Out { now, to, session, arena, counters, estimator, pacer: &mut viewer.pacer, downlink };
             out.serve(at, subscription, track);
         }
@@ -220,7 +221,7 @@ pub(super) struct Out<'a> {
     pub session: &'a mut Session,
     pub arena: &'a mut SendArena,
     pub counters: &'a mut Counters,
-    /// `None` without transport-wide feedback.
+    /// `None` without feedback about what arrives.
     pub estimator: Option<&'a mut Estimator>,
     pub pacer: &'a mut Pacer,
     /// What the network carries of pictures; `None` while no limit was met.
@@ -393,7 +394,7 @@ impl Out<'_> {
     /// What is said beside a packet; `None`: padding, of which there is nothing to say.
     fn extensions<'s>(&self, subscription: &'s Subscription, of: Option<&Meta>) -> Extensions<'s> {
         let ids = subscription.ids;
-        let number = self.estimator.as_ref().map(|estimator| estimator.next_sequence());
+        let number = self.estimator.as_deref().map(|estimator| estimator.next_sequence());
         Extensions {
             transport: ids.transport.zip(number),
             mid: subscription.mid.as_ref().map(|(id, mid)| (*id, &mid[..])),
@@ -406,8 +407,10 @@ impl Out<'_> {
     fn write(&mut self, writing: Writing<'_>) -> Result<u64, DropReason> {
         let numbered = writing.extensions.transport.is_some();
         let len = write(self.session, self.to, writing, self.arena)?;
-        if let Some(estimator) = self.estimator.as_mut().filter(|_| numbered) {
-            estimator.sent(self.now.mono, len);
+        match &mut self.estimator {
+            Some(estimator) if numbered => estimator.sent(self.now.mono, len),
+            Some(estimator) => estimator.sent_unnumbered(len),
+            None => {}
         }
         self.counters.packets_out += 1;
         self.counters.bytes_out += len as u64;

@@ -34,8 +34,8 @@ pub struct Viewer {
     pub next_replay: Option<Instant>,
     /// When the probe of the downlink goes on.
     pub next_probe: Option<Instant>,
-    /// `None` where transport-wide feedback was not negotiated.
-    pub estimator: Option<Estimator>,
+    /// `None` where neither transport-wide feedback nor a receiver's estimate was negotiated.
+    pub estimator: Option<Box<Estimator>>,
     pub pacer: Pacer,
     /// It was told that its pictures pause.
     pub told_paused: bool,
@@ -44,7 +44,7 @@ pub struct Viewer {
 impl Viewer {
     /// What its network carries of pictures: sound is sent before them. `None` while no limit was met.
     pub fn downlink(&self, now: Now, room: &Room) -> Option<Downlink> {
-        let estimator = self.estimator.as_ref()?;
+        let estimator = self.estimator.as_deref()?;
         let bitrate = estimator.bitrate()?.saturating_sub(sound(now, room));
         Some(Downlink { bitrate, congested: estimator.is_congested() })
     }

@@ -24,7 +24,9 @@ pub(super) fn sound(now: Now, room: &Room) -> u64 {
 
 /// After feedback: begins a probe when a larger picture is wanted than the network is known to carry.
 pub(super) fn consider(now: Now, viewer: &mut Viewer, room: &Room) {
-    let Some(estimator) = viewer.estimator.as_mut().filter(|estimator| estimator.bitrate().is_some()) else { return };
+    let Some(estimator) = viewer.estimator.as_deref_mut().filter(|estimator| estimator.bitrate().is_some()) else {
+        return;
+    };
     let better = viewer.subscriptions.iter().find_map(|subscription| {
         let track = room.tracks.get(subscription.track?)?;
         subscription.next_rung(track)
@@ -44,7 +46,7 @@ impl Router {
         if viewer.next_probe.is_none_or(|due| due > now.mono) {
             return;
         }
-        let per_ms = viewer.estimator.as_ref().and_then(|estimator| estimator.padding(now.mono));
+        let per_ms = viewer.estimator.as_deref().and_then(|estimator| estimator.padding(now.mono));
         viewer.next_probe = per_ms.map(|_| now.mono + STEP);
         let (Some(per_ms), Some(room), Some(to)) = (per_ms, self.rooms.get(peer.room), peer.session.address()) else {
             return;
@@ -52,7 +54,8 @@ impl Router {
         let mut bytes = per_ms * STEP.as_millis() as u64;
         for subscription in viewer.subscriptions.iter_mut().filter(|subscription| subscription.video) {
             let Some(track) = subscription.track.and_then(|at| room.tracks.get(at)) else { continue };
-            let (session, counters, estimator) = (&mut peer.session, &mut self.counters, viewer.estimator.as_mut());
+            let (session, counters, estimator) =
+                (&mut peer.session, &mut self.counters, viewer.estimator.as_deref_mut());
             let pacer = &mut viewer.pacer;
             let mut out = Out { now, to, session, arena, counters, estimator, pacer, downlink: None };
             while bytes > 0 && out.arena.room() >= limit::DATAGRAM_BYTES {

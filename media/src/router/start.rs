@@ -42,8 +42,9 @@ impl Router {
         let Some(peer) = self.sessions.get_mut(key) else { return };
         let PeerRole::Viewer(viewer) = &mut peer.role else { return };
         let Some(room) = self.rooms.get_mut(peer.room) else { return };
-        if viewer.subscriptions.iter().any(|subscription| subscription.ids.transport.is_some()) {
-            viewer.estimator.get_or_insert_with(|| Estimator::new(now.mono));
+        let tells_estimate = peer.session.media().sections.iter().any(|section| section.feedback.remb);
+        if tells_estimate || viewer.subscriptions.iter().any(|subscription| subscription.ids.transport.is_some()) {
+            viewer.estimator.get_or_insert_with(|| Box::new(Estimator::new(now.mono)));
         }
         for (at, subscription) in viewer.subscriptions.iter_mut().enumerate() {
             let Some(track) = track_of(subscription, room) else { continue };
@@ -79,11 +80,12 @@ impl Router {
             return;
         }
         let (Some(room), to) = (self.rooms.get(peer.room), peer.session.address()) else { return };
-        let bitrate = viewer.estimator.as_ref().and_then(Estimator::bitrate);
+        let bitrate = viewer.estimator.as_deref().and_then(Estimator::bitrate);
         viewer.pacer.fill(now.mono);
         for subscription in &mut viewer.subscriptions {
             let (Some(to), Some(track)) = (to, subscription.track.and_then(|at| room.tracks.get(at))) else { continue };
-            let (session, counters, estimator) = (&mut peer.session, &mut self.counters, viewer.estimator.as_mut());
+            let (session, counters, estimator) =
+                (&mut peer.session, &mut self.counters, viewer.estimator.as_deref_mut());
             let mut out =
                 Out { now, to, session, arena, counters, estimator, pacer: &mut viewer.pacer, downlink: None };
             if subscription.is_waiting() {

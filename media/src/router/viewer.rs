@@ -161,16 +161,21 @@ impl Router {
                     told.into_iter().for_each(|(subscription, sample)| subscription.on_round_trip(sample));
                 }),
                 Feedback::TransportCc { packet } => {
-                    let read = viewer.estimator.as_mut().is_none_or(|estimator| estimator.feedback(now.mono, packet));
+                    let read =
+                        viewer.estimator.as_deref_mut().is_none_or(|estimator| estimator.feedback(now.mono, packet));
                     if !read {
                         counters.drop(DropReason::BadRtcp);
                     }
+                }
+                // Beside transport-wide feedback it was not asked for.
+                Feedback::Remb { bitrate } if viewer.subscriptions.iter().all(|one| one.ids.transport.is_none()) => {
+                    viewer.estimator.iter_mut().for_each(|estimator| estimator.told(now.mono, bitrate));
                 }
                 Feedback::Malformed => counters.drop(DropReason::BadRtcp),
                 _ => {}
             }
         }
-        let bitrate = viewer.estimator.as_ref().and_then(Estimator::bitrate);
+        let bitrate = viewer.estimator.as_deref().and_then(Estimator::bitrate);
         viewer.pacer.aim(bitrate);
         viewer.subscriptions.iter_mut().for_each(|subscription| subscription.limit_repairs(bitrate));
         probe::consider(now, viewer, room);
@@ -178,7 +183,7 @@ impl Router {
         for feedback in parse(compound) {
             let Feedback::Nack { ssrc, lost } = feedback else { continue };
             let Some(to) = peer.session.address() else { break };
-            let (session, estimator) = (&mut peer.session, viewer.estimator.as_mut());
+            let (session, estimator) = (&mut peer.session, viewer.estimator.as_deref_mut());
             let pacer = &mut viewer.pacer;
             let mut out = Out { now, to, session, arena, counters, estimator, pacer, downlink: None };
             repair(&mut viewer.subscriptions, room, ssrc, lost, &mut out);

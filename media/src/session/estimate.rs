@@ -1,7 +1,7 @@
 //! What a viewer's downlink carries, learnt from transport-wide feedback: how much arrives, how long packets stand in queues, how many are lost.
 //!
 //! Nothing is known until the path is congested: then it carries a little less than what arrives. From there on it is known to carry what was seen to
-//! arrive, and more is found out by probing. What is sent at all, and which layer fits, does not belong here.
+//! arrive, and more is found out by probing. Of a receiver that has no such feedback but its own estimate (REMB) that is believed instead. What is sent at all, and which layer fits, does not belong here.
 
 use std::time::{Duration, Instant};
 
@@ -35,6 +35,16 @@ const PROBE_WAIT_MOST: Duration = Duration::from_secs(48);
 /// A congestion so soon after a probe shows that the probe was wrong.
 const PROOF: Duration = Duration::from_secs(15);
 
+/// What was sent is measured over this long before a receiver's own estimate is compared with it.
+const TOLD_WINDOW: Duration = Duration::from_millis(500);
+/// So much more is sent than the receiver's estimate, in percent, that it is not only a large picture.
+const TOLD_SLACK: u64 = 10;
+/// A receiver's estimate grows by no more than 8 % a second, and by half of what it gets at most: a probe goes on while it grows, each time for so long.
+const TOLD_PROBE: Duration = Duration::from_secs(2);
+/// The least growth that counts, and the fall that ends a probe, in percent.
+const TOLD_GROWTH: u64 = 2;
+const TOLD_FALL: u64 = 10;
+
 /// A packet on its way. Small, as every viewer has many of them.
 #[derive(Clone, Copy, Debug, Default)]
 struct Sent {
@@ -67,6 +77,8 @@ struct Probe {
     /// Bits per second of padding.
     padding: u64,
     until: Instant,
+    /// The highest estimate that a receiver has told since; 0 before, and where it tells arrivals.
+    told: u64,
     /// When the part of it that is looked at began, on the receiver's clock, and the least way since.
     least: Option<(u32, i32)>,
 }
@@ -90,6 +102,8 @@ pub struct Estimator {
     fates: (u32, u32),
     /// Bits per second that arrived in the last window.
     arriving: u64,
+    /// Bytes of packets without a number, and since when they are counted.
+    unnumbered: (u64, Option<Instant>),
     bitrate: Option<u64>,
     congested: bool,
     cut: Option<Instant>,
@@ -109,6 +123,7 @@ impl Estimator {
             base: (None, None, now),
             fates: (0, 0),
             arriving: 0,
+            unnumbered: (0, None),
             bitrate: None,
             congested: false,
             cut: None,
@@ -141,6 +156,11 @@ impl Estimator {
             sent[sequence % more] = self.sent[sequence % known];
         }
         self.sent = sent;
+    }
+
+    /// A packet without a number was sent; `bytes` on the wire.
+    pub fn sent_unnumbered(&mut self, bytes: usize) {
+        self.unnumbered.0 += bytes as u64;
     }
 
     fn steps(&self, now: Instant) -> u64 {
@@ -243,10 +263,7 @@ impl Estimator {
         if self.bitrate.is_some_and(|known| known < self.arriving) {
             self.bitrate = Some(self.arriving);
         }
-        if self.proved.is_some_and(|proved| now >= proved + PROOF) {
-            // What was shown by a probe held: those before it say nothing any more.
-            (self.proved, self.probe_wait) = (None, PROBE_WAIT);
-        }
+        self.forgive(now);
         let Some(probe) = self.probe else { return };
         if self.arriving >= probe.needed {
             self.proved = Some(now);
@@ -266,6 +283,46 @@ impl Estimator {
         before.map_or(least, |before| less(before, least))
     }
 
+    /// Takes a receiver's own estimate in bits per second (REMB), where there is no other feedback. It says little as long as less is sent: it is no
+    /// limit before more was sent than it, and then it is the limit.
+    pub fn told(&mut self, now: Instant, bitrate: u64) {
+        let (bytes, since) = (self.unnumbered.0, *self.unnumbered.1.get_or_insert(now));
+        let elapsed = now.saturating_duration_since(since);
+        if elapsed >= TOLD_WINDOW {
+            self.arriving = (u128::from(bytes) * 8_000_000 / elapsed.as_micros()) as u64;
+            self.unnumbered = (0, Some(now));
+        }
+        if self.probe.is_some() {
+            return self.told_in_probe(now, bitrate);
+        }
+        self.congested = self.arriving > bitrate.saturating_add(bitrate / 100 * TOLD_SLACK);
+        if self.congested {
+            self.bitrate = Some(bitrate);
+            return self.limit_met(now);
+        }
+        self.bitrate = self.bitrate.map(|_| bitrate);
+        self.forgive(now);
+    }
+
+    fn told_in_probe(&mut self, now: Instant, bitrate: u64) {
+        let Some(probe) = &mut self.probe else { return };
+        if bitrate >= probe.needed {
+            (self.bitrate, self.proved, self.probe) = (Some(bitrate), Some(now), None);
+        } else if now >= probe.until || bitrate < probe.told / 100 * (100 - TOLD_FALL) {
+            self.bitrate = Some(bitrate);
+            self.probe_failed(now);
+        } else if bitrate > probe.told + probe.told / 100 * TOLD_GROWTH {
+            (probe.told, probe.until) = (bitrate, now + TOLD_PROBE);
+        }
+    }
+
+    /// What was shown by a probe held: those before it say nothing any more.
+    fn forgive(&mut self, now: Instant) {
+        if self.proved.is_some_and(|proved| now >= proved + PROOF) {
+            (self.proved, self.probe_wait) = (None, PROBE_WAIT);
+        }
+    }
+
     fn too_much(&mut self, now: Instant) {
         // What was lost before a change says nothing of what comes after it.
         self.fates = (0, 0);
@@ -282,6 +339,10 @@ impl Estimator {
         let passes = self.arriving * KEEP_PERCENT / 100;
         self.bitrate = Some(self.bitrate.map_or(passes, |known| known.min(passes)));
         self.cut = Some(now);
+        self.limit_met(now);
+    }
+
+    fn limit_met(&mut self, now: Instant) {
         let disproved = self.proved.take().is_some_and(|proved| now < proved + PROOF);
         self.probe_wait = if disproved { (self.probe_wait * 2).min(PROBE_WAIT_MOST) } else { self.probe_wait };
         self.probe_after = now + self.probe_wait;
@@ -300,7 +361,8 @@ impl Estimator {
             return false;
         }
         let padding = needed.saturating_sub(self.arriving) + needed / 10;
-        self.probe = Some(Probe { needed, padding, until: now + PROBE, least: None });
+        let time = if self.unnumbered.1.is_some() { TOLD_PROBE } else { PROBE };
+        self.probe = Some(Probe { needed, padding, until: now + time, told: 0, least: None });
         true
     }
 
@@ -423,6 +485,50 @@ mod tests {
         assert!(path.estimator.sent.len() <= SENT_MOST);
         let known = path.estimator.bitrate().expect("a limit was met");
         assert!((4_000_000..6_000_000).contains(&known), "{known}");
+    }
+
+    #[test]
+    fn a_receivers_own_estimate_is_a_limit_once_more_is_sent() {
+        let mut now = start().mono;
+        let mut estimator = Estimator::new(now);
+        // For a second, in which so much is sent.
+        let mut told = |estimator: &mut Estimator, sent: u64, bitrate: u64| {
+            for _ in 0..4 {
+                now += Duration::from_millis(250);
+                estimator.sent_unnumbered((sent / 32) as usize);
+                estimator.told(now, bitrate);
+            }
+            (estimator.bitrate(), estimator.is_congested(), now)
+        };
+        told(&mut estimator, 200_000, 300_000);
+        assert_eq!(told(&mut estimator, 200_000, 300_000).0, None, "nothing was met");
+        told(&mut estimator, 500_000, 300_000);
+        let (known, congested, at) = told(&mut estimator, 500_000, 300_000);
+        assert_eq!((known, congested), (Some(300_000), true));
+        assert!(!estimator.probe(at, 500_000), "too soon");
+        for _ in 0..4 {
+            told(&mut estimator, 200_000, 310_000);
+        }
+        let (known, congested, at) = told(&mut estimator, 200_000, 310_000);
+        assert_eq!((known, congested), (Some(310_000), false));
+        // It grows as it is wont to, and the probe goes on for as long.
+        assert!(estimator.probe(at, 500_000));
+        for step in 1..=5 {
+            let (_, _, at) = told(&mut estimator, 550_000, 310_000 + 30_000 * step);
+            assert!(estimator.padding(at).is_some());
+        }
+        let (known, _, at) = told(&mut estimator, 550_000, 500_000);
+        assert_eq!((known, estimator.padding(at)), (Some(500_000), None));
+        // Once more, and it does not grow.
+        assert!(estimator.probe(at, 900_000));
+        for _ in 0..3 {
+            told(&mut estimator, 990_000, 505_000);
+        }
+        let (_, _, at) = told(&mut estimator, 400_000, 505_000);
+        assert_eq!(estimator.padding(at), None);
+        assert!(!estimator.probe(at, 900_000), "not again at once");
+        estimator.told(at, u64::MAX);
+        assert_eq!(estimator.bitrate(), Some(u64::MAX), "whatever it says");
     }
 
     #[test]

@@ -207,3 +207,22 @@ fn steps_of_bandwidth_are_followed_without_oscillation() {
         assert_eq!(long.len(), rounds, "but for the pauses it freezes for 2 s at most: {long:?}");
     }
 }
+
+#[test]
+fn a_viewer_that_tells_its_own_estimate_gets_what_fits() {
+    for seed in [20, 21] {
+        let mut world = on_air(seed);
+        let viewer = world.watch(Viewer::estimating(), GOOD).unwrap();
+        let mut at = |rate: u64, seconds: u32| {
+            world.clients[viewer].down_rate = Some(rate);
+            world.run(seconds * SECOND);
+            shown(&world, viewer, world.now.mono - 3 * SECOND)
+        };
+        assert_eq!(at(5_000_000, 8), [2], "seed {seed}");
+        assert_eq!(at(650_000, 20), [1], "seed {seed}");
+        assert_eq!(at(100_000, 12), [], "seed {seed}");
+        assert_eq!(at(5_000_000, 90), [2], "seed {seed}");
+        assert_eq!(pauses(&world), (1, 1));
+        assert_eq!(world.clients[viewer].viewer().numbered, 0, "no transport-wide numbers");
+    }
+}

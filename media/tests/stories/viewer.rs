@@ -62,6 +62,9 @@ pub struct Viewer {
     pub vp8_only: bool,
     /// Does not offer video-orientation.
     pub knows_no_orientation: bool,
+    /// Has no transport-wide feedback, but an estimate of its own.
+    pub estimates: bool,
+    pub estimate: Estimate,
     /// Sends NACKs.
     pub nacks: bool,
     pub audio: Stream,
@@ -91,6 +94,9 @@ impl Viewer {
         if self.knows_no_orientation {
             offer = offer.replace("a=extmap:10 urn:3gpp:video-orientation\r\n", "");
         }
+        if self.estimates {
+            offer = offer.replace(" transport-cc", " goog-remb");
+        }
         if !self.vp8_only {
             return offer;
         }
@@ -98,6 +104,11 @@ impl Viewer {
         let is_other = |line: &&str| others.iter().any(|pt| line.contains(pt));
         let lines: Vec<&str> = offer.lines().filter(|line| !is_other(line)).collect();
         lines.join("\r\n").replace("96 97 102 103 98 99 104 105", "96 97") + "\r\n"
+    }
+
+    /// As [`Viewer::new`], but with REMB alone.
+    pub fn estimating() -> Self {
+        Self { estimates: true, ..Self::new() }
     }
 
     pub fn answered(mut self, answer: &str) -> Self {
@@ -120,6 +131,7 @@ impl Viewer {
 
     pub fn rtp(&mut self, now: Now, packet: &[u8]) {
         let header = Header::parse(packet).expect("RTP");
+        self.estimate.received(now.mono, packet.len());
         if let Some(sequence) = header.transport_sequence(packet, 3) {
             self.arrivals.received(now.mono, sequence);
             self.numbered += 1;
@@ -139,6 +151,9 @@ impl Viewer {
             let (sequence, payload) =
                 if repaired { split_retransmission(payload).expect("RTX") } else { (header.sequence, payload) };
             let number = stream.sequences.unwrap(u64::from(sequence));
+            if !repaired && name == b"0" {
+                self.estimate.sound(now, header.timestamp);
+            }
             stream.duplicates += u64::from(stream.packets.contains_key(&number));
             stream.packets.entry(number).or_insert(Got {
                 at: now.mono,
@@ -182,6 +197,11 @@ impl Viewer {
             compound.receiver_report(1, self.video.block(now.mono).as_slice());
             send(compound.as_bytes());
         }
+        if self.estimates
+            && let Some(bitrate) = self.estimate.poll(now)
+        {
+            send(&remb(bitrate));
+        }
         let mut compound = Compound::new();
         while self.arrivals.poll(now.mono, 1, self.video.ssrc, &mut compound) {
             send(compound.as_bytes());
@@ -199,6 +219,59 @@ impl Viewer {
             send(compound.as_bytes());
         }
     }
+}
+
+/// An estimate as browsers make it: it grows by 8 % a second, to half more than what comes at most, and falls below that when packets wait.
+#[derive(Default)]
+pub struct Estimate {
+    bitrate: u64,
+    /// Packets have waited once; before, it is what comes that it goes by.
+    overused: bool,
+    bytes: u64,
+    /// Of a packet of sound: least time from its timestamp to its arrival in milliseconds, and that of the newest.
+    least: Option<i64>,
+    newest: i64,
+    next: Option<Instant>,
+}
+
+impl Estimate {
+    const EVERY: Duration = Duration::from_millis(250);
+
+    fn received(&mut self, now: Instant, bytes: usize) {
+        self.bytes += bytes as u64;
+        self.next.get_or_insert(now + Self::EVERY);
+    }
+
+    fn sound(&mut self, now: Now, timestamp: u32) {
+        self.newest = (now.utc_us / 1000) as i64 - i64::from(timestamp) / 48;
+        self.least = Some(self.least.map_or(self.newest, |least| least.min(self.newest)));
+    }
+
+    fn poll(&mut self, now: Now) -> Option<u64> {
+        self.next.filter(|due| now.mono >= *due)?;
+        self.next = Some(now.mono + Self::EVERY);
+        let received = std::mem::take(&mut self.bytes) * 8 * 4;
+        if self.newest - self.least? > 60 {
+            (self.bitrate, self.overused) = (self.bitrate.min(received * 85 / 100), true);
+        } else if !self.overused {
+            self.bitrate = self.bitrate.max(received * 3 / 2);
+        } else {
+            let grown = self.bitrate * 102 / 100;
+            self.bitrate = grown.min(received * 3 / 2 + 10_000).max(self.bitrate);
+        }
+        Some(self.bitrate)
+    }
+}
+
+/// draft-alvestrand-rmcat-remb §2.2.
+fn remb(bitrate: u64) -> Vec<u8> {
+    let exponent = (64 - bitrate.leading_zeros()).saturating_sub(18);
+    let word = exponent << 18 | (bitrate >> exponent) as u32;
+    let mut packet = vec![0x80, 201, 0, 1, 0, 0, 0, 1, 0x8f, 206, 0, 5, 0, 0, 0, 1, 0, 0, 0, 0];
+    packet.extend(b"REMB");
+    packet.extend((1 << 24 | word).to_be_bytes());
+    packet.extend([0, 0, 0, 9]);
+    packet
 }
 
 impl Stream {
