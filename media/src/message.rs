@@ -492,6 +492,8 @@ pub struct TrackStats {
     pub jitter_us: u32,
     /// Layers that flow, in the order of the offer; empty without simulcast.
     pub layers: Vec<LayerStats>,
+    /// Heights in pixels that a viewer may choose from, the largest first; empty where there is no choice.
+    pub heights: Vec<u16>,
 }
 
 /// One simulcast layer.

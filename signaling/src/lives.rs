@@ -105,11 +105,7 @@ pub fn codec_name(codec: Codec) -> &'static str {
 
 fn heights(room: &RoomStats) -> Vec<u16> {
     let picture = room.tracks.iter().find(|track| track.config.codec.is_video());
-    let layers = picture.map_or(&[][..], |track| &track.layers);
-    let mut heights: Vec<u16> = layers.iter().map(|layer| layer.config.height).filter(|height| *height > 0).collect();
-    heights.sort_unstable_by(|a, b| b.cmp(a));
-    heights.dedup();
-    if heights.len() > 1 { heights } else { Vec::new() }
+    picture.map_or_else(Vec::new, |track| track.heights.clone())
 }
 
 pub fn live(room: &RoomStats) -> Live {

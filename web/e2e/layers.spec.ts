@@ -1,38 +1,9 @@
 // Layered streams as Chromium makes them on request: the whole stream is watched and recorded, every picture readable.
-import type { Page } from "@playwright/test";
 import type { Clip } from "../src/api/generated/protocol";
 import { clipNumbers } from "./support/decode";
+import { publishLayered } from "./support/layered";
 import { frameNumbers } from "./support/number";
-import { expect, KEY, Oxbow, test } from "./support/test";
-
-/** Publishes the camera by WHIP in this codec and scalability mode (W3C WebRTC-SVC). */
-async function publish(page: Page, whip: string, codec: string, mode: string): Promise<void> {
-  const answered = await page.evaluate(
-    async ([url, key, name, scalabilityMode]) => {
-      const camera = await navigator.mediaDevices.getUserMedia({ video: { width: 640, height: 360 } });
-      const connection = new RTCPeerConnection();
-      const transceiver = connection.addTransceiver(camera.getVideoTracks()[0] as MediaStreamTrack, {
-        direction: "sendonly",
-        sendEncodings: [{ scalabilityMode } as RTCRtpEncodingParameters],
-      });
-      const all = RTCRtpSender.getCapabilities("video")?.codecs ?? [];
-      transceiver.setCodecPreferences(all.filter((one) => one.mimeType.toLowerCase() === `video/${name}`));
-      Object.assign(window, { connection });
-      const offer = await connection.createOffer();
-      await connection.setLocalDescription(offer);
-      const answer = await fetch(url, {
-        method: "POST",
-        headers: { Authorization: `Bearer ${key}`, "Content-Type": "application/sdp" },
-        body: offer.sdp ?? "",
-      });
-      await connection.setRemoteDescription({ type: "answer", sdp: await answer.text() });
-      return { status: answer.status, sdp: answer.ok ? connection.remoteDescription?.sdp : "" };
-    },
-    [whip, KEY, codec, mode] as const,
-  );
-  expect(answered.status).toBe(201);
-  expect(answered.sdp).toContain("dependency-descriptor");
-}
+import { expect, Oxbow, test } from "./support/test";
 
 for (const [codec, mode] of [
   ["h264", "L1T3"],
@@ -45,7 +16,7 @@ for (const [codec, mode] of [
     try {
       const streamer = await context.newPage();
       await streamer.goto("/about");
-      await publish(streamer, `${oxbow.url}/whip/main`, codec, mode);
+      await publishLayered(streamer, `${oxbow.url}/whip/main`, codec, mode);
       const watch = await context.newPage();
       await watch.goto("/@main");
       await expect(watch.locator("[data-state=live]")).toBeVisible();

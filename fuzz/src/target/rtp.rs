@@ -68,6 +68,7 @@ fn written_as_read(
             capture: capture.map(|taken| (7, taken)),
             orientation: orientation.map(|orientation| (8, orientation)),
             playout_delay: playout_delay.map(|delay| (9, delay)),
+            descriptor: None,
         },
     };
     let mut out = [0; MAX_HEADER_LEN];

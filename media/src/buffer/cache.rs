@@ -36,6 +36,8 @@ pub struct Packet<'a> {
     pub meta: &'a Meta,
     /// Empty for padding, which only carries a sequence number.
     pub payload: &'a [u8],
+    /// What the sender said of its layers, for viewers who want to know; empty where it said nothing. See [`crate::rtp::dependency`].
+    pub descriptor: &'a [u8],
     /// Bytes of RTP padding (RFC 3550 §5.1) that go behind the payload, see [`PacketCache::equalise`].
     pub padding: u8,
 }
@@ -51,8 +53,17 @@ pub enum Insert {
 
 struct Slot {
     meta: Meta,
-    payload: Vec<u8>,
+    /// The payload, and behind it the descriptor.
+    bytes: Vec<u8>,
+    payload: usize,
     padding: u8,
+}
+
+impl Slot {
+    fn packet(&self) -> Packet<'_> {
+        let (payload, descriptor) = self.bytes.split_at(self.payload);
+        Packet { meta: &self.meta, payload, descriptor, padding: self.padding }
+    }
 }
 
 /// [`limit::CACHE_PACKETS`] packets; the oldest is overwritten. Buffers are reused, so a steady stream allocates nothing.
@@ -74,6 +85,10 @@ struct Key {
 
 impl PacketCache {
     pub fn insert(&mut self, meta: Meta, payload: &[u8]) -> Insert {
+        self.insert_described(meta, payload, &[])
+    }
+
+    pub fn insert_described(&mut self, meta: Meta, payload: &[u8], descriptor: &[u8]) -> Insert {
         if self.slots.is_empty() {
             self.slots.resize_with(limit::CACHE_PACKETS, || None);
         }
@@ -84,12 +99,15 @@ impl PacketCache {
             Some(slot) if slot.meta.index == meta.index => return Insert::Duplicate,
             Some(slot) if slot.meta.index > meta.index => return Insert::TooOld,
             Some(slot) => {
-                slot.meta = meta;
-                slot.payload.clear();
-                slot.payload.extend_from_slice(payload);
-                slot.padding = 0;
+                (slot.meta, slot.payload, slot.padding) = (meta, payload.len(), 0);
+                slot.bytes.clear();
+                slot.bytes.extend_from_slice(payload);
+                slot.bytes.extend_from_slice(descriptor);
             }
-            empty => *empty = Some(Slot { meta, payload: payload.to_vec(), padding: 0 }),
+            empty => {
+                let bytes = [payload, descriptor].concat();
+                *empty = Some(Slot { meta, bytes, payload: payload.len(), padding: 0 });
+            }
         }
         self.newest = Some(self.newest.map_or(meta.index, |newest| newest.max(meta.index)));
         if meta.inspected.key {
@@ -124,7 +142,7 @@ impl PacketCache {
 
     pub fn get(&self, index: u64) -> Option<Packet<'_>> {
         let slot = self.slots.get(Self::place(index))?.as_ref()?;
-        (slot.meta.index == index).then_some(Packet { meta: &slot.meta, payload: &slot.payload, padding: slot.padding })
+        (slot.meta.index == index).then(|| slot.packet())
     }
 
     /// Pads packets that leave together to equal sizes where a few bytes do it: encoders split a frame into nearly equal parts, but the kernel sends only
@@ -135,7 +153,7 @@ impl PacketCache {
             let (equal, behind) = rest.split_at(run);
             for index in equal {
                 if let Some(slot) = self.slots[Self::place(*index)].as_mut().filter(|slot| slot.meta.index == *index) {
-                    slot.padding = target.saturating_sub(slot.payload.len()) as u8;
+                    slot.padding = target.saturating_sub(slot.payload) as u8;
                 }
             }
             rest = behind;

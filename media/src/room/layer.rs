@@ -241,8 +241,11 @@ impl Layer {
         if self.restart {
             self.start_source(now.mono, index);
         }
+        // Browsers read from payloads what the other codecs need; AV1 in spatial layers they cannot play without.
+        let mut descriptor: &[u8] = &[];
         if let Some(Ok(frame)) = packet.dependency.map(|descriptor| self.dependencies.read(descriptor)) {
-            self.learn_frame(packet.codec, &frame, &mut inspected);
+            self.learn_frame(packet, &frame, &mut inspected);
+            descriptor = packet.dependency.filter(|_| packet.codec == Codec::Av1).unwrap_or_default();
         }
         let timestamp = self.timestamps.unwrap(u64::from(packet.timestamp));
         let (source, layer, marker) = (self.source, self.at, packet.marker);
@@ -251,7 +254,7 @@ impl Layer {
         let arrival = now.mono;
         let meta =
             Meta { index, timestamp, source, layer, marker, inspected, capture, orientation, playout_delay, arrival };
-        match self.cache.insert(meta, packet.payload) {
+        match self.cache.insert_described(meta, packet.payload, descriptor) {
             Insert::New => {}
             Insert::Duplicate => return Err(DropReason::Duplicate),
             Insert::TooOld => return Err(DropReason::TooOld),
@@ -331,9 +334,15 @@ impl Layer {
         self.figures.levels.restart();
     }
 
-    /// What payloads of VP8 and VP9 say of their layers is more exact than the descriptors that browsers send with them.
-    fn learn_frame(&mut self, codec: Codec, frame: &Frame, inspected: &mut Inspected) {
-        if matches!(codec, Codec::Av1 | Codec::H264) {
+    /// What payloads of VP8 and VP9 say of their layers is more exact than the descriptors that browsers send with them. Chromium's VP8 says nothing where
+    /// there is a descriptor.
+    fn learn_frame(&mut self, packet: Incoming<'_>, frame: &Frame, inspected: &mut Inspected) {
+        let payload_tells = match packet.codec {
+            Codec::Vp9 => true,
+            Codec::Vp8 => vp8::Descriptor::parse(packet.payload).is_some_and(|read| read.temporal.is_some()),
+            Codec::Av1 | Codec::H264 | Codec::Opus => false,
+        };
+        if !payload_tells {
             (inspected.layer, inspected.switch_up, inspected.end) = (frame.layer, frame.switch_up, frame.last_packet);
             if let Some((_, height)) = frame.size {
                 self.figures.levels.learn_height(usize::from(frame.layer.spatial), height);

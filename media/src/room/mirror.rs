@@ -62,7 +62,9 @@ struct Copied {
     track: usize,
     meta: Meta,
     start: usize,
+    /// Bytes of the payload, and of the descriptor behind it.
     len: usize,
+    described: usize,
 }
 
 impl Batch {
@@ -97,7 +99,8 @@ impl Batch {
         let Some(packet) = layer.cache.get(index) else { return };
         let (start, len) = (self.bytes.len(), packet.payload.len());
         self.bytes.extend_from_slice(packet.payload);
-        self.packets.push(Copied { track, meta: *packet.meta, start, len });
+        self.bytes.extend_from_slice(packet.descriptor);
+        self.packets.push(Copied { track, meta: *packet.meta, start, len, described: packet.descriptor.len() });
     }
 
     pub fn broadcast(&self) -> BroadcastId {
@@ -179,7 +182,9 @@ impl Room {
             let layer = track.and_then(|track| track.layers.get_mut(usize::from(packet.meta.layer)));
             if let Some(layer) = layer {
                 // What a mirror has, it had from a batch before this one.
-                let _ = layer.copy(now, packet.meta, &batch.bytes[packet.start..packet.start + packet.len]);
+                let bytes = &batch.bytes[packet.start..packet.start + packet.len + packet.described];
+                let (payload, descriptor) = bytes.split_at(packet.len);
+                let _ = layer.copy(now, packet.meta, payload, descriptor);
             }
         }
     }

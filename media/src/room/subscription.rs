@@ -13,6 +13,7 @@ use crate::forward::{self, Verdict};
 use crate::limit;
 use crate::message::{Codec, Quality};
 use crate::rtp::codec::vp8_numbers::{Numbers, Shift};
+use crate::rtp::dependency;
 use crate::stats::DropReason;
 use crate::token::RtpToken;
 
@@ -69,6 +70,8 @@ pub struct Ids {
     pub capture: Option<u8>,
     pub orientation: Option<u8>,
     pub playout_delay: Option<u8>,
+    /// Of dependency descriptors.
+    pub dependency: Option<u8>,
 }
 
 /// What a viewer's network carries of pictures.
@@ -377,7 +380,8 @@ impl Subscription {
         self.begun = Some(packet.source);
         let payload = track.layers.get(usize::from(packet.layer))?.missing_sets(packet)?;
         let lead = Meta { index: packet.index.checked_sub(1)?, marker: false, orientation: None, ..*packet };
-        let join = |rewriter: &Rewriter| seam(rewriter, Packet { meta: &lead, payload, padding: 0 }, track);
+        let join =
+            |rewriter: &Rewriter| seam(rewriter, Packet { meta: &lead, payload, descriptor: &[], padding: 0 }, track);
         let mapped = self.rewriter.map(now, &lead, track.clock_rate(), join).ok()?;
         self.lead = Some(lead);
         Some((mapped, payload))
@@ -403,7 +407,16 @@ impl Subscription {
 
     /// Only VP8 has numbers in its payload that have to go on without a hole.
     fn shift(&self, shift: Shift) -> Shift {
-        if self.route.is_some_and(|route| route.codec == Codec::Vp8) { shift } else { Shift::default() }
+        match self.route.map(|route| route.codec) {
+            Some(Codec::Vp8) => shift.of_payload(),
+            _ => shift.of_descriptor(),
+        }
+    }
+
+    /// Extension id, descriptor and frame number of a packet, for a viewer who wants it.
+    pub fn describe<'p>(&self, packet: Packet<'p>, shift: Shift) -> Option<(u8, &'p [u8], u16)> {
+        let number = dependency::number(packet.descriptor)?;
+        Some((self.ids.dependency?, packet.descriptor, shift.frame(number)))
     }
 
     /// The last packet of a picture, as the viewer gets it.
@@ -502,8 +515,8 @@ impl Subscription {
         if !self.is_lead(origin) {
             let packet = layer.cache.get(origin.index)?;
             // What was not for this viewer left its number to an empty packet.
-            let payload = if self.level.admits(packet.meta) { packet.payload } else { &[] };
-            return Some(Packet { payload, ..packet });
+            let empty = Packet { payload: &[], descriptor: &[], ..packet };
+            return Some(if self.level.admits(packet.meta) { packet } else { empty });
         }
         let first = layer.cache.get(origin.index + 1)?;
         Some(Packet { payload: layer.sets.payload()?, ..first })
@@ -531,6 +544,13 @@ fn seam(rewriter: &Rewriter, packet: Packet<'_>, track: &Track) -> Seam {
         let utc_us = to.utc_us(packet.meta.timestamp, track.clock_rate());
         Some(before.stamps.live(from.timestamp(utc_us, track.clock_rate())))
     });
+    if let Some(next) = dependency::number(packet.descriptor) {
+        let sent = rewriter.latest().find_map(|(_, origin)| {
+            let packet = layer(origin.layer)?.cache.get(origin.index)?;
+            Some(origin.shift.frame(dependency::number(packet.descriptor)?))
+        });
+        return Seam { timestamp, shift: sent.map_or_else(Shift::default, |sent| Shift::after_frame(sent, next)) };
+    }
     let is_vp8 = after.format.is_some_and(|format| format.codec == Codec::Vp8);
     let sent = rewriter.latest().find_map(|(_, origin)| {
         let packet = layer(origin.layer)?.cache.get(origin.index)?;

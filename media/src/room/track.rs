@@ -145,6 +145,7 @@ impl Track {
             lost,
             jitter_us,
             layers,
+            heights: self.heights().collect(),
         })
     }
 }

@@ -134,7 +134,7 @@ impl Router {
         let layers = room.tracks.iter().flat_map(|track| &track.layers);
         let sizes = layers.flat_map(|layer| layer.sending.iter().filter_map(|at| layer.cache.get(*at)));
         let around = limit::EQUALISE_BYTES + MAX_HEADER_LEN + RTP_OVERHEAD;
-        let most: usize = sizes.map(|packet| packet.payload.len() + around).sum();
+        let most: usize = sizes.map(|packet| packet.payload.len() + packet.descriptor.len() + around).sum();
         while let Some(viewer) = self.rooms.get(key).and_then(|room| room.viewers.get(self.fanout.position)).copied() {
             if !arena.is_empty() && arena.room() < most {
                 return Flushed::More;
@@ -321,13 +321,17 @@ impl Out<'_> {
     pub fn forward(&mut self, subscription: &mut Subscription, packet: Packet<'_>, track: &Track) {
         if let Some((mapped, payload)) = subscription.lead(self.now.mono, packet.meta, track) {
             let lead = Meta { marker: false, orientation: None, ..*packet.meta };
-            self.send(subscription, mapped, Packet { meta: &lead, payload, padding: 0 });
+            self.send(subscription, mapped, Packet { meta: &lead, payload, descriptor: &[], padding: 0 });
         }
         let mapped = match subscription.forward(self.now.mono, packet, track) {
             Verdict::Send(mapped) => mapped,
             Verdict::Fill(mapped) => {
                 let empty = Meta { marker: false, inspected: Inspected::default(), ..*packet.meta };
-                return self.send(subscription, mapped, Packet { meta: &empty, payload: &[], padding: 0 });
+                return self.send(
+                    subscription,
+                    mapped,
+                    Packet { meta: &empty, payload: &[], descriptor: &[], padding: 0 },
+                );
             }
             // Sent before this turn, when the gate opened.
             Verdict::Drop(DropReason::Duplicate) => return,
@@ -343,7 +347,10 @@ impl Out<'_> {
             payload_type: route.payload_type,
             marker: subscription.ends(packet.meta),
             timestamp: mapped.timestamp,
-            extensions: self.extensions(subscription, Some(packet.meta)),
+            extensions: Extensions {
+                descriptor: subscription.describe(packet, mapped.shift),
+                ..self.extensions(subscription, Some(packet.meta))
+            },
             shift: mapped.shift,
             prefix: &[],
             payload: packet.payload,
@@ -382,7 +389,10 @@ impl Out<'_> {
             payload_type: repair.payload_type,
             marker: repair.marker,
             timestamp: repair.timestamp,
-            extensions: self.extensions(subscription, Some(packet.meta)),
+            extensions: Extensions {
+                descriptor: subscription.describe(packet, repair.shift),
+                ..self.extensions(subscription, Some(packet.meta))
+            },
             shift: repair.shift,
             prefix: &repair.original.to_be_bytes(),
             payload: packet.payload,
@@ -401,6 +411,7 @@ impl Out<'_> {
             capture: ids.capture.zip(of.and_then(|meta| meta.capture)),
             orientation: ids.orientation.zip(of.and_then(|meta| meta.orientation)),
             playout_delay: ids.playout_delay.zip(of.and_then(|meta| meta.playout_delay)),
+            descriptor: None,
         }
     }
 

@@ -42,6 +42,7 @@ pub fn subscribe(media: &Negotiated, rng: &mut impl Rng) -> Viewer {
             capture: ids.abs_capture_time,
             orientation: ids.orientation,
             playout_delay: ids.playout_delay,
+            dependency: ids.dependency,
         };
         *ordinal += 1;
         subscriptions.push(subscription);
@@ -64,7 +65,7 @@ pub(super) struct Writing<'a> {
     pub marker: bool,
     pub timestamp: u32,
     pub extensions: Extensions<'a>,
-    /// Applied to the payload.
+    /// Applied to the payload; the descriptor has its own number.
     pub shift: Shift,
     /// Goes before the payload: the original sequence number of a repair (RFC 4588 §4).
     pub prefix: &'a [u8],
@@ -98,7 +99,7 @@ pub(super) fn write(
     let header_len = header.write(slot).ok_or(DropReason::SealFailed)?;
     slot[header_len..body].copy_from_slice(packet.prefix);
     slot[body..end].copy_from_slice(packet.payload);
-    if !packet.shift.is_none() {
+    if !packet.shift.of_payload().is_none() {
         packet.shift.apply(&mut slot[body..end]);
     }
     if packet.padding > 0 {

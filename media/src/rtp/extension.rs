@@ -1,11 +1,12 @@
 //! Elements of header extensions (RFC 8285): what they say, and those of one outgoing packet. Which are negotiated is decided in `session`.
 
+use super::dependency;
 use crate::message::Orientation;
 
-/// Bytes that [`Extensions::write`] makes at most: head, two-byte elements of 2, 32, 16, 1 and 3 bytes, padded.
+/// Bytes that [`Extensions::write`] makes at most without a descriptor: head, two-byte elements of 2, 32, 16, 1 and 3 bytes, padded.
 pub const MAX_LEN: usize = 4 + 64;
 /// Largest element that is written.
-const MAX_ELEMENT: usize = 32;
+const MAX_ELEMENT: usize = u8::MAX as usize;
 
 /// `defined by profile` of the two forms.
 pub(super) const ONE_BYTE: u16 = 0xbede;
@@ -21,6 +22,8 @@ pub struct Extensions<'a> {
     pub capture: Option<(u8, CaptureTime)>,
     pub orientation: Option<(u8, Orientation)>,
     pub playout_delay: Option<(u8, PlayoutDelay)>,
+    /// Dependency descriptor, and the frame number that is written into it.
+    pub descriptor: Option<(u8, &'a [u8], u16)>,
 }
 
 impl Extensions<'_> {
@@ -40,6 +43,9 @@ impl Extensions<'_> {
         }
         if let Some((id, delay)) = self.playout_delay {
             take(id, &delay.0);
+        }
+        if let Some((id, descriptor, _)) = self.descriptor {
+            take(id, descriptor);
         }
     }
 
@@ -82,8 +88,13 @@ impl Extensions<'_> {
             out[at..at + element.len()].copy_from_slice(element);
             at += element.len();
         });
+        expressed.then_some(())?;
+        // It was written last.
+        if let Some((_, descriptor, number)) = self.descriptor {
+            dependency::renumber(&mut out[at - descriptor.len()..at], number);
+        }
         out[at..].fill(0);
-        expressed.then_some(())
+        Some(())
     }
 }
 
@@ -151,6 +162,27 @@ impl PlayoutDelay {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::rtp::packet::Header;
+
+    #[test]
+    fn descriptors_are_renumbered_and_as_long_as_they_have_to_be() {
+        for len in [3, 16, 17, 200] {
+            let mut descriptor = vec![7; len];
+            let all = Extensions {
+                mid: Some((4, b"1")),
+                transport: Some((3, 5)),
+                descriptor: Some((9, &descriptor, 0xabcd)),
+                ..Extensions::default()
+            };
+            let mut bytes = vec![0xff; 12 + all.written_len()];
+            bytes[..12].copy_from_slice(&[0x90, 104, 0, 9, 0, 0, 0, 8, 0, 0, 0, 7]);
+            all.write(&mut bytes[12..]).unwrap();
+            let header = Header::parse(&bytes).unwrap();
+            descriptor[1..3].copy_from_slice(&[0xab, 0xcd]);
+            assert_eq!(header.extension(&bytes, 9), Some(&descriptor[..]));
+            assert_eq!(header.extension(&bytes, 4), Some(&b"1"[..]));
+        }
+    }
 
     #[test]
     fn playout_delays_are_two_numbers_of_twelve_bits() {

@@ -5,7 +5,7 @@ use super::extension::{self, Extensions, ONE_BYTE, TWO_BYTE};
 
 /// Fixed part of the header in bytes.
 pub const FIXED_LEN: usize = 12;
-/// Largest header that [`Outgoing::write`] makes.
+/// Largest header that [`Outgoing::write`] makes without a descriptor.
 pub const MAX_HEADER_LEN: usize = FIXED_LEN + extension::MAX_LEN;
 
 /// Where the parts of a received packet are. Ranges are checked once, in [`Header::parse`].
@@ -216,6 +216,7 @@ mod tests {
                 capture: (case & 2 != 0).then_some((6, taken)),
                 orientation: (case & 4 != 0).then_some((7, turned)),
                 playout_delay: PlayoutDelay::parse(&[1, 2, 3]).filter(|_| case & 8 != 0).map(|delay| (8, delay)),
+                descriptor: None,
             };
             let out = Outgoing { payload_type: 111, marker: true, sequence: 9, timestamp: 8, ssrc: 7, extensions };
             let mut bytes = [0xff; MAX_HEADER_LEN + 1];

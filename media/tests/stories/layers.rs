@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use media::message::{Codec, Command, Quality};
 
 use crate::publisher::Publisher;
-use crate::scalable::{Frame, HEIGHTS, Scalable, frames};
+use crate::scalable::{Frame, HEIGHTS, SMALL_HEIGHTS, Scalable, frames};
 use crate::viewer::Viewer;
 use crate::world::{GOOD, Kind, Link, World};
 
@@ -113,6 +113,37 @@ fn a_chosen_height_takes_the_lower_spatial_layers() {
     let all = seen(&world, viewer, joined);
     assert_eq!(undecodable(&all), []);
     assert_eq!(world.clients[viewer].viewer().video.holes(), 0, "no number is missing");
+}
+
+#[test]
+fn descriptors_reach_viewers_who_want_them() {
+    let mut world = on_air(5, Scalable::new(Codec::Av1, 3, 1), GOOD);
+    assert_eq!(world.heights(), SMALL_HEIGHTS.iter().rev().copied().collect::<Vec<_>>());
+    let viewer = world.watch(Viewer { descriptors: true, ..Viewer::new() }, GOOD).unwrap();
+    let other = world.watch(Viewer::new(), GOOD).unwrap();
+    world.run_until(SECOND, |world| world.clients[viewer].connected);
+    let (session, joined) = (world.clients[viewer].id, world.now.mono);
+    for (height, highest) in [(360, 2), (180, 1), (90, 0), (180, 1), (360, 2)] {
+        world.command(Command::Prefer { session, quality: Quality::AtMost(height) }).unwrap();
+        world.run(3 * SECOND);
+        let frames = seen(&world, viewer, world.now.mono - SECOND);
+        assert_eq!(tops(&frames).0, highest);
+        assert!(frames.iter().all(|frame| frame.marker == (frame.spatial == highest)));
+    }
+    // Another sender, whose frames are numbered from elsewhere and whose templates are its own.
+    let scalable = Scalable::new(Codec::Av1, 3, 1);
+    let again = Publisher { codec: Codec::Av1, scalable: Some(scalable), frame: 20_000, ..Publisher::default() };
+    world.clients[0].dead = true;
+    world.run(5 * SECOND);
+    world.publish(again, GOOD).unwrap();
+    world.run(5 * SECOND);
+    let frames = seen(&world, viewer, joined);
+    assert!(frames.last().is_some_and(|last| last.number > 20_100), "it goes on");
+    assert_eq!(undecodable(&frames), []);
+    let steps: Vec<u16> = frames.windows(2).map(|pair| pair[1].id.wrapping_sub(pair[0].id)).collect();
+    assert!(steps.iter().all(|step| (1..=3).contains(step)), "frame numbers grow, also beyond a reconnect: {steps:?}");
+    assert_eq!(world.clients[viewer].viewer().video.holes(), 0);
+    assert!(world.clients[other].viewer().video.packets.values().all(|got| got.descriptor.is_none()));
 }
 
 /// Loss, reordering and duplicates on both ways while the level goes up and down.

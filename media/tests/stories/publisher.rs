@@ -18,7 +18,7 @@ const HISTORY: usize = 1000;
 const FPS: u64 = 30;
 const SPS: [u8; 14] = [0x67, 0x42, 0xc0, 0x1f, 0x8c, 0x8d, 0x40, 0x50, 0x1e, 0x90, 0x0f, 0x08, 0x84, 0x6a];
 /// A sequence header OBU without a size field: main profile, 8 bits, 640 × 360.
-const AV1_SEQUENCE: [u8; 13] = [0x08, 0x00, 0x00, 0x00, 0x0c, 0xc4, 0xff, 0x67, 0xe0, 0x6d, 0x7c, 0x80, 0x20];
+pub const AV1_SEQUENCE: [u8; 13] = [0x08, 0x00, 0x00, 0x00, 0x0c, 0xc4, 0xff, 0x67, 0xe0, 0x6d, 0x7c, 0x80, 0x20];
 pub const PPS: [u8; 4] = [0x68, 0xce, 0x3c, 0x80];
 
 pub struct Publisher {
@@ -136,6 +136,9 @@ impl Publisher {
         let offer = peer.offer("sendonly");
         if let Some(rungs) = &self.rungs {
             return rungs.offer(&offer);
+        }
+        if self.scalable.is_some_and(|scalable| scalable.codec == Codec::Av1) {
+            return offer + &format!("a=extmap:9 {}\r\n", media::rtp::dependency::URI);
         }
         if self.with_video {
             return offer;
@@ -284,7 +287,9 @@ impl Publisher {
                 self.history.pop_front();
             }
             self.history.push_back(packet.clone());
-            packets.push(packet);
+            let described = self.scalable.filter(|scalable| scalable.codec == Codec::Av1);
+            let descriptor = described.map(|scalable| scalable.descriptor(number, key, at));
+            packets.push(descriptor.map_or(packet.clone(), |descriptor| with_descriptor(&packet, &descriptor)));
         }
         let says = key || self.orientation != self.said_orientation;
         if let Some((byte, packet)) = self.orientation.filter(|_| says).zip(packets.last_mut()) {
@@ -430,6 +435,13 @@ pub fn with_element(packet: &[u8], id: u8, element: &[u8]) -> Vec<u8> {
     let mut extension = [extension, &[head], element].concat();
     extension.resize(extension.len().next_multiple_of(4), 0);
     [&packet[..12], &[0xbe, 0xde, 0, (extension.len() / 4) as u8], &extension, payload].concat()
+}
+
+/// The packet with a dependency descriptor beside its transport-wide number, both as two-byte elements.
+fn with_descriptor(packet: &[u8], descriptor: &[u8]) -> Vec<u8> {
+    let mut elements = [&[3, 2][..], &packet[17..19], &[9, descriptor.len() as u8], descriptor].concat();
+    elements.resize(elements.len().next_multiple_of(4), 0);
+    [&packet[..12], &[0x10, 0, 0, (elements.len() / 4) as u8], &elements, &packet[20..]].concat()
 }
 
 fn rtp(pt: u8, marker: bool, sequence: u16, timestamp: u32, ssrc: u32, payload: &[u8]) -> Vec<u8> {

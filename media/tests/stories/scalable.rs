@@ -1,6 +1,9 @@
 //! A streamer's pictures in temporal and spatial layers, as browsers code them, and what a decoder needs of them.
 
 use media::message::Codec;
+use media::rtp::dependency::Dependencies;
+
+use crate::publisher::AV1_SEQUENCE;
 
 /// How a stream is layered; pictures are counted from 0, and each is a base picture after a keyframe.
 #[derive(Clone, Copy)]
@@ -17,6 +20,8 @@ pub struct Scalable {
 
 /// Heights of spatial layers of three.
 pub const HEIGHTS: [u16; 3] = [180, 360, 720];
+/// Of AV1.
+pub const SMALL_HEIGHTS: [u16; 3] = [90, 180, 360];
 
 impl Scalable {
     pub fn new(codec: Codec, spatial: u8, temporal: u8) -> Self {
@@ -63,6 +68,38 @@ impl Scalable {
         (0..self.spatial).flat_map(|spatial| self.frame(number, key, (spatial, temporal), &told)).collect()
     }
 
+    /// The dependency descriptor of one of AV1's packets, in three spatial layers: frames are numbered in the order of coding.
+    pub fn descriptor(&self, number: u32, key: bool, at: usize) -> Vec<u8> {
+        let (spatial, part) = (at / self.packets, at % self.packets);
+        let mut bits = Vec::new();
+        let mut put = |value: u32, count: u32| bits.extend((0..count).rev().map(|bit| value >> bit & 1 == 1));
+        put(u32::from(part == 0), 1);
+        put(u32::from(part + 1 == self.packets), 1);
+        put(2 * spatial as u32 + u32::from(!key), 6);
+        put((3 * number + spatial as u32) & 0xffff, 16);
+        if key && at == 0 {
+            put(0b10000, 5);
+            put(0, 6);
+            put(2, 5); // decode targets less one
+            [0, 2, 0, 2, 0, 3].into_iter().for_each(|step| put(step, 2));
+            // Per template what it is to each target: 0 not there, 2 switch, 3 required.
+            let indications = [[2, 2, 2], [2, 3, 3], [0, 2, 2], [0, 2, 3], [0, 0, 2], [0, 0, 2]];
+            indications.into_iter().flatten().for_each(|indication| put(indication, 2));
+            for references in [&[][..], &[3], &[1], &[3, 1], &[1], &[3, 1]] {
+                references.iter().for_each(|back| put(16 | (back - 1), 5));
+                put(0, 1);
+            }
+            put(0, 2); // no chains
+            put(1, 1);
+            for height in SMALL_HEIGHTS {
+                put(u32::from(height) / 9 * 16 - 1, 16);
+                put(u32::from(height) - 1, 16);
+            }
+        }
+        let byte = |bits: &[bool]| bits.iter().enumerate().fold(0, |byte, (at, bit)| byte | u8::from(*bit) << (7 - at));
+        bits.chunks(8).map(byte).collect()
+    }
+
     fn frame(&self, number: u32, key: bool, (spatial, temporal): (u8, u8), told: &[u8]) -> Vec<Vec<u8>> {
         let last = self.packets - 1;
         let payload = |at: usize| {
@@ -89,12 +126,20 @@ impl Scalable {
                     }
                     head
                 }
-                _ => panic!("VP8 and VP9"),
+                _ => {
+                    let (z, y) = (if at > 0 { 0x80 } else { 0 }, if at < last { 0x40 } else { 0 });
+                    if key && spatial == 0 && at == 0 {
+                        [&[0x28 | y, AV1_SEQUENCE.len() as u8][..], &AV1_SEQUENCE].concat()
+                    } else {
+                        vec![0x10 | z | y]
+                    }
+                }
             };
             let frame: &[u8] = match (self.codec, key, at) {
                 (_, _, 1..) => &[],
                 (Codec::Vp8, true, _) => &[0x10, 0, 0, 0x9d, 0x01, 0x2a, 0x00, 0x05, 0xd0, 0x02],
                 (Codec::Vp8, false, _) => &[0x11, 0, 0],
+                (Codec::Av1, ..) => &[0x30, if key && spatial == 0 { 0x10 } else { 0x30 }],
                 (_, true, _) if spatial == 0 => &[0x82, 0x49, 0x83, 0x42, 0x20, 0x27, 0xf0, 0x16, 0x70],
                 _ => &[0x86, 0, 0],
             };
@@ -127,13 +172,21 @@ pub struct Frame {
 pub fn frames(codec: Codec, stream: &crate::viewer::Stream) -> Vec<Frame> {
     let mut frames = Vec::new();
     let mut open: Option<(Frame, usize)> = None;
-    let mut previous = 0;
+    let (mut previous, mut dependencies) = (0, Dependencies::default());
     for (sequence, got) in stream.packets.iter().filter(|(_, got)| !got.payload.is_empty()) {
         let (spatial, temporal, id, start, key, len) = match codec {
             Codec::Vp8 => {
                 let read = media::rtp::codec::vp8::Descriptor::parse(&got.payload).unwrap();
                 let key = read.partition_start && got.payload[read.len] & 1 == 0;
                 (0, read.temporal.unwrap().0, read.picture_id.unwrap(), read.partition_start, key, read.len)
+            }
+            Codec::Av1 => {
+                let descriptor = got.descriptor.as_ref().expect("descriptors are on every packet");
+                let read = dependencies.read(descriptor).expect("readable");
+                let layer = read.layer;
+                let key = got.payload[0] & 0x08 != 0;
+                let len = if key { 1 + 1 + AV1_SEQUENCE.len() } else { 1 };
+                (layer.spatial, layer.temporal, read.number, read.first_packet, key, len)
             }
             _ => {
                 let read = media::rtp::codec::vp9::Descriptor::parse(&got.payload).unwrap();
@@ -145,6 +198,7 @@ pub fn frames(codec: Codec, stream: &crate::viewer::Stream) -> Vec<Frame> {
             let head = match (codec, key, spatial) {
                 (Codec::Vp8, true, _) => 10,
                 (Codec::Vp9, true, 0) => 9,
+                (Codec::Av1, ..) => 2,
                 _ => 3,
             };
             let told = &got.payload[len + head..];

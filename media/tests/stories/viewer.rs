@@ -22,6 +22,7 @@ pub struct Got {
     pub payload_type: u8,
     pub repaired: bool,
     pub capture: Option<CaptureTime>,
+    pub descriptor: Option<Vec<u8>>,
     /// The byte of video-orientation.
     pub orientation: Option<u8>,
     pub playout_delay: Option<PlayoutDelay>,
@@ -65,6 +66,8 @@ pub struct Viewer {
     /// Has no transport-wide feedback, but an estimate of its own.
     pub estimates: bool,
     pub estimate: Estimate,
+    /// Wants dependency descriptors.
+    pub descriptors: bool,
     /// Sends NACKs.
     pub nacks: bool,
     pub audio: Stream,
@@ -96,6 +99,10 @@ impl Viewer {
         }
         if self.estimates {
             offer = offer.replace(" transport-cc", " goog-remb");
+        }
+        if self.descriptors {
+            offer = offer.replacen("m=audio", "a=extmap-allow-mixed\r\nm=audio", 1);
+            offer += &format!("a=extmap:9 {}\r\n", media::rtp::dependency::URI);
         }
         if !self.vp8_only {
             return offer;
@@ -161,6 +168,7 @@ impl Viewer {
                 marker: header.marker,
                 payload_type: header.payload_type,
                 repaired,
+                descriptor: header.extension(packet, 9).map(<[u8]>::to_vec),
                 capture: header.extension(packet, 8).map(|element| CaptureTime::parse(element).expect("a time")),
                 playout_delay: header.extension(packet, 11).and_then(PlayoutDelay::parse),
                 orientation: header.extension(packet, 10).map(|element| element[0]),

@@ -73,8 +73,8 @@ impl Layer {
     ///
     /// # Errors
     /// Why it was dropped.
-    pub fn copy(&mut self, now: Now, meta: Meta, payload: &[u8]) -> Result<(), DropReason> {
-        match self.cache.insert(meta, payload) {
+    pub fn copy(&mut self, now: Now, meta: Meta, payload: &[u8], descriptor: &[u8]) -> Result<(), DropReason> {
+        match self.cache.insert_described(meta, payload, descriptor) {
             Insert::New => {}
             Insert::Duplicate => return Err(DropReason::Duplicate),
             Insert::TooOld => return Err(DropReason::TooOld),

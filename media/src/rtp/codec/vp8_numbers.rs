@@ -1,5 +1,5 @@
 //! Numbers in VP8 payload descriptors (RFC 7741 §4.2): they are rewritten so that they continue where a viewer goes over to another layer
-//! or another sender. Receivers order pictures by them.
+//! or another sender. Receivers order pictures by them, as they order AV1 frames by the numbers of dependency descriptors.
 
 /// Numbers of one packet, as far as its descriptor has them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Numbers {
 pub struct Shift {
     picture: u16,
     base: u8,
+    /// The same for frame numbers of dependency descriptors.
+    frame: u16,
 }
 
 /// Where in a payload the numbers are: of the PictureID and of TL0PICIDX.
@@ -59,12 +61,32 @@ impl Shift {
     pub fn after(sent: Numbers, next: Numbers) -> Self {
         let picture = sent.picture.zip(next.picture).map(|((sent, _), (next, _))| (sent + 1).wrapping_sub(next));
         let base = sent.base.zip(next.base).map(|(sent, next)| sent.wrapping_add(1).wrapping_sub(next));
-        Self { picture: picture.unwrap_or(0), base: base.unwrap_or(0) }
+        Self { picture: picture.unwrap_or(0), base: base.unwrap_or(0), frame: 0 }
     }
 
     /// The same behind so many pictures that were left out: receivers wait for a picture that is missing between two others.
     pub fn without(self, pictures: u64) -> Self {
         Self { picture: self.picture.wrapping_sub(pictures as u16), ..self }
+    }
+
+    /// Of frame numbers alone: the one numbered `next` follows the one that was sent as `sent`.
+    pub fn after_frame(sent: u16, next: u16) -> Self {
+        Self { frame: sent.wrapping_add(1).wrapping_sub(next), ..Self::default() }
+    }
+
+    /// What concerns payloads alone.
+    pub fn of_payload(self) -> Self {
+        Self { frame: 0, ..self }
+    }
+
+    /// What concerns descriptors alone.
+    pub fn of_descriptor(self) -> Self {
+        Self { frame: self.frame, ..Self::default() }
+    }
+
+    /// The frame number as it is sent.
+    pub fn frame(self, number: u16) -> u16 {
+        number.wrapping_add(self.frame)
     }
 
     pub fn is_none(self) -> bool {
@@ -112,7 +134,7 @@ mod tests {
         Shift::after(Numbers::read(&[0x90, 0x80, 0x05, 1]).unwrap(), Numbers::read(&next).unwrap()).apply(&mut next);
         assert_eq!(next, [0x90, 0x80, 0x06, 1]);
         next[2] = 0x02;
-        Shift { picture: 0x7ff0, base: 0 }.apply(&mut next);
+        Shift { picture: 0x7ff0, ..Shift::default() }.apply(&mut next);
         assert_eq!(next, [0x90, 0x80, 0x72, 1]);
     }
 
@@ -120,7 +142,7 @@ mod tests {
     fn descriptors_without_numbers_are_left_alone() {
         for payload in [&[0x10, 1][..], &[0x90, 0x20, 0x40, 1], &[0x90], &[0x90, 0x80, 0x80], &[]] {
             let mut copy = payload.to_vec();
-            Shift { picture: 9, base: 9 }.apply(&mut copy);
+            Shift { picture: 9, base: 9, frame: 9 }.apply(&mut copy);
             assert_eq!(copy, payload);
         }
     }

@@ -36,6 +36,18 @@ impl Indication {
     }
 }
 
+/// The frame number of a descriptor; `None` when it is cut.
+pub fn number(descriptor: &[u8]) -> Option<u16> {
+    descriptor.get(1..)?.first_chunk().map(|number| u16::from_be_bytes(*number))
+}
+
+/// Writes another frame number into a descriptor; a cut one is left as it is. The rest of it counts from the frame itself.
+pub fn renumber(descriptor: &mut [u8], number: u16) {
+    if let Some(place) = descriptor.get_mut(1..3) {
+        place.copy_from_slice(&number.to_be_bytes());
+    }
+}
+
 /// What one packet's descriptor says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Frame {

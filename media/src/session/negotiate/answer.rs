@@ -42,7 +42,7 @@ pub(super) fn decide(offer: &Offer, terms: &mut Terms<'_>) -> Result<(Negotiated
     let mut served: Vec<Option<Section>> = Vec::with_capacity(offer.sections.len());
     for (at, section) in offer.sections.iter().enumerate() {
         let room = served.iter().flatten().count() < limit::TRACKS;
-        served.push(if wanted[at] && room { accept(section, terms) } else { None });
+        served.push(if wanted[at] && room { accept(section, terms, offer.allow_mixed) } else { None });
     }
     refuse_unserved(offer, &wanted, &served, terms.role)?;
     let text = write(offer, &served, terms);
@@ -113,7 +113,7 @@ fn offered_names(section: &OfferedSection) -> String {
     format!("{} {}", section.media, if names.is_empty() { "without a codec".to_owned() } else { names.join(", ") })
 }
 
-fn accept(section: &OfferedSection, terms: &mut Terms<'_>) -> Option<Section> {
+fn accept(section: &OfferedSection, terms: &mut Terms<'_>, allow_mixed: bool) -> Option<Section> {
     let kind = section.kind?;
     let mut codecs = payloads(section);
     if codecs.is_empty() {
@@ -125,7 +125,7 @@ fn accept(section: &OfferedSection, terms: &mut Terms<'_>) -> Option<Section> {
         codecs.sort_by_key(|map| map.codec != preferred);
     }
     let repairs = codecs.iter().any(|map| map.rtx_pt.is_some());
-    let extensions = extensions(section, terms.role);
+    let extensions = extensions(section, terms.role, allow_mixed);
     let layers = layers(section, terms.role, extensions);
     let stream = match terms.role {
         Role::Publisher if !layers.is_empty() => None,
@@ -219,7 +219,7 @@ fn feedback(section: &OfferedSection, pt: u8, role: Role) -> FeedbackTypes {
     }
 }
 
-fn extensions(section: &OfferedSection, role: Role) -> ExtensionIds {
+fn extensions(section: &OfferedSection, role: Role, allow_mixed: bool) -> ExtensionIds {
     let id = |uri: &str| {
         let flows = |d: Direction| if role == Role::Publisher { d.sends() } else { d.receives() };
         section.extensions.iter().find(|e| e.uri == uri && flows(e.direction)).map(|e| e.id)
@@ -234,7 +234,9 @@ fn extensions(section: &OfferedSection, role: Role) -> ExtensionIds {
         repaired_rid: id(REPAIRED_RID),
         orientation: id(ORIENTATION).filter(|_| section.kind == Some(Kind::Video)),
         playout_delay: id(PLAYOUT_DELAY).filter(|_| section.kind == Some(Kind::Video)),
-        dependency: id(dependency::URI).filter(|_| role == Role::Publisher && section.kind == Some(Kind::Video)),
+        // Templates are longer than a one-byte element.
+        dependency: id(dependency::URI)
+            .filter(|_| (role == Role::Publisher || allow_mixed) && section.kind == Some(Kind::Video)),
     }
 }
 

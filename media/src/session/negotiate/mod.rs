@@ -104,7 +104,7 @@ pub struct ExtensionIds {
     pub orientation: Option<u8>,
     /// Pictures only.
     pub playout_delay: Option<u8>,
-    /// Publishers only, pictures only: see [`crate::rtp::dependency`].
+    /// Pictures only, viewers only where headers of both forms may be mixed (RFC 8285 §6): see [`crate::rtp::dependency`].
     pub dependency: Option<u8>,
 }
 
