@@ -204,7 +204,7 @@ impl Dtls {
             _ => None,
         };
         let (Some(profile), true) = (profile, known) else {
-            self.close(now, arena);
+            self.close(now, None, arena);
             return if known { Outcome::HandshakeFailed } else { Outcome::FingerprintMismatch };
         };
         let material = state.export_keying_material(EXPORTER, &[], 2 * (16 + salt_len(profile)));
@@ -265,8 +265,9 @@ impl Dtls {
         self.repeat_at
     }
 
-    /// Says goodbye (RFC 5246 §7.2.1). Returns the datagrams, which may be repeated as they are.
-    pub fn close(&mut self, now: Instant, arena: &mut SendArena) -> Vec<BytesMut> {
+    /// Says goodbye (RFC 5246 §7.2.1) to where the peer is now, or was when the handshake ended. Returns the datagrams, which may be repeated as
+    /// they are.
+    pub fn close(&mut self, now: Instant, to: Option<SocketAddr>, arena: &mut SendArena) -> Vec<BytesMut> {
         self.repeat_at = None;
         self.flight = Vec::new();
         let endpoint = match std::mem::replace(&mut self.stage, Stage::Closed) {
@@ -277,8 +278,8 @@ impl Dtls {
         let Some(mut endpoint) = endpoint else { return Vec::new() };
         endpoint.stop(now, PEER);
         let goodbye = drain(&mut endpoint);
-        if let Some(peer) = self.peer {
-            push(&goodbye, peer, arena);
+        if let Some(to) = to.or(self.peer) {
+            push(&goodbye, to, arena);
         }
         goodbye
     }

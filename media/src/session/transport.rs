@@ -208,7 +208,7 @@ impl Transport {
         match reason {
             Some(_) => {
                 if !matches!(self.state, State::Closing { .. }) {
-                    self.dtls.close(now, arena);
+                    self.dtls.close(now, self.ice.selected(), arena);
                 }
                 self.state = State::Closed;
             }
@@ -235,7 +235,7 @@ impl Transport {
         if matches!(self.state, State::Closing { .. } | State::Closed) {
             return;
         }
-        let goodbye = self.dtls.close(now, arena);
+        let goodbye = self.dtls.close(now, self.ice.selected(), arena);
         self.state = match goodbye.is_empty() {
             true => State::Closed,
             false => State::Closing { goodbye, left: GOODBYES, until: now + CLOSING },

@@ -26,6 +26,19 @@ fn either_side_may_say_goodbye() {
 }
 
 #[test]
+fn a_goodbye_goes_to_where_the_peer_is_now() {
+    let mut story = Story::new(Role::Viewer, &BROWSER_PROFILES);
+    story.connect();
+    let check = story.peer.check(true);
+    story.send_from(address(2), check);
+    story.session.close(story.now, &mut story.arena);
+    let to: Vec<_> = story.arena.datagrams().map(|(to, _)| to).collect();
+    assert_eq!(to, [address(2)]);
+    story.deliver();
+    assert_eq!(story.heard.last(), Some(&Heard::Closed));
+}
+
+#[test]
 fn a_goodbye_is_understood_long_after_the_handshake_whatever_the_profile() {
     for profiles in [&BROWSER_PROFILES[..], &[Offered::Srtp_Aes128_Cm_Hmac_Sha1_80]] {
         let mut story = Story::new(Role::Viewer, profiles);
