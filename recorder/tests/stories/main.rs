@@ -5,11 +5,14 @@
 //! other tests do and takes a part of a name as filter.
 
 mod clips;
+mod faults;
 mod kill;
 mod node;
 mod outage;
 mod recovery;
 mod rollovers;
+#[path = "../../../storage/tests/support/mod.rs"]
+mod support;
 
 use std::future::Future;
 use std::pin::Pin;
@@ -39,6 +42,7 @@ const STORIES: &[(&str, Story)] = stories![
     recovery::check_names_what_is_wrong,
     outage::stores_away_across_a_restart_lose_nothing,
     outage::a_folder_that_refuses_new_files_for_a_while_loses_nothing,
+    faults::clips_through_a_faulty_store_are_stored_once,
     kill::in_the_middle_of_a_group_of_pictures,
     kill::at_a_rollover,
     kill::during_an_export,

@@ -58,9 +58,12 @@ pub struct Node {
 
 impl Node {
     pub async fn start(data: &Path, limits: Limits) -> Self {
+        Self::start_with(data, limits, ObjectStore::folder(data.join("objects"))).await
+    }
+
+    pub async fn start_with(data: &Path, limits: Limits, objects: ObjectStore) -> Self {
         let local = Local::open(data.join("local.sqlite")).expect("the job table");
         let database = Database::sqlite(data.join("db/oxbow.sqlite"));
-        let objects = ObjectStore::folder(data.join("objects"));
         let program = std::env::current_exe().expect("this program");
         let workers = Workers::start(WorkersConfig::new(program));
         let (feed, items) = sync_channel(4096);
@@ -101,7 +104,15 @@ impl Node {
 
     /// All clips that the database has, oldest first.
     pub async fn clips(&self) -> Vec<Clip> {
-        let mut clips = self.database.clips(&ClipQuery::default()).await.expect("the database").items;
+        let (mut clips, mut query) = (Vec::new(), ClipQuery::default());
+        loop {
+            let page = self.database.clips(&query).await.expect("the database");
+            clips.extend(page.items);
+            query.cursor = page.next;
+            if query.cursor.is_none() {
+                break;
+            }
+        }
         clips.sort_by_key(|clip| (clip.broadcast.clone(), clip.part));
         clips
     }
@@ -112,7 +123,12 @@ impl Node {
 
     /// Waits until this many clips are stored and nothing else is on its way.
     pub async fn settle(&self, clips: u64) {
-        let told = until(60, || async {
+        self.settle_within(60, clips).await;
+    }
+
+    /// As [`Self::settle`], which may take this many seconds.
+    pub async fn settle_within(&self, seconds: u64, clips: u64) {
+        let told = until(seconds, || async {
             let counts = self.local.counts_by_state().await.expect("the job table");
             let stored = counts.get(&ClipState::Stored).copied().unwrap_or_default();
             let ended = self.local.open_broadcasts().await.expect("the job table").is_empty();

@@ -22,6 +22,7 @@
 
 #![allow(dead_code)] // Each test uses its part.
 
+pub mod faults;
 pub mod http;
 pub mod proxy;
 

@@ -52,6 +52,9 @@ pub(super) fn classify(error: &impl Failure, bucket: &str, secret: &str) -> Stor
         (_, "BadDigest" | "XAmzContentSHA256Mismatch" | "InvalidDigest") => {
             StorageError::Away(format!("bytes were damaged on the way: {}", said()))
         }
+        (_, "RequestTimeTooSkewed") => {
+            StorageError::Refused(format!("this machine's clock and the store's differ too much: {}", said()))
+        }
         (Some(408 | 429 | 500 | 502 | 503 | 504), _) => StorageError::Away(said()),
         (Some(401 | 403), _) => {
             StorageError::Refused(format!("no access to bucket '{bucket}' with these keys: {}", said()))

@@ -139,7 +139,8 @@ fn or_bytes(content_type: Option<String>) -> String {
 
 fn length(found: Option<i64>) -> Result<u64, StorageError> {
     let found = found.and_then(|length| u64::try_from(length).ok());
-    found.ok_or_else(|| StorageError::Corrupt("the store did not say how long the object is".into()))
+    // Not Corrupt: that would be taken for a damaged file by whoever stores one.
+    found.ok_or_else(|| StorageError::Refused("the store did not say how long the object is".into()))
 }
 
 /// `bytes 0-9/100` as `0..10` and 100.
