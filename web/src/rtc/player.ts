@@ -45,7 +45,7 @@ const SILENT_MS = 2_000;
 /** Media that was on its way when the streamer was declared gone. */
 const TRAILING_MS = 1_500;
 const REJOIN_WAITS_MS = [0, 1_000, 2_000, 4_000, 8_000];
-/** Finer than this nobody reads it. */
+/** Finer than this nobody reads it. Rounded up: no picture is there at once. */
 const LATENCY_STEP_MS = 50;
 /** An unanswered offer is made anew when it is older: its candidates may be of another network. */
 const OFFER_GOOD_MS = 120_000;
@@ -351,7 +351,7 @@ export class Player {
   #measure(playout: number | null, at: number): void {
     this.#latency.sample(playout, at);
     const { ms } = this.#latency;
-    const latencyMs = ms === null ? null : Math.round(ms / LATENCY_STEP_MS) * LATENCY_STEP_MS;
+    const latencyMs = ms === null ? null : Math.max(1, Math.ceil(ms / LATENCY_STEP_MS)) * LATENCY_STEP_MS;
     if (latencyMs !== this.#view.latencyMs) this.view.set({ ...this.#view, latencyMs });
   }
 
