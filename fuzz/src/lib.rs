@@ -38,6 +38,7 @@ pub const TARGETS: &[Target] = &[
     binary("av1", target::rtp::av1, 20_000),
     binary("h264", target::rtp::h264, 20_000),
     binary("sps", target::rtp::sps, 20_000),
+    binary("red", target::rtp::red, 20_000),
     binary("dependency", target::rtp::dependency, 20_000),
     binary("rtcp", target::rtcp::compound, 20_000),
     binary("twcc", target::rtcp::arrivals, 2_000),

@@ -51,6 +51,8 @@ pub const COALESCE: Duration = Duration::from_millis(2);
 /// Packets of a frame are padded to one size if they differ by no more bytes than this, see [`crate::buffer::cache::PacketCache::equalise`]. Chromium's
 /// differ by one.
 pub const EQUALISE_BYTES: usize = 16;
+/// Redundant blocks in a packet of sound (RFC 2198); browsers send up to nine. More: the packet is dropped and counted.
+pub const REDUNDANT_BLOCKS: usize = 16;
 /// Packets kept per layer for retransmission. Oldest overwritten.
 pub const CACHE_PACKETS: usize = 2048;
 /// How long a tap waits for a missing packet before it gives the access unit up and asks for a keyframe.

@@ -128,10 +128,12 @@ fn packets_viewers_feedback_and_repairs_allocate_nothing() {
     let mut world = World::new(1);
     world.records = false;
     let scalable = Some(Scalable::new(Codec::Vp9, 3, 3));
-    world.publish(Publisher { codec: Codec::Vp9, scalable, ..Publisher::default() }, GOOD).expect("published");
+    world.publish(Publisher { codec: Codec::Vp9, scalable, red: 1, ..Publisher::default() }, GOOD).expect("published");
     world.run(FULL);
-    for _ in 0..VIEWERS {
-        world.watch(Viewer::new(), GOOD).expect("watching");
+    for viewer in 0..VIEWERS {
+        // Some get sound as it comes, with what it repeats, others the packet's own.
+        let takes_red = viewer % 4 < 2;
+        world.watch(Viewer { takes_red, ..Viewer::new() }, GOOD).expect("watching");
     }
     world.run(WARM_UP);
     // Every other viewer gets two of three spatial layers.

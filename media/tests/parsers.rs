@@ -1,7 +1,7 @@
 //! Whatever bytes come, parsers answer and do not panic.
 
 use media::message::Codec;
-use media::rtp::codec::{self, Assemble, av1, h264, opus, vp8, vp9};
+use media::rtp::codec::{self, Assemble, av1, h264, opus, red, vp8, vp9};
 use media::rtp::packet::{Header, split_retransmission};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -25,6 +25,8 @@ fn read_payload(payload: &[u8]) {
     }
     h264::find_sps(payload);
     opus::samples(payload);
+    red::redundant(payload).for_each(|block| assert!(block.data.len() < payload.len()));
+    red::relabel(&mut payload.to_vec(), 111);
     vp8::key_size(payload);
     vp9::key_header(payload);
     av1::find_sequence(payload);

@@ -3,7 +3,7 @@
 use media::limit;
 use media::message::{Codec, Orientation};
 use media::rtp::codec::vp8_numbers::{Numbers, Shift};
-use media::rtp::codec::{self, Assemble, av1, h264, opus, vp8, vp9};
+use media::rtp::codec::{self, Assemble, av1, h264, opus, red, vp8, vp9};
 use media::rtp::dependency::Dependencies;
 use media::rtp::extension::{CaptureTime, Extensions, PlayoutDelay};
 use media::rtp::packet::{Header, MAX_HEADER_LEN, Outgoing, split_retransmission};
@@ -155,6 +155,25 @@ pub fn av1(data: &[u8]) {
     }
     let _ = assembler.finish();
     assert_eq!(assembler.finish(), Ok(None), "a unit comes once");
+}
+
+/// A packet of redundant sound, the payload type of its blocks before it.
+pub fn red(data: &[u8]) {
+    let mut bytes = Bytes(data);
+    let opus = bytes.u8() & 0x7f;
+    let payload = bytes.0;
+    let lengths = |payload: &[u8]| red::redundant(payload).map(|block| block.data.len()).collect::<Vec<_>>();
+    let found = lengths(payload);
+    let Some(inspected) = red::inspect(payload, opus) else { return };
+    assert!(found.len() <= limit::REDUNDANT_BLOCKS);
+    assert_eq!(usize::from(inspected.primary), 1 + found.iter().map(|len| 4 + len).sum::<usize>());
+    assert!(usize::from(inspected.primary) < payload.len());
+    let mut renamed = payload.to_vec();
+    red::relabel(&mut renamed, opus ^ 1);
+    assert_eq!((red::inspect(&renamed, opus), red::inspect(&renamed, opus ^ 1)), (None, Some(inspected)));
+    assert_eq!(lengths(&renamed), found);
+    red::relabel(&mut renamed, opus);
+    assert_eq!(renamed, payload);
 }
 
 /// The dependency descriptors of one stream.

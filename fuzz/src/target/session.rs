@@ -46,6 +46,8 @@ pub const SDP: &[&str] = &[
     "a=rtpmap:96 VP8/90000\r\n",
     "a=rtpmap:97 rtx/90000\r\n",
     "a=fmtp:97 apt=97\r\n",
+    "a=rtpmap:63 red/48000/2\r\n",
+    "a=fmtp:63 111/111\r\n",
     "a=fmtp:97 apt=96\r\n",
     "a=fmtp:96 profile-level-id=42e01f;packetization-mode=1\r\n",
     "a=rtcp-fb:* nack pli\r\n",

@@ -42,6 +42,13 @@ pub struct Packet<'a> {
     pub padding: u8,
 }
 
+impl<'a> Packet<'a> {
+    /// The payload without what it repeats of earlier packets (RFC 2198).
+    pub fn primary(&self) -> &'a [u8] {
+        self.payload.get(usize::from(self.meta.inspected.primary)..).unwrap_or_default()
+    }
+}
+
 /// What became of a packet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Insert {

@@ -10,7 +10,7 @@ use crate::forward::keyframe::Requester;
 use crate::limit;
 use crate::message::{Codec, CodecConfig, LayerStats, Now, Orientation};
 use crate::rtp::codec::h264::{self, ParameterSets};
-use crate::rtp::codec::{Inspected, av1, inspect, vp8, vp9};
+use crate::rtp::codec::{Inspected, av1, inspect, red, vp8, vp9};
 use crate::rtp::dependency::{Dependencies, Frame};
 use crate::rtp::extension::{CaptureTime, PlayoutDelay};
 use crate::rtp::seq::{SequenceUnwrapper, TimestampUnwrapper};
@@ -32,6 +32,8 @@ pub struct Incoming<'a> {
     pub marker: bool,
     /// Empty for padding.
     pub payload: &'a [u8],
+    /// With redundant sound (RFC 2198), whose blocks have this payload type.
+    pub redundant: Option<u8>,
     /// The dependency descriptor, where the sender sends one.
     pub dependency: Option<&'a [u8]>,
     /// See [`Meta::capture`].
@@ -232,7 +234,11 @@ impl Layer {
     pub fn accept(&mut self, now: Now, packet: Incoming<'_>) -> Result<u64, DropReason> {
         let mut inspected = match packet.payload {
             [] => Inspected::default(),
-            payload => inspect(packet.codec, payload).ok_or(DropReason::BadRtp)?,
+            payload => match packet.redundant {
+                Some(of) => red::inspect(payload, of),
+                None => inspect(packet.codec, payload),
+            }
+            .ok_or(DropReason::BadRtp)?,
         };
         if self.format.is_some_and(|format| format.codec != packet.codec) {
             self.restart = true;

@@ -38,6 +38,18 @@ pub struct Route {
     pub codec: Codec,
     pub payload_type: u8,
     pub rtx_payload_type: Option<u8>,
+    /// Of sound that repeats earlier packets (RFC 2198).
+    pub red_payload_type: Option<u8>,
+}
+
+impl Route {
+    /// Payload type and payload under which a packet goes: as it came, or without what it repeats where the viewer takes no redundant sound.
+    pub fn form<'p>(&self, packet: Packet<'p>) -> (u8, &'p [u8]) {
+        match self.red_payload_type.filter(|_| packet.meta.inspected.primary > 0) {
+            Some(redundant) => (redundant, packet.payload),
+            None => (self.payload_type, packet.primary()),
+        }
+    }
 }
 
 /// A packet to be resent.
@@ -468,7 +480,7 @@ impl Subscription {
         if self.recent.iter().any(just_repaired) {
             return Err(DropReason::RepairNotFound);
         }
-        self.budget = self.budget.checked_sub(packet.payload.len() as u64).ok_or(DropReason::RepairRefused)?;
+        self.budget = self.budget.checked_sub(packet.primary().len() as u64).ok_or(DropReason::RepairRefused)?;
         if self.recent.len() == RECENT_REPAIRS {
             self.recent.retain(|(_, at)| now < *at + spacing);
             if self.recent.len() == RECENT_REPAIRS {

@@ -342,9 +342,10 @@ impl Out<'_> {
 
     fn send(&mut self, subscription: &mut Subscription, mapped: Mapped, packet: Packet<'_>) {
         let Some(route) = subscription.route() else { return };
+        let (payload_type, payload) = route.form(packet);
         let writing = Writing {
             token: mapped.token,
-            payload_type: route.payload_type,
+            payload_type,
             marker: subscription.ends(packet.meta),
             timestamp: mapped.timestamp,
             extensions: Extensions {
@@ -352,14 +353,15 @@ impl Out<'_> {
                 ..self.extensions(subscription, Some(packet.meta))
             },
             shift: mapped.shift,
+            blocks: (payload_type != route.payload_type).then_some(route.payload_type),
             prefix: &[],
-            payload: packet.payload,
+            payload,
             padding: packet.padding,
         };
         match self.write(writing) {
             Ok(len) => {
                 self.pacer.spend(len as usize);
-                subscription.on_sent(packet.payload.len());
+                subscription.on_sent(payload.len());
             }
             Err(reason) => self.counters.drop(reason),
         }
@@ -375,6 +377,7 @@ impl Out<'_> {
             timestamp: 0,
             extensions: self.extensions(subscription, None),
             shift: Shift::default(),
+            blocks: None,
             prefix: &[],
             payload: &[],
             padding: u8::MAX,
@@ -382,7 +385,7 @@ impl Out<'_> {
         self.write(writing).map_err(|reason| self.counters.drop(reason)).ok()
     }
 
-    /// Sends a packet once more, on the repair stream. Answers its bytes on the wire.
+    /// Sends a packet once more, on the repair stream, without what it repeats itself. Answers its bytes on the wire.
     pub fn resend(&mut self, subscription: &Subscription, repair: Repair, packet: Packet<'_>) -> Option<u64> {
         let writing = Writing {
             token: repair.token,
@@ -394,8 +397,9 @@ impl Out<'_> {
                 ..self.extensions(subscription, Some(packet.meta))
             },
             shift: repair.shift,
+            blocks: None,
             prefix: &repair.original.to_be_bytes(),
-            payload: packet.payload,
+            payload: packet.primary(),
             padding: 0,
         };
         self.write(writing).map_err(|reason| self.counters.drop(reason)).ok()

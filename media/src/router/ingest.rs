@@ -134,13 +134,14 @@ impl Ingest {
             timestamp,
             marker,
             payload: &[],
+            redundant: (kind == Payload::Redundant).then_some(map.pt),
             dependency,
             capture,
             orientation,
             playout_delay,
         };
         match kind {
-            Payload::Media => {
+            Payload::Media | Payload::Redundant => {
                 if stream.ssrc != Some(header.ssrc) {
                     if stream.heard.is_some_and(|heard| now.mono < heard + SSRC_SILENCE) {
                         return Err(DropReason::UnknownStream);

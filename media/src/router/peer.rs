@@ -98,5 +98,6 @@ pub fn route(section: &Section, format: Format) -> Option<Route> {
         codec: map.codec,
         payload_type: map.pt,
         rtx_payload_type: map.rtx_pt,
+        red_payload_type: map.red.as_ref().map(|red| red.pt),
     })
 }

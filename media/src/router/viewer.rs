@@ -10,6 +10,7 @@ use crate::limit;
 use crate::message::Now;
 use crate::room::Room;
 use crate::room::subscription::{Ids, Subscription};
+use crate::rtp::codec::red;
 use crate::rtp::codec::vp8_numbers::Shift;
 use crate::rtp::extension::Extensions;
 use crate::rtp::packet::Outgoing;
@@ -67,6 +68,8 @@ pub(super) struct Writing<'a> {
     pub extensions: Extensions<'a>,
     /// Applied to the payload; the descriptor has its own number.
     pub shift: Shift,
+    /// The payload is redundant sound (RFC 2198): the viewer's payload type of its blocks.
+    pub blocks: Option<u8>,
     /// Goes before the payload: the original sequence number of a repair (RFC 4588 §4).
     pub prefix: &'a [u8],
     pub payload: &'a [u8],
@@ -101,6 +104,9 @@ pub(super) fn write(
     slot[body..end].copy_from_slice(packet.payload);
     if !packet.shift.of_payload().is_none() {
         packet.shift.apply(&mut slot[body..end]);
+    }
+    if let Some(payload_type) = packet.blocks {
+        red::relabel(&mut slot[body..end], payload_type);
     }
     if packet.padding > 0 {
         slot[0] |= 0x20;

@@ -95,7 +95,7 @@ impl Units {
             Joint::H264(picture) => picture.append(packet.payload),
             Joint::Av1(picture) => picture.append(packet.payload),
             Joint::Opus(sound) => {
-                sound.extend_from_slice(packet.payload);
+                sound.extend_from_slice(packet.primary());
                 Ok(())
             }
         }

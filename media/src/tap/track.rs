@@ -1,15 +1,18 @@
-//! One track of a tap: a cursor into the ring of its best layer that waits for repairs, gives up in time, and goes on at a keyframe.
+//! One track of a tap: a cursor into the ring of its best layer that waits for repairs, gives up in time, and goes on at a keyframe; sound goes on with
+//! what the packet behind the hole repeats of it.
 
 use std::collections::VecDeque;
+use std::ops::RangeInclusive;
 use std::time::{Duration, Instant};
 
-use crate::buffer::cache::Packet;
+use crate::buffer::cache::{Meta, Packet};
 use crate::buffer::reorder::{Reorder, Step};
 use crate::limit;
 use crate::message::{Codec, CodecConfig, Orientation};
 use crate::room::layer::Layer;
 use crate::room::track::Track;
-use crate::rtp::codec::{Malformed, opus};
+use crate::rtp::codec::red::{self, Redundant};
+use crate::rtp::codec::{Inspected, Malformed, opus};
 use crate::stats::{Counters, DropReason};
 
 use super::assemble::{Unit, Units};
@@ -60,6 +63,8 @@ pub struct TapTrack {
     entered: bool,
     reorder: Reorder,
     source: u32,
+    /// Timestamp of the newest packet that was taken of it.
+    reached: Option<u64>,
     units: Option<Units>,
     /// Pictures cannot go on before one.
     needs_key: bool,
@@ -81,6 +86,7 @@ impl TapTrack {
             entered: false,
             reorder: Reorder::new(limit::TAP_REORDER),
             source: 0,
+            reached: None,
             units: None,
             needs_key: video,
             lost: false,
@@ -165,9 +171,11 @@ impl TapTrack {
                     self.reorder.jump(layer.source_start());
                 }
                 (Step::Lost { .. }, Some(change)) => self.enter(change, track),
-                (Step::Lost { .. }, None) => {
-                    counters.drop(DropReason::TapLoss);
-                    self.lose(layer);
+                (Step::Lost { from, to }, None) => {
+                    if !self.fill(from..=to, layer, counters) {
+                        counters.drop(DropReason::TapLoss);
+                        self.lose(layer);
+                    }
                 }
                 (Step::Wait { deadline }, _) => return Found::Nothing { again: Some(deadline) },
                 (Step::Empty, Some(change)) => {
@@ -247,6 +255,7 @@ impl TapTrack {
         if packet.meta.source != self.source {
             self.source = packet.meta.source;
             self.entered = false;
+            self.reached = None;
             self.units = None;
             self.needs_key = self.video;
         }
@@ -254,6 +263,7 @@ impl TapTrack {
             return Ok(());
         }
         let Some(codec) = codec else { return Ok(()) };
+        self.reached = Some(packet.meta.timestamp);
         let units = self.units.get_or_insert_with(|| Units::new(codec));
         if units.building_timestamp().is_some_and(|timestamp| timestamp != packet.meta.timestamp) {
             // No packet is missing, so the picture is complete though its sender set no marker.
@@ -266,6 +276,33 @@ impl TapTrack {
         }
         units.append(packet)?;
         if packet.meta.marker || !self.video { self.finish(counters) } else { Ok(()) }
+    }
+
+    /// Takes what the packet behind a hole repeats of it. False: the last of the hole is missing.
+    fn fill(&mut self, hole: RangeInclusive<u64>, layer: &Layer, counters: &mut Counters) -> bool {
+        let (mut next, end) = hole.into_inner();
+        let behind = layer.cache.get(end + 1);
+        let behind = behind.filter(|packet| packet.meta.source == self.source && packet.meta.inspected.primary > 0);
+        let codec = layer.format.map(|format| format.codec);
+        for block in behind.iter().flat_map(|packet| red::redundant(packet.payload)) {
+            let repeated = behind.zip(self.reached).and_then(|(behind, reached)| {
+                let meta = repeated(block, behind.meta, next..=end)?;
+                (meta.timestamp > reached).then_some(meta)
+            });
+            let Some(meta) = repeated else { continue };
+            if meta.index > next {
+                counters.drop(DropReason::TapLoss);
+                self.lost = true;
+            }
+            if self
+                .take(Packet { meta: &meta, payload: block.data, descriptor: &[], padding: 0 }, codec, counters)
+                .is_err()
+            {
+                return false;
+            }
+            next = meta.index + 1;
+        }
+        next > end
     }
 
     fn finish(&mut self, counters: &mut Counters) -> Result<(), Malformed> {
@@ -291,4 +328,15 @@ impl TapTrack {
             layer.requester.want();
         }
     }
+}
+
+/// The packet of a hole that the one behind it repeats. Its place follows from its time, as far as the hole goes: sound that was not sent takes time and no
+/// place. `None`: it lies behind the hole, or is no sound.
+fn repeated(block: Redundant<'_>, behind: &Meta, hole: RangeInclusive<u64>) -> Option<Meta> {
+    let before = u64::from(block.before);
+    let timestamp = behind.timestamp.checked_sub(before).filter(|timestamp| *timestamp < behind.timestamp)?;
+    let steps = (before / u64::from(opus::samples(block.data)?)).max(1);
+    let index = behind.index.saturating_sub(steps).max(*hole.start());
+    let inspected = Inspected { primary: 0, ..behind.inspected };
+    hole.contains(&index).then_some(Meta { index, timestamp, inspected, capture: None, ..*behind })
 }

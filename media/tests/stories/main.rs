@@ -24,6 +24,7 @@ mod mirrors;
 mod orientation;
 mod pace;
 mod recording;
+mod red;
 mod simulcast;
 mod start;
 mod switches;

@@ -44,6 +44,8 @@ pub struct Publisher {
     pub orientation: Option<u8>,
     /// Says so with the next picture, once: how long receivers shall hold pictures back.
     pub playout_delay: Option<[u8; 3]>,
+    /// Sends each sound packet with so many before it (RFC 2198), and offers that before plain Opus.
+    pub red: usize,
     /// Answers NACKs.
     pub repairs: bool,
     /// Of the very first packets.
@@ -81,6 +83,8 @@ pub struct Publisher {
     pub video_slot: u64,
     pub audio_slot: u64,
     pub said_orientation: Option<u8>,
+    /// Timestamps and payloads of the newest sound packets.
+    pub sounds: VecDeque<(u32, Vec<u8>)>,
 }
 
 impl Default for Publisher {
@@ -99,6 +103,7 @@ impl Default for Publisher {
             says_capture: false,
             orientation: None,
             playout_delay: None,
+            red: 0,
             repairs: true,
             first_sequence: 1000,
             first_timestamp: 12_345,
@@ -127,13 +132,17 @@ impl Default for Publisher {
             video_slot: 0,
             audio_slot: 0,
             said_orientation: None,
+            sounds: VecDeque::new(),
         }
     }
 }
 
 impl Publisher {
     pub fn offer(&self, peer: &Peer) -> String {
-        let offer = peer.offer("sendonly");
+        let mut offer = peer.offer("sendonly");
+        if self.red > 0 {
+            offer = with_red(&offer, 111, 63);
+        }
         if let Some(rungs) = &self.rungs {
             return rungs.offer(&offer);
         }
@@ -186,7 +195,8 @@ impl Publisher {
                 payload.extend(self.sound.to_be_bytes());
                 payload.resize(60, 0x55);
                 self.sound += 1;
-                let packet = rtp(111, true, self.audio_sequence, timestamp, AUDIO_SSRC, &payload);
+                let (payload_type, payload) = self.with_redundancy(timestamp, payload);
+                let packet = rtp(payload_type, true, self.audio_sequence, timestamp, AUDIO_SSRC, &payload);
                 self.audio_sequence = self.audio_sequence.wrapping_add(1);
                 self.sent[1].0 += 1;
                 self.sent[1].1 += payload.len() as u32;
@@ -359,6 +369,17 @@ impl Publisher {
         payloads
     }
 
+    /// Payload type and payload of a sound packet with those before it.
+    fn with_redundancy(&mut self, timestamp: u32, sound: Vec<u8>) -> (u8, Vec<u8>) {
+        let newest = self.sounds.len() - self.red.min(self.sounds.len());
+        let earlier: Vec<_> = self.sounds.iter().skip(newest).map(|(at, one)| (timestamp - at, one.clone())).collect();
+        self.sounds.push_back((timestamp, sound.clone()));
+        if self.sounds.len() > 9 {
+            self.sounds.pop_front();
+        }
+        if self.red == 0 { (111, sound) } else { (63, red_payload(111, &earlier, &sound)) }
+    }
+
     fn repair(&mut self, packet: &[u8]) -> Vec<u8> {
         let mut payload = packet[2..4].to_vec();
         payload.extend(&packet[20..]);
@@ -367,6 +388,24 @@ impl Publisher {
         self.rtx_sequence = self.rtx_sequence.wrapping_add(1);
         repair
     }
+}
+
+/// The payload of a packet with redundant sound: blocks with the time that they lie before it.
+pub fn red_payload(opus: u8, earlier: &[(u32, Vec<u8>)], sound: &[u8]) -> Vec<u8> {
+    let head = |(before, data): &(u32, Vec<u8>)| {
+        let word = 1 << 31 | u32::from(opus) << 24 | before << 10 | data.len() as u32;
+        word.to_be_bytes()
+    };
+    let heads: Vec<u8> = earlier.iter().flat_map(head).collect();
+    let blocks: Vec<u8> = earlier.iter().flat_map(|(_, data)| data.clone()).collect();
+    [&heads[..], &[opus], &blocks, sound].concat()
+}
+
+/// An offer of [`Peer::offer`] that names redundant sound before plain Opus, with these payload types.
+pub fn with_red(offer: &str, opus: u8, red: u8) -> String {
+    let lines = format!("a=rtpmap:{red} red/48000/2\r\na=fmtp:{red} {opus}/{opus}\r\na=rtpmap:{opus} opus");
+    let offer = offer.replace("a=rtpmap:111 opus", &lines).replace("SAVPF 111\r\n", &format!("SAVPF {red} {opus}\r\n"));
+    offer.replace(":111 ", &format!(":{opus} "))
 }
 
 /// As [`Peer::offer`] numbers them.
@@ -444,7 +483,7 @@ fn with_descriptor(packet: &[u8], descriptor: &[u8]) -> Vec<u8> {
     [&packet[..12], &[0x10, 0, 0, (elements.len() / 4) as u8], &elements, &packet[20..]].concat()
 }
 
-fn rtp(pt: u8, marker: bool, sequence: u16, timestamp: u32, ssrc: u32, payload: &[u8]) -> Vec<u8> {
+pub fn rtp(pt: u8, marker: bool, sequence: u16, timestamp: u32, ssrc: u32, payload: &[u8]) -> Vec<u8> {
     let wide = transport_wide();
     let mut packet = vec![0x90, pt | u8::from(marker) << 7];
     packet.extend(sequence.to_be_bytes());

@@ -11,7 +11,7 @@ use media::rtp::seq::SequenceUnwrapper;
 use media::session::feedback::{Compound, Feedback, ReportBlock, TwccRecorder, parse, utc_of_ntp};
 
 use crate::peer::Peer;
-use crate::publisher::payload_type;
+use crate::publisher::{payload_type, with_red};
 
 /// A packet as it came by itself or as a repair.
 #[derive(Clone)]
@@ -68,6 +68,10 @@ pub struct Viewer {
     pub estimate: Estimate,
     /// Wants dependency descriptors.
     pub descriptors: bool,
+    /// Takes redundant sound: under 45, of Opus under 109.
+    pub takes_red: bool,
+    /// Takes repairs of sound, too: under 47.
+    pub repairs_sound: bool,
     /// Sends NACKs.
     pub nacks: bool,
     pub audio: Stream,
@@ -103,6 +107,15 @@ impl Viewer {
         if self.descriptors {
             offer = offer.replacen("m=audio", "a=extmap-allow-mixed\r\nm=audio", 1);
             offer += &format!("a=extmap:9 {}\r\n", media::rtp::dependency::URI);
+        }
+        if self.takes_red {
+            offer = with_red(&offer, 109, 45);
+        }
+        if self.repairs_sound {
+            let opus = if self.takes_red { 109 } else { 111 };
+            let rtx =
+                format!(" {opus} 47\r\na=rtpmap:47 rtx/48000\r\na=fmtp:47 apt={opus}\r\na=rtcp-fb:{opus} nack\r\n");
+            offer = offer.replacen(&format!(" {opus}\r\n"), &rtx, 1);
         }
         if !self.vp8_only {
             return offer;
@@ -219,12 +232,14 @@ impl Viewer {
             return;
         }
         self.next_nack = Some(now.mono + Duration::from_millis(20));
-        let lost = if self.deaf { self.video.newest(100) } else { self.video.missing(now.mono) };
-        if !lost.is_empty() {
-            let mut compound = Compound::new();
-            compound.receiver_report(1, &[]);
-            compound.nack(1, self.video.ssrc, &lost);
-            send(compound.as_bytes());
+        for stream in [Some(&mut self.video), self.repairs_sound.then_some(&mut self.audio)].into_iter().flatten() {
+            let lost = if self.deaf { stream.newest(100) } else { stream.missing(now.mono) };
+            if !lost.is_empty() {
+                let mut compound = Compound::new();
+                compound.receiver_report(1, &[]);
+                compound.nack(1, stream.ssrc, &lost);
+                send(compound.as_bytes());
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ pub mod av1;
 pub(crate) mod bits;
 pub mod h264;
 pub mod opus;
+pub mod red;
 pub mod vp8;
 pub mod vp8_numbers;
 pub mod vp9;
@@ -25,6 +26,8 @@ pub struct Inspected {
     pub end: bool,
     pub layer: LayerId,
     pub switch_up: SwitchUp,
+    /// Where in a packet with redundant sound its own begins (RFC 2198, see [`red`]). 0: all of the payload is its own.
+    pub primary: u16,
 }
 
 /// `None` when the payload is malformed for its codec.

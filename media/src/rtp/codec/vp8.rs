@@ -68,9 +68,9 @@ pub fn inspect(payload: &[u8]) -> Option<Inspected> {
     Some(Inspected {
         start,
         key: start && first & 1 == 0,
-        end: false,
         layer: LayerId { spatial: 0, temporal },
         switch_up: if sync { SwitchUp::Here } else { SwitchUp::No },
+        ..Inspected::default()
     })
 }
 

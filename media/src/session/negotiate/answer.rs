@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::net::SocketAddr;
 
 use super::offer::{Direction, Offer, OfferedCodec, OfferedSection};
-use super::{ExtensionIds, FeedbackTypes, Kind, Negotiated, PayloadMap, Section, Stream};
+use super::{ExtensionIds, FeedbackTypes, Kind, Negotiated, PayloadMap, Red, Section, Stream};
 use crate::limit;
 use crate::message::{Codec, Refusal, Role};
 use crate::rtp::dependency;
@@ -146,7 +146,9 @@ fn accept(section: &OfferedSection, terms: &mut Terms<'_>, allow_mixed: bool) ->
 /// Payload types in common, in the order of the offer.
 fn payloads(section: &OfferedSection) -> Vec<PayloadMap> {
     let parameter = |fmtp: &str, name: &str| {
-        PayloadMap { codec: Codec::Vp8, pt: 0, rtx_pt: None, fmtp: fmtp.into() }.parameter(name).map(str::to_owned)
+        PayloadMap { codec: Codec::Vp8, pt: 0, rtx_pt: None, red: None, fmtp: fmtp.into() }
+            .parameter(name)
+            .map(str::to_owned)
     };
     let codec_of = |c: &OfferedCodec| match (section.kind?, c.name.to_ascii_lowercase().as_str(), c.clock) {
         (Kind::Audio, "opus", 48_000) if c.channels == 2 => Some(Codec::Opus),
@@ -165,7 +167,9 @@ fn payloads(section: &OfferedSection) -> Vec<PayloadMap> {
         .codecs
         .iter()
         .filter_map(|c| {
-            Some(PayloadMap { codec: codec_of(c)?, pt: c.pt, rtx_pt: rtx_of(c.pt), fmtp: c.fmtp.as_str().into() })
+            let codec = codec_of(c)?;
+            let red = if codec == Codec::Opus { redundancy(section, c.pt) } else { None };
+            Some(PayloadMap { codec, pt: c.pt, rtx_pt: rtx_of(c.pt), red, fmtp: c.fmtp.as_str().into() })
         })
         .collect();
     // 4:2:0 of 8 or of 10 and 12 bits; browsers send no other.
@@ -184,6 +188,24 @@ fn payloads(section: &OfferedSection) -> Vec<PayloadMap> {
         Some(_) => false,
     });
     found
+}
+
+/// The payload type under which packets of this Opus come with earlier ones: one that announces blocks of it and of nothing else (RFC 2198 §5).
+fn redundancy(section: &OfferedSection, opus_pt: u8) -> Option<Red> {
+    let is_it = |c: &&OfferedCodec| c.pt == opus_pt;
+    let announces = |c: &&OfferedCodec| {
+        let is_red = c.name.eq_ignore_ascii_case("red") && c.clock == Codec::Opus.clock_rate() && c.channels == 2;
+        is_red && c.fmtp.split('/').all(|pt| pt.trim().parse() == Ok(opus_pt))
+    };
+    let red = section.codecs.iter().find(announces)?;
+    let first = section.codecs.iter().find(|c| is_it(c) || c.pt == red.pt)?.pt == red.pt;
+    Some(Red { pt: red.pt, first, fmtp: red.fmtp.as_str().into() })
+}
+
+/// The payload types of a codec, in the order in which they are answered.
+fn types_of(map: &PayloadMap) -> impl Iterator<Item = u8> {
+    let red = |first: bool| map.red.as_ref().filter(|red| red.first == first).map(|red| red.pt);
+    [red(true), Some(map.pt), map.rtx_pt, red(false)].into_iter().flatten()
 }
 
 /// One stream of a section: the last of a `SIM` group (the largest layer), else the first; with its repair stream.
@@ -274,8 +296,7 @@ fn write_refused(out: &mut String, offered: &OfferedSection) {
 }
 
 fn write_section(out: &mut String, offered: &OfferedSection, section: &Section, terms: &Terms<'_>) {
-    let types = section.codecs.iter().flat_map(|map| [Some(map.pt), map.rtx_pt]).flatten();
-    let types: Vec<String> = types.map(|pt| pt.to_string()).collect();
+    let types: Vec<String> = section.codecs.iter().flat_map(types_of).map(|pt| pt.to_string()).collect();
     line(out, format_args!("m={} 9 {} {}", offered.media, offered.protocol, types.join(" ")));
     line(out, format_args!("c=IN IP4 0.0.0.0"));
     write_transport(out, terms);
@@ -380,8 +401,12 @@ fn write_codec(out: &mut String, map: &PayloadMap, feedback: FeedbackTypes) {
         _ => {}
     }
     if let Some(rtx) = map.rtx_pt {
-        line(out, format_args!("a=rtpmap:{rtx} rtx/90000"));
+        line(out, format_args!("a=rtpmap:{rtx} rtx/{}", map.codec.clock_rate()));
         line(out, format_args!("a=fmtp:{rtx} apt={pt}"));
+    }
+    if let Some(Red { pt, fmtp, .. }) = &map.red {
+        line(out, format_args!("a=rtpmap:{pt} red/48000/2"));
+        line(out, format_args!("a=fmtp:{pt} {fmtp}"));
     }
 }
 

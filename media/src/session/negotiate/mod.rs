@@ -74,7 +74,19 @@ pub struct PayloadMap {
     pub pt: u8,
     /// Payload type of repair packets for `pt` (`apt`).
     pub rtx_pt: Option<u8>,
+    /// Opus: packets that repeat earlier ones may come and go under another payload type.
+    pub red: Option<Red>,
     /// `a=fmtp` as offered; empty without one.
+    pub fmtp: Box<str>,
+}
+
+/// Redundant audio (RFC 2198) around a codec.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Red {
+    pub pt: u8,
+    /// It was offered before the codec itself: what comes first in an answer is what a browser sends.
+    pub first: bool,
+    /// `a=fmtp` as offered: the payload type of the codec, once for each block that the offerer wants to send.
     pub fmtp: Box<str>,
 }
 
@@ -142,6 +154,7 @@ impl Section {
         self.codecs.iter().find_map(|map| match pt {
             _ if map.pt == pt => Some((map, Payload::Media)),
             _ if map.rtx_pt == Some(pt) => Some((map, Payload::Repair)),
+            _ if map.red.as_ref().is_some_and(|red| red.pt == pt) => Some((map, Payload::Redundant)),
             _ => None,
         })
     }
@@ -163,6 +176,8 @@ pub enum Payload {
     Media,
     /// RFC 4588: the original sequence number, then the original payload.
     Repair,
+    /// RFC 2198: the payload of its own and those of earlier packets.
+    Redundant,
 }
 
 impl PayloadMap {

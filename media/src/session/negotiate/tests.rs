@@ -161,6 +161,41 @@ fn chromium_watches() {
 }
 
 #[test]
+fn redundant_sound_is_taken_and_opus_stays_first() {
+    let sound = |offer: &str, role| {
+        let (media, text) = answer_with(offer, role, None).unwrap();
+        let line = text.lines().find(|line| line.starts_with("m=audio")).unwrap().to_owned();
+        (media.sections[0].clone(), line, text)
+    };
+    for (offer, role) in [(CHROMIUM_PUBLISH, Role::Publisher), (CHROMIUM_WATCH, Role::Viewer)] {
+        let (audio, line, text) = sound(offer, role);
+        let red = Red { pt: 63, first: false, fmtp: "111/111".into() };
+        assert_eq!(audio.codecs[0].red, Some(red));
+        assert_eq!(audio.payload(63).map(|(map, payload)| (map.pt, payload)), Some((111, Payload::Redundant)));
+        assert_eq!(line, "m=audio 9 UDP/TLS/RTP/SAVPF 111 63");
+        assert!(text.contains("a=rtpmap:63 red/48000/2\r\na=fmtp:63 111/111\r\n"));
+        assert!(!text.contains("a=rtcp-fb:63"));
+    }
+    // As Chromium offers it after setCodecPreferences.
+    let first = CHROMIUM_PUBLISH.replace("SAVPF 111 63 ", "SAVPF 63 111 ");
+    assert_ne!(first, CHROMIUM_PUBLISH);
+    let (audio, line, _) = sound(&first, Role::Publisher);
+    assert_eq!(types(&audio), [(Codec::Opus, 111, None)]);
+    assert_eq!((audio.feedback.transport_cc, &*line), (true, "m=audio 9 UDP/TLS/RTP/SAVPF 63 111"));
+    // Of something else, or of nothing that is named.
+    for fmtp in ["111/0", "0/0", "", "111/", "red"] {
+        let other = CHROMIUM_PUBLISH.replace("a=fmtp:63 111/111", &format!("a=fmtp:63 {fmtp}"));
+        let (audio, line, _) = sound(&other, Role::Publisher);
+        assert_eq!((audio.codecs[0].red.as_ref(), audio.payload(63)), (None, None), "{fmtp}");
+        assert_eq!(line, "m=audio 9 UDP/TLS/RTP/SAVPF 111");
+    }
+    let (audio, ..) = sound(FIREFOX_PUBLISH, Role::Publisher);
+    assert_eq!(audio.codecs[0].red, None, "not offered");
+    let alone = CHROMIUM_PUBLISH.replace("SAVPF 111 63 ", "SAVPF 63 ");
+    assert!(refusal(&alone, Role::Publisher).contains("accepted are"));
+}
+
+#[test]
 fn simulcast_is_taken_whole_and_data_channels_are_refused() {
     let (media, text) = publish(CHROMIUM_SIMULCAST);
     let [video] = &media.sections[..] else { panic!("{media:?}") };

@@ -229,6 +229,7 @@ pub fn inspect(payload: &[u8]) -> Option<Inspected> {
         end: descriptor.ends_frame,
         layer: descriptor.layer,
         switch_up: if descriptor.switching_point { SwitchUp::After } else { SwitchUp::No },
+        ..Inspected::default()
     })
 }
 
