@@ -6,7 +6,8 @@
 //! - the ledger ([`ledger`]), which turns what the thread says into rows, and rows of requests into cuts,
 //! - the exporter ([`clip`]), which has a worker make a file of each closed part,
 //! - the outbox ([`upload`]), which brings files and rows to the store and the database, for ever if need be,
-//! - the housekeeper ([`house`]), which drops journals that were kept long enough, watches the thread and counts.
+//! - the housekeeper ([`house`]), which drops journals that were kept long enough, watches the thread and counts,
+//! - the sweep ([`orphans`]), which aborts uploads that nobody will complete.
 //!
 //! A broken store, database or worker never reaches the live. The order of all steps and what they keep: `docs/journal.md`.
 //! Not here: who may record (that came with the publish command), codecs and files (pipeline), HTTP (signaling).
@@ -19,6 +20,7 @@ mod continuity;
 mod desk;
 mod house;
 mod ledger;
+mod orphans;
 mod part_file;
 mod recovery;
 mod rollover;
@@ -162,6 +164,7 @@ impl Recorder {
             desk::supervise(&desk, "outbox", upload::run),
             desk::supervise(&desk, "requests", ledger::requests),
             desk::supervise(&desk, "housekeeper", house::run),
+            desk::supervise(&desk, "orphans", orphans::run),
         ];
         Ok((Recorder { desk, thread: Some(writer.thread), ledger, tasks }, receiver))
     }

@@ -30,6 +30,20 @@ pub fn broadcast(channel: &str, id: &Id) -> String {
     format!("{channel}/{id}/broadcast.json")
 }
 
+/// Whether `key` is one of those that [`clip`] makes: what is of this shape in a shared bucket is ours.
+pub fn is_of_a_clip(key: &str) -> bool {
+    let mut segments = key.split('/');
+    let (Some(_), Some(broadcast), Some(name), None) =
+        (segments.next(), segments.next(), segments.next(), segments.next())
+    else {
+        return false;
+    };
+    let Some((part, rest)) = name.split_once('-') else { return false };
+    let Some((id, extension)) = rest.split_once('.') else { return false };
+    let is_part = part.len() >= 6 && part.bytes().all(|b| b.is_ascii_digit());
+    is_part && !extension.is_empty() && check(key).is_ok() && [broadcast, id].iter().all(|id| id.parse::<Id>().is_ok())
+}
+
 /// Whether `key` is a name that a store accepts.
 ///
 /// # Errors
@@ -80,6 +94,24 @@ mod tests {
         for key in [file, poster("main", &live, 7, &id), sidecar("main", &live, 7, &id), broadcast("main", &live)] {
             assert_eq!(check(&key), Ok(()));
             assert!(key.starts_with(&format!("main/{live}/")));
+        }
+    }
+
+    #[test]
+    fn only_keys_of_clips_are_taken_for_such() {
+        let (live, id) = (Id::new(1, 1), Id::new(2, 2));
+        let key = clip("main", &live, 7, &id, "mp4");
+        assert!(is_of_a_clip(&key) && is_of_a_clip(&poster("main", &live, 1_234_567, &id)));
+        let others = [
+            "",
+            "main/a.mp4",
+            &broadcast("main", &live),
+            &format!("x/{key}"),
+            &key.replace("000007-", "7-"),
+            &key[..key.len() - 4],
+        ];
+        for other in others {
+            assert!(!is_of_a_clip(other), "{other}");
         }
     }
 

@@ -3,12 +3,14 @@
 
 mod support;
 
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use bytes::Bytes;
 use sha2::{Digest, Sha256};
 use storage::object::PART_BYTES;
-use storage::{ChecksumMode, ObjectStore, S3Config, Secret, StorageError};
+use storage::{ChecksumMode, Id, ObjectStore, S3Config, Secret, StorageError};
 use support::http::{Request, Response, serve};
 
 fn store(endpoint: String) -> ObjectStore {
@@ -133,4 +135,60 @@ async fn what_a_killed_process_left_is_aborted_and_a_reported_checksum_is_enough
     let stored = store.put_file("main/a.mp4", &path, "video/mp4", &hash).await.unwrap();
     assert_eq!(stored.size, 9_000_000);
     assert_eq!(*aborted.lock().unwrap(), ["left"], "neither its own nor that of another key");
+}
+
+/// Answers two pages of uploads.
+fn with_orphans(
+    aborted: Arc<Mutex<Vec<String>>>,
+    uploads: [Vec<(String, &'static str, &'static str)>; 2],
+) -> ObjectStore {
+    store(serve(move |request: Request| {
+        let query = request.target.split_once('?').map_or("", |(_, query)| query);
+        if request.method == "DELETE" {
+            let id = query.split('&').find_map(|pair| pair.strip_prefix("uploadId=")).unwrap();
+            aborted.lock().unwrap().push(id.to_owned());
+            let gone = id == "gone";
+            return Response::new(if gone { "404 Not Found" } else { "204 No Content" }, "");
+        }
+        assert!(request.method == "GET" && query.contains("uploads"), "{} {query}", request.method);
+        let second = query.contains("key-marker=next");
+        let listed: String = uploads[usize::from(second)]
+            .iter()
+            .map(|(key, id, begun)| {
+                format!("<Upload><Key>{key}</Key><UploadId>{id}</UploadId><Initiated>{begun}</Initiated></Upload>")
+            })
+            .collect();
+        let more = if second { "" } else { "<IsTruncated>true</IsTruncated><NextKeyMarker>next</NextKeyMarker>" };
+        Response::new("200 OK", format!("<ListMultipartUploadsResult>{listed}{more}</ListMultipartUploadsResult>"))
+    }))
+}
+
+#[tokio::test]
+async fn only_old_uploads_of_clips_that_nobody_goes_on_with_are_aborted() {
+    const OLD: &str = "2020-01-01T00:00:00.000Z";
+    const COMING: &str = "2999-01-01T00:00:00.000Z";
+    let clip = |number| storage::key::clip("main", &Id::new(1, 1), number, &Id::new(2, 2), "mp4");
+    let uploads = [
+        vec![
+            (clip(0), "old", OLD),
+            (clip(0), "gone", OLD),
+            (clip(1), "new", COMING),
+            ("somebody/elses.zip".to_owned(), "foreign", OLD),
+        ],
+        vec![(clip(2), "remembered", OLD), (clip(3), "second-page", OLD)],
+    ];
+    let aborted = Arc::default();
+    let store = with_orphans(Arc::clone(&aborted), uploads);
+    let keep = BTreeSet::from(["remembered".to_owned()]);
+    assert_eq!(store.abort_orphans(Duration::from_secs(24 * 3600), &keep).await, Ok(3));
+    assert_eq!(*aborted.lock().unwrap(), ["old", "gone", "second-page"]);
+
+    let cannot_list = store_that_says("501 Not Implemented");
+    assert_eq!(cannot_list.abort_orphans(Duration::ZERO, &keep).await, Ok(0));
+    let refuses = store_that_says("403 Forbidden").abort_orphans(Duration::ZERO, &keep).await;
+    assert!(matches!(refuses, Err(StorageError::Refused(_))), "{refuses:?}");
+}
+
+fn store_that_says(status: &'static str) -> ObjectStore {
+    store(serve(move |_| Response::new(status, "")))
 }

@@ -10,6 +10,7 @@ mod filesystem;
 mod s3;
 mod source;
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
@@ -243,6 +244,18 @@ impl ObjectStore {
         found.retain(|entry| !entry.key.starts_with(CANARY_PREFIX) && key::check(&entry.key).is_ok());
         found.sort_by(|a, b| a.key.cmp(&b.key));
         Ok(found)
+    }
+
+    /// Aborts multipart uploads to keys of clips that began more than `age` ago, except those with an id in `keep`: a process that
+    /// died, or a line that broke, has left them, and their parts are billed. How many; none where there are no such things.
+    ///
+    /// # Errors
+    /// Away, Refused or Invalid; those before the error are aborted.
+    pub async fn abort_orphans(&self, age: Duration, keep: &BTreeSet<String>) -> Result<u64, StorageError> {
+        match &*self.0 {
+            Kind::Folder(_) => Ok(0),
+            Kind::S3(s3) => s3.abort_orphans(age, keep).boxed().await,
+        }
     }
 
     /// An address under which anybody can GET the object until `expires` (at most 7 days) has passed. With a `filename` the

@@ -5,6 +5,7 @@
 //! stored is then verified: the size, and the store's own SHA-256 where it keeps one, else by reading it back (an ETag of a
 //! multipart object is no hash). A dead store costs seconds, a slow one time in proportion to the bytes: both end.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::future::Future;
 use std::time::Duration;
@@ -22,6 +23,7 @@ use super::{ObjectBody, ObjectEntry, ObjectInfo, Stored, content_disposition};
 use crate::{Secret, StorageError};
 
 mod failure;
+mod orphans;
 mod read;
 mod upload;
 
@@ -177,6 +179,10 @@ impl S3 {
             Ok(_) | Err(StorageError::NotFound) => Ok(()),
             Err(error) => Err(error),
         }
+    }
+
+    pub async fn abort_orphans(&self, age: Duration, keep: &BTreeSet<String>) -> Result<u64, StorageError> {
+        orphans::sweep(self, age, keep).await
     }
 
     /// What went wrong, in our words, without the secret.
