@@ -119,7 +119,8 @@ async fn step_by_step(desk: &Desk, row: &LocalClip) -> Result<(), StorageError> 
 /// Returns when the store has confirmed size and checksum of everything.
 async fn put(desk: &Desk, row: &LocalClip, clip: &Clip, file: &Path) -> Result<(), StorageError> {
     let objects = &desk.stores.objects;
-    let stored = objects.put_file(&clip.object, file, &clip.mime, &clip.sha256).await?;
+    let memory = &desk.stores.local;
+    let stored = objects.put_file_resumable(&clip.object, file, &clip.mime, &clip.sha256, memory).await?;
     if stored.size != clip.size {
         return Err(StorageError::Corrupt(format!("{} bytes were stored of {}", stored.size, clip.size)));
     }

@@ -10,11 +10,13 @@ mod clips;
 mod removals;
 mod requests;
 mod schema;
+mod uploads;
 
 pub use broadcasts::DueBroadcast;
 pub use clips::{ClipState, LocalClip, NewPart, Outbox, PendingClip};
 pub use removals::DueRemoval;
 pub use requests::{ClipRequest, OPEN_REQUESTS, Requester};
+pub use uploads::{OpenUpload, SentPart};
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};

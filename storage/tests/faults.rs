@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 use storage::object::PART_BYTES;
-use storage::{ChecksumMode, ObjectStore, S3Config, Secret, StorageError};
+use storage::{ChecksumMode, Local, ObjectStore, S3Config, Secret, StorageError};
 use support::S3Server;
 use support::faults::{FAULTS, FaultProxy};
 
@@ -29,6 +29,7 @@ async fn what_is_called_stored_is_stored_whatever_the_line_does() {
         part_bytes: PART_BYTES,
     };
     let store = ObjectStore::s3(config).unwrap();
+    let memory = Local::open(directory.path().join("local.sqlite")).unwrap();
     let path = directory.path().join("local");
     for round in 0..rounds() {
         let length = if round % 4 == 3 { 9_000_000 } else { 1000 + round * 30_000 };
@@ -37,7 +38,12 @@ async fn what_is_called_stored_is_stored_whatever_the_line_does() {
         let hash = hex::encode(Sha256::digest(&bytes));
         let key = format!("main/{round}.mp4");
         let mut tries = 0;
-        while let Err(error) = store.put_file(&key, &path, "video/mp4", &hash).await {
+        loop {
+            let put = match round % 8 {
+                3 => store.put_file_resumable(&key, &path, "video/mp4", &hash, &memory).await,
+                _ => store.put_file(&key, &path, "video/mp4", &hash).await,
+            };
+            let Err(error) = put else { break };
             let of_the_store = matches!(error, StorageError::Away(_) | StorageError::Refused(_));
             assert!(of_the_store, "{key}: the file is whole, and whoever is told otherwise makes it again: {error}");
             tries += 1;

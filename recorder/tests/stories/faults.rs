@@ -15,7 +15,7 @@ fn count() -> u64 {
     if std::env::var_os("OXBOW_SOAK").is_some() { 300 } else { 40 }
 }
 
-fn store(endpoint: String) -> ObjectStore {
+pub fn store(endpoint: String) -> ObjectStore {
     ObjectStore::s3(S3Config {
         endpoint,
         region: S3Server::REGION.into(),

@@ -10,6 +10,7 @@ mod kill;
 mod node;
 mod outage;
 mod recovery;
+mod resume;
 mod rollovers;
 #[path = "../../../storage/tests/support/mod.rs"]
 mod support;
@@ -42,6 +43,8 @@ const STORIES: &[(&str, Story)] = stories![
     recovery::check_names_what_is_wrong,
     outage::stores_away_across_a_restart_lose_nothing,
     outage::a_folder_that_refuses_new_files_for_a_while_loses_nothing,
+    resume::a_killed_upload_goes_on_with_the_next_part,
+    resume::a_file_that_changed_is_not_mixed_with_an_earlier_one,
     faults::clips_through_a_faulty_store_are_stored_once,
     kill::in_the_middle_of_a_group_of_pictures,
     kill::at_a_rollover,
@@ -55,6 +58,7 @@ fn main() -> ExitCode {
     match arguments.first().map(String::as_str) {
         Some("worker") => return pipeline::worker_main(),
         Some("live") => return kill::live(&arguments[1..]),
+        Some("upload") => return resume::upload(&arguments[1..]),
         _ => {}
     }
     let filter = arguments.iter().find(|a| !a.starts_with('-')).cloned().unwrap_or_default();

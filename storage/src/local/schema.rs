@@ -70,6 +70,21 @@ const STEPS: &[&str] = &[
     ) STRICT, WITHOUT ROWID;
     ALTER TABLE removals ADD COLUMN body TEXT;
 ",
+    "
+    CREATE TABLE uploads (
+        key TEXT PRIMARY KEY,
+        upload TEXT NOT NULL,
+        part_bytes INTEGER NOT NULL,
+        sha256 TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE upload_parts (
+        key TEXT NOT NULL,
+        number INTEGER NOT NULL,
+        etag TEXT,
+        sha256 TEXT NOT NULL,
+        PRIMARY KEY (key, number)
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// Sets the file up and runs the steps that it lacks.

@@ -189,3 +189,18 @@ async fn a_newer_or_foreign_file_is_refused() {
     Connection::open(&newer).unwrap().pragma_update(None, "user_version", 99).unwrap();
     assert!(matches!(Local::open(&newer), Err(StorageError::Refused(_))));
 }
+
+#[tokio::test]
+async fn uploads_go_on_as_long_as_a_clip_waits_for_them() {
+    let (_folder, local) = open();
+    let sent = |hash: &str| SentPart { etag: None, sha256: hash.into() };
+    local.begin_upload("a", "first", 8, "x").await.unwrap();
+    local.part_sent("a".into(), "first".into(), 1, sent("old")).await.unwrap();
+    local.begin_upload("a", "second", 8, "x").await.unwrap();
+    local.part_sent("a".into(), "first".into(), 2, sent("late")).await.unwrap();
+    local.part_sent("a".into(), "second".into(), 3, sent("new")).await.unwrap();
+    let upload = local.open_upload("a").await.unwrap().unwrap();
+    assert_eq!((upload.id.as_str(), upload.parts), ("second", [(3, sent("new"))].into()), "nothing of the first");
+    assert!(local.open_uploads().await.unwrap().is_empty(), "no clip has this key");
+    assert_eq!(local.open_upload("a").await, Ok(None));
+}

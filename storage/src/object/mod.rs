@@ -24,7 +24,7 @@ use url::Url;
 
 pub use self::disposition::content_disposition;
 pub use self::s3::{ChecksumMode, PART_BYTES, S3Config};
-use crate::{Id, StorageError, key};
+use crate::{Id, Local, StorageError, key};
 
 /// Keys of the canary begin with this; [`ObjectStore::list`] leaves them out.
 const CANARY_PREFIX: &str = "oxbow-canary/";
@@ -166,7 +166,25 @@ impl ObjectStore {
     ) -> Result<Stored, StorageError> {
         check_put(key, content_type)?;
         let sha256 = source::parse_sha256(sha256)?;
-        self.put(key, source::Source::open(path.to_owned(), sha256).await?, content_type).await
+        self.put(key, source::Source::open(path.to_owned(), sha256).await?, content_type, None).await
+    }
+
+    /// As [`Self::put_file`]. What a store has taken of a long file is noted in `memory`; when this call breaks off, also by the end of
+    /// the process, the next one for the same key and file sends only the rest.
+    ///
+    /// # Errors
+    /// As [`Self::put_file`].
+    pub async fn put_file_resumable(
+        &self,
+        key: &str,
+        path: &Path,
+        content_type: &str,
+        sha256: &str,
+        memory: &Local,
+    ) -> Result<Stored, StorageError> {
+        check_put(key, content_type)?;
+        let sha256 = source::parse_sha256(sha256)?;
+        self.put(key, source::Source::open(path.to_owned(), sha256).await?, content_type, Some(memory)).await
     }
 
     /// Stores a few bytes (at most [`SMALL_BYTES`]), for instance a sidecar.
@@ -178,13 +196,19 @@ impl ObjectStore {
         if bytes.len() > SMALL_BYTES {
             return Err(StorageError::Invalid(format!("more than {SMALL_BYTES} bytes at once")));
         }
-        self.put(key, source::Source::of_bytes(bytes), content_type).await
+        self.put(key, source::Source::of_bytes(bytes), content_type, None).await
     }
 
-    async fn put(&self, key: &str, source: source::Source, content_type: &str) -> Result<Stored, StorageError> {
+    async fn put(
+        &self,
+        key: &str,
+        source: source::Source,
+        content_type: &str,
+        memory: Option<&Local>,
+    ) -> Result<Stored, StorageError> {
         match &*self.0 {
             Kind::Folder(folder) => folder.put(key, source, content_type).await,
-            Kind::S3(s3) => s3.put(key, source, content_type).boxed().await,
+            Kind::S3(s3) => s3.put(key, source, content_type, memory).boxed().await,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Objects in S3-compatible storage; the only file that names `aws-sdk-s3`.
 //!
 //! A file of up to one part is put whole, a longer one in parts of which a few are under way at once; a multipart upload
-//! that does not end well is aborted, so its parts cost nothing. Every part is sent from memory with a signed hash. What was
+//! that does not end well goes on later where it was, else it is aborted, so that its parts cost nothing. Every part is sent from memory with a signed hash. What was
 //! stored is then verified: the size, and the store's own SHA-256 where it keeps one, else by reading it back (an ETag of a
 //! multipart object is no hash). A dead store costs seconds, a slow one time in proportion to the bytes: both end.
 
@@ -20,11 +20,12 @@ use url::Url;
 
 use super::source::Source;
 use super::{ObjectBody, ObjectEntry, ObjectInfo, Stored, content_disposition};
-use crate::{Secret, StorageError};
+use crate::{Local, Secret, StorageError};
 
 mod failure;
 mod orphans;
 mod read;
+mod resume;
 mod upload;
 
 use self::failure::{Failure, classify};
@@ -150,11 +151,18 @@ impl S3 {
         Url::parse(request.uri()).map_err(|e| StorageError::Corrupt(e.to_string()))
     }
 
-    pub async fn put(&self, key: &str, source: Source, content_type: &str) -> Result<Stored, StorageError> {
+    /// With a memory, an upload in parts that breaks off is continued by the next call.
+    pub async fn put(
+        &self,
+        key: &str,
+        source: Source,
+        content_type: &str,
+        memory: Option<&Local>,
+    ) -> Result<Stored, StorageError> {
         let (size, sha256) = (source.size(), source.sha256());
         let limit = allowance(size) * 2;
         within(limit, async {
-            let checksum = upload::upload(self, key, source, content_type).await?;
+            let checksum = upload::upload(self, key, source, content_type, memory).await?;
             read::verify(self, key, size, sha256, checksum).await?;
             Ok(Stored { size })
         })

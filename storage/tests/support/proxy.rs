@@ -16,6 +16,8 @@ struct Weather {
     mute: AtomicBool,
     /// Bytes to let through towards the server before everything is hung up; `u64::MAX` for ever.
     budget: AtomicU64,
+    /// Bytes that went to the server.
+    up: AtomicU64,
     closed: AtomicBool,
     open: Mutex<Vec<TcpStream>>,
 }
@@ -49,6 +51,11 @@ impl Proxy {
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Bytes that clients have sent to the server through this proxy.
+    pub fn sent_up(&self) -> u64 {
+        self.weather.up.load(Ordering::SeqCst)
     }
 
     /// Bytes per second in each direction of each connection; 0 is as fast as it goes.
@@ -107,6 +114,7 @@ fn pass(mut from: TcpStream, mut to: TcpStream, weather: Arc<Weather>, towards_s
                 continue;
             }
             if towards_server {
+                weather.up.fetch_add(read as u64, Ordering::SeqCst);
                 let spend = |left: u64| (left != u64::MAX).then(|| left.saturating_sub(read as u64));
                 let left = weather.budget.fetch_update(Ordering::SeqCst, Ordering::SeqCst, spend).unwrap_or(u64::MAX);
                 if left < read as u64 {

@@ -8,8 +8,10 @@ use sha2::{Digest, Sha256};
 use tokio::task::JoinSet;
 
 use super::super::source::{Hash, Part, Source};
+use super::resume::{self, Finished};
 use super::{ChecksumMode, S3, timeouts};
-use crate::StorageError;
+use crate::local::SentPart;
+use crate::{Local, StorageError};
 
 /// Parts under way at once; with the one being read, memory holds one more.
 const AT_ONCE: usize = 3;
@@ -22,11 +24,17 @@ pub(super) const SHA256: &str = "sha256";
 pub(super) type Checksum = String;
 
 /// Sends the whole source. The object appears only after all of it was read and had the hash it should have.
-pub(super) async fn upload(s3: &S3, key: &str, source: Source, content_type: &str) -> Result<Checksum, StorageError> {
+pub(super) async fn upload(
+    s3: &S3,
+    key: &str,
+    source: Source,
+    content_type: &str,
+    memory: Option<&Local>,
+) -> Result<Checksum, StorageError> {
     if source.size() <= s3.part_bytes {
         whole(s3, key, source, content_type).await
     } else {
-        parts(s3, key, source, content_type).await
+        parts(s3, key, source, content_type, memory).await
     }
 }
 
@@ -49,51 +57,98 @@ async fn whole(s3: &S3, key: &str, source: Source, content_type: &str) -> Result
     Ok(STANDARD.encode(sha256))
 }
 
-async fn parts(s3: &S3, key: &str, source: Source, content_type: &str) -> Result<Checksum, StorageError> {
+async fn parts(
+    s3: &S3,
+    key: &str,
+    source: Source,
+    content_type: &str,
+    memory: Option<&Local>,
+) -> Result<Checksum, StorageError> {
+    let length = s3.part_bytes.max(source.size().div_ceil(MOST_PARTS));
+    let earlier = match memory {
+        Some(memory) => resume::find(s3, key, length, &source, memory).await?,
+        None => None,
+    };
+    let mut upload = match earlier {
+        Some((id, finished)) => Upload { s3, key, id, length, finished, memory, abort: false },
+        None => begin(s3, key, &source, content_type, length, memory).await?,
+    };
+    let result = upload.send(source).await;
+    // After a time-out or a broken line the parts that arrived are still good; whatever else failed would fail again.
+    let goes_on = matches!(result, Err(StorageError::Away(_))) && upload.memory.is_some();
+    upload.abort = result.is_err() && !goes_on;
+    if let Some(memory) = upload.memory.filter(|_| !goes_on) {
+        resume::forget(memory, key).await;
+    }
+    result
+}
+
+async fn begin<'a>(
+    s3: &'a S3,
+    key: &'a str,
+    source: &Source,
+    content_type: &str,
+    length: u64,
+    memory: Option<&'a Local>,
+) -> Result<Upload<'a>, StorageError> {
+    let sha256 = hex::encode(source.sha256());
     let request = s3
         .client
         .create_multipart_upload()
         .bucket(&s3.bucket)
         .key(key)
         .content_type(content_type)
-        .metadata(SHA256, hex::encode(source.sha256()))
+        .metadata(SHA256, &sha256)
         .set_checksum_algorithm((s3.checksum == ChecksumMode::WhenSupported).then_some(ChecksumAlgorithm::Sha256));
     let created = request.send().await.map_err(|e| s3.error(&e))?;
     let id = created.upload_id.filter(|id| !id.is_empty());
     let id = id.ok_or_else(|| StorageError::Refused("the store began an upload without naming it".into()))?;
-    let mut upload = Upload { s3, key, id, done: false };
+    let mut upload = Upload { s3, key, id, length, finished: Finished::default(), memory: None, abort: true };
     upload.forget_earlier().await;
-    let result = upload.send(source).await;
-    if result.is_ok() {
-        upload.done = true;
+    if let Some(memory) = memory {
+        match memory.begin_upload(key, &upload.id, length, &sha256).await {
+            Ok(()) => (upload.memory, upload.abort) = (Some(memory), false),
+            // The disk that is full becomes empty by uploads.
+            Err(error) => tracing::debug!(%error, key, "an upload could not be noted and starts anew if it breaks off"),
+        }
     }
-    result
+    Ok(upload)
 }
 
-/// A multipart upload; dropped before it is done, it is aborted.
+/// A multipart upload.
 struct Upload<'a> {
     s3: &'a S3,
     key: &'a str,
     id: String,
-    done: bool,
+    /// Of each part but the last, bytes.
+    length: u64,
+    /// What the store has from an earlier try.
+    finished: Finished,
+    /// None: if it breaks off, nobody goes on with it.
+    memory: Option<&'a Local>,
+    /// Dropped, it is aborted.
+    abort: bool,
 }
 
 impl Upload<'_> {
     async fn send(&mut self, mut source: Source) -> Result<Checksum, StorageError> {
-        let length = self.s3.part_bytes.max(source.size().div_ceil(MOST_PARTS)) as usize;
         let (mut number, mut hashes) = (0, Sha256::new());
         // Dropped on an error: its tasks end with it.
         let mut under_way = JoinSet::new();
         let mut completed = Vec::new();
         loop {
-            let (rest, part) = source.next(length).await?;
+            let (rest, part) = source.next(self.length as usize).await?;
             source = rest;
             let Some(part) = part else { break };
+            number += 1;
+            hashes.update(part.sha256);
+            if let Some(part) = self.finished.part(number, &part, self.s3.header(&part.sha256)) {
+                completed.push(part);
+                continue;
+            }
             while under_way.len() >= AT_ONCE {
                 completed.extend(joined(under_way.join_next().await)?);
             }
-            number += 1;
-            hashes.update(part.sha256);
             under_way.spawn(self.part(number, part));
         }
         while !under_way.is_empty() {
@@ -146,9 +201,17 @@ impl Upload<'_> {
             .body(ByteStream::from(part.bytes))
             .customize()
             .config_override(config);
+        let memory = self.memory.cloned();
+        let (key, id, sha256) = (self.key.to_owned(), self.id.clone(), hex::encode(part.sha256));
         async move {
             let sent = request.send().await;
             let sent = sent.map_err(|e| super::classify(&e, &bucket, secret.expose()))?;
+            if let Some(memory) = memory {
+                let noted = memory.part_sent(key, id, number, SentPart { etag: sent.e_tag.clone(), sha256 }).await;
+                if let Err(error) = noted {
+                    tracing::debug!(%error, number, "a part could not be noted and is sent again if the upload breaks off");
+                }
+            }
             let part = CompletedPart::builder().part_number(number).set_e_tag(sent.e_tag).set_checksum_sha256(checksum);
             Ok(part.build())
         }
@@ -158,7 +221,7 @@ impl Upload<'_> {
 impl Drop for Upload<'_> {
     fn drop(&mut self) {
         let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
-        if !self.done {
+        if self.abort {
             let request = self.s3.client.abort_multipart_upload().bucket(&self.s3.bucket).key(self.key);
             let request = request.upload_id(&self.id);
             // Bounded by the client's time-outs. What cannot be aborted now is forgotten before the next attempt.
