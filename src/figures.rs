@@ -111,6 +111,10 @@ fn of_recorder(status: &RecorderStatus) {
     }
     gauge!("oxbow_outbox_depth").set(status.outbox as f64);
     gauge!("oxbow_outbox_age_seconds").set(status.outbox_age_ms as f64 / 1000.0);
+    for reason in storage::Reason::ALL {
+        let clips = status.waiting.get(&reason).copied().unwrap_or(0);
+        gauge!("oxbow_outbox_waiting", "reason" => reason.as_str()).set(clips as f64);
+    }
     gauge!("oxbow_journal_bytes").set(status.journal_bytes as f64);
     gauge!("oxbow_disk_free_bytes").set(status.disk_free_bytes as f64);
     gauge!("oxbow_recordings").set(status.open as f64);

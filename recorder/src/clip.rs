@@ -8,7 +8,7 @@ use std::time::Duration;
 use journal::{Index, OpenError};
 use pipeline::{ExportError, ExportJob, Exported, Lane};
 use storage::local::LocalClip;
-use storage::{Clip, ClipCause, ClipState, Id, StorageError, key};
+use storage::{Clip, ClipCause, ClipState, Id, Reason, StorageError, key};
 use tokio::task::JoinSet;
 
 use crate::desk::Desk;
@@ -200,7 +200,7 @@ async fn note_trouble(desk: &Desk, row: &LocalClip, trouble: Trouble) {
                 format!("part {part} is still no clip after {ATTEMPTS} tries, which go on: {text}"),
             );
         }
-        local.retry_clip(row.id.clone(), text, clock::next_try_ms(row.attempts)).await
+        local.retry_clip(row.id.clone(), Reason::Export, text, clock::next_try_ms(row.attempts)).await
     };
     if let Err(error) = noted {
         desk.alarm(&row.channel, format!("the job table cannot be written: {error}"));

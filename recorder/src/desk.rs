@@ -6,7 +6,7 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use storage::{Broadcast, Clip, ClipState};
+use storage::{Broadcast, Clip, ClipState, Reason};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -39,6 +39,8 @@ pub struct RecorderStatus {
     /// Finished clips that are not stored and indexed yet, and the age of the oldest in milliseconds.
     pub outbox: u64,
     pub outbox_age_ms: u64,
+    /// Clips that wait after a failure, by its reason.
+    pub waiting: BTreeMap<Reason, u64>,
     /// Of all journals on disk.
     pub journal_bytes: u64,
     /// For this process on the volume of the data folder.

@@ -75,11 +75,13 @@ async fn tidy(desk: &Desk) -> Result<(), StorageError> {
 async fn count(desk: &Desk) -> Result<RecorderStatus, StorageError> {
     let clips = desk.stores.local.counts_by_state().await?;
     let outbox = desk.stores.local.outbox().await?;
+    let waiting = desk.stores.local.waiting_by_reason().await?;
     let (journals, data) = (desk.config.journals(), desk.config.data_dir.clone());
     let disk = tokio::task::spawn_blocking(move || (size_of_folder(&journals), disk_free(&data))).await;
     let (journal_bytes, disk_free_bytes) = disk.unwrap_or_default();
     Ok(RecorderStatus {
         outbox: outbox.depth,
+        waiting,
         outbox_age_ms: outbox.oldest_ms.map_or(0, |at| (clock::utc_ms() - at).max(0) as u64),
         journal_bytes,
         disk_free_bytes,

@@ -68,12 +68,13 @@ async fn until_next(desk: &Desk) -> Duration {
 async fn bring_out(desk: &Desk, row: LocalClip) {
     let result = if row.deleted { delete(desk, &row).await } else { step_by_step(desk, &row).await };
     let Err(error) = result else { return };
-    metrics::counter!("oxbow_outbox_failures_total").increment(1);
+    metrics::counter!("oxbow_outbox_failures_total", "reason" => error.reason().as_str()).increment(1);
     if row.attempts == 0 {
         tracing::warn!(clip = %row.id, %error, "a clip cannot be stored now; it is tried until it is");
     }
     let next = clock::next_try_ms(row.attempts);
-    if let Err(error) = desk.stores.local.retry_clip(row.id.clone(), error.to_string(), next).await {
+    let noted = desk.stores.local.retry_clip(row.id.clone(), error.reason(), error.to_string(), next).await;
+    if let Err(error) = noted {
         desk.alarm(&row.channel, format!("the job table cannot be written: {error}"));
         tokio::time::sleep(Duration::from_secs(1)).await; // the row still says that it is due
     }

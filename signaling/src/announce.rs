@@ -48,10 +48,8 @@ impl Announcer {
     /// A clip became playable, or its state changed.
     pub async fn clip(&self, clip: storage::Clip, state: ClipState) {
         let error = match state {
-            ClipState::Failed => {
-                self.app.local().pending_clip(clip.id.clone()).await.ok().flatten().and_then(|p| p.error)
-            }
-            _ => None,
+            ClipState::Stored => None,
+            _ => self.app.local().pending_clip(clip.id.clone()).await.ok().flatten().and_then(|p| p.error),
         };
         let room = of_channel(&clip.channel);
         let clip = clips::view(clip, clips::shown(state), error);

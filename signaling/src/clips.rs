@@ -176,6 +176,17 @@ pub async fn delete(app: &App, id: &Id) -> Result<(), Error> {
     Ok(())
 }
 
+/// Has a clip that waits, or that failed, tried now. One that is stored is left as it is.
+///
+/// # Errors
+/// `not_found`, `away`.
+pub async fn retry(app: &App, id: &Id) -> Result<Clip, Error> {
+    match app.local().retry_now(id.clone()).await? {
+        Some(pending) => Ok(of_pending(pending)),
+        None => find(app, id).await,
+    }
+}
+
 /// What is recorded of a broadcast by now.
 pub struct Recorded {
     pub saved: u32,

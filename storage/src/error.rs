@@ -32,7 +32,74 @@ pub enum StorageError {
     Local(String),
 }
 
+/// How the texts of some refusals begin, by which [`StorageError::reason`] knows them.
+pub(crate) const NO_BUCKET: &str = "there is no bucket";
+pub(crate) const NO_ACCESS: &str = "no access to bucket";
+pub(crate) const CLOCK: &str = "this machine's clock and the store's differ";
+pub(crate) const DISK_FULL: &str = "the disk is full";
+
+/// Why something waits to be stored, as one word for metrics.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Reason {
+    /// No file could be made yet.
+    Export,
+    Away,
+    NoBucket,
+    /// Wrong or missing keys, or keys that may not do this.
+    NoAccess,
+    /// The clocks of this machine and the store differ.
+    Clock,
+    DiskFull,
+    /// The store or the database said no for another reason.
+    Refused,
+    /// The local file is damaged or gone.
+    File,
+    Other,
+}
+
+impl Reason {
+    pub const ALL: [Self; 9] = [
+        Self::Export,
+        Self::Away,
+        Self::NoBucket,
+        Self::NoAccess,
+        Self::Clock,
+        Self::DiskFull,
+        Self::Refused,
+        Self::File,
+        Self::Other,
+    ];
+
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Export => "export",
+            Self::Away => "away",
+            Self::NoBucket => "no_bucket",
+            Self::NoAccess => "no_access",
+            Self::Clock => "clock",
+            Self::DiskFull => "disk_full",
+            Self::Refused => "refused",
+            Self::File => "file",
+            Self::Other => "other",
+        }
+    }
+}
+
 impl StorageError {
+    /// The kind of cause, for counting.
+    pub fn reason(&self) -> Reason {
+        match self {
+            Self::Away(_) => Reason::Away,
+            Self::Refused(text) if text.starts_with(NO_BUCKET) => Reason::NoBucket,
+            Self::Refused(text) if text.starts_with(NO_ACCESS) => Reason::NoAccess,
+            Self::Refused(text) if text.starts_with(CLOCK) => Reason::Clock,
+            Self::Refused(text) if text.starts_with(DISK_FULL) => Reason::DiskFull,
+            Self::Refused(_) => Reason::Refused,
+            Self::Corrupt(_) | Self::Local(_) => Reason::File,
+            Self::NotFound | Self::Conflict | Self::Invalid(_) | Self::Range { .. } => Reason::Other,
+        }
+    }
+
     /// Whether the same call can succeed later without a change of its arguments.
     pub fn is_worth_retrying(&self) -> bool {
         matches!(self, Self::Away(_) | Self::Refused(_))

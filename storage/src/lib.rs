@@ -19,7 +19,7 @@ pub mod object;
 
 pub use continuity::{Continuity, Link, Tombstone, TrackContinuity};
 pub use database::{Database, MongoConfig};
-pub use error::StorageError;
+pub use error::{Reason, StorageError};
 pub use health::{Health, StoreStatus};
 pub use local::{ClipRequest, ClipState, Local, PendingClip, Requester};
 pub use model::{Broadcast, BroadcastQuery, Clip, ClipCause, ClipQuery, Id, IdError, Page, Secret};

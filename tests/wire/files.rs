@@ -192,6 +192,12 @@ async fn a_clip_is_renamed_against_its_revision_and_deleted_with_its_files() {
     assert_eq!(late.status(), 412);
     assert_eq!(problem(late).await, "conflict");
 
+    let retry = |path: &str| shelf.server.with_key(Method::POST, &format!("{path}/retry")).send();
+    let stored = retry(&path).await.unwrap();
+    assert_eq!(stored.status(), 200);
+    assert_eq!(stored.json::<Value>().await.unwrap()["state"], "stored", "there is nothing to try");
+    assert_eq!(problem(retry("/api/clips/0000000000000000000000000a").await.unwrap()).await, "not_found");
+
     assert_eq!(shelf.server.with_key(Method::DELETE, &path).send().await.unwrap().status(), 204);
     assert_eq!(problem(shelf.server.get(&path).await).await, "not_found");
     assert_eq!(problem(shelf.server.with_key(Method::DELETE, &path).send().await.unwrap()).await, "not_found");

@@ -37,6 +37,7 @@ async fn refusals_are_problems_with_their_code() {
         (Method::POST, "/", 405, "method_not_allowed"),
         (Method::PATCH, NO_CLIP, 401, "key_required"),
         (Method::DELETE, NO_CLIP, 401, "key_required"),
+        (Method::POST, "/api/clips/0000000000000000000000000a/retry", 401, "key_required"),
         (Method::POST, "/api/broadcasts/0000000000000000000000000a/stop", 401, "key_required"),
         (Method::GET, "/api/channels/main/stats", 401, "key_required"),
         (Method::GET, "/api/connections", 401, "key_required"),

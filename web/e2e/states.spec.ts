@@ -112,6 +112,21 @@ test("the store is away: clips wait on the disk, say so, and play", async ({ bro
     timeout: 30_000,
   });
   await expectAccessible(library);
+  // The oldest: the newest may be new.
+  const clip = library.locator("[data-clip]").last();
+  const pill = clip.getByText("Trying again", { exact: true });
+  await expect(pill).toBeVisible({ timeout: 20_000 });
+  await expect(pill).toHaveAttribute("title", /^the store is away/);
+  await clip.getByRole("button", { name: /^What to do with/ }).click();
+  const [answer] = await Promise.all([
+    library.waitForResponse(/\/api\/clips\/[^/]+\/retry$/),
+    library.getByRole("menuitem", { name: "Try again now" }).click(),
+  ]);
+  expect(answer.status()).toBe(200);
+  await expect(library.getByText(/^Trying again: /)).toBeVisible();
+  const metrics = async () => await (await fetch(`${oxbow.url}/metrics`)).text();
+  // Counted every few seconds.
+  await expect.poll(metrics, { timeout: 15_000 }).toMatch(/oxbow_outbox_waiting\{reason="away"\} [1-9]/);
   await library.locator("[data-clip] a").first().click();
   const video = library.getByRole("dialog").locator("video");
   await expect.poll(() => frameNumber(video)).not.toBeNull();

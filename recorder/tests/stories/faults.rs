@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use media::message::{Codec, EndReason};
 use storage::object::PART_BYTES;
-use storage::{ChecksumMode, ClipState, ObjectStore, S3Config, Secret};
+use storage::{ChecksumMode, ClipState, ObjectStore, Reason, S3Config, Secret};
 
 use crate::node::*;
 use crate::support::S3Server;
@@ -73,6 +73,36 @@ pub async fn clips_through_a_faulty_store_are_stored_once() {
     assert_eq!(history, stems, "each journal became a clip, each clip has one");
     assert_eq!(node.count(ClipState::Stored).await, count());
     assert_eq!(server.unfinished_parts(), 0);
+    node.check_is_silent().await;
+    node.stop().await;
+}
+
+pub async fn a_bucket_that_is_not_there_is_named_and_tried_again_by_hand() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = S3Server::start(&folder.path().join("s3"));
+    let proxy = FaultProxy::start(server.address(), 4, 0);
+    proxy.refuse(Some(("404 Not Found", "NoSuchBucket")));
+    let data = folder.path().join("data");
+    let node = Node::start_with(&data, NEVER, store(proxy.address().to_string())).await;
+    let broadcast = node.begin();
+    play(&node, broadcast, Live::new(Codec::Vp8).up_to(SECOND));
+    node.end(broadcast, EndReason::Stopped);
+    let held_up = until(60, || async {
+        let pending = node.local.pending_clips().await.unwrap().into_iter().find(|clip| clip.attempts >= 3);
+        pending.ok_or_else(|| "not tried three times".into())
+    })
+    .await;
+    let said = held_up.error.expect("a reason");
+    assert!(said.contains("there is no bucket"), "{said}");
+    assert_eq!(node.local.waiting_by_reason().await.unwrap(), [(Reason::NoBucket, 1)].into());
+
+    proxy.refuse(None);
+    // far longer than this story waits
+    let id = held_up.clip.id;
+    node.local.put_off(id.clone(), (now_us() / 1000) as i64 + 3_600_000).await.unwrap();
+    assert!(node.local.retry_now(id).await.unwrap().is_some());
+    node.settle(1).await;
+    assert!(node.local.waiting_by_reason().await.unwrap().is_empty());
     node.check_is_silent().await;
     node.stop().await;
 }

@@ -45,6 +45,7 @@ const STORIES: &[(&str, Story)] = stories![
     outage::a_folder_that_refuses_new_files_for_a_while_loses_nothing,
     resume::a_killed_upload_goes_on_with_the_next_part,
     resume::a_file_that_changed_is_not_mixed_with_an_earlier_one,
+    faults::a_bucket_that_is_not_there_is_named_and_tried_again_by_hand,
     faults::clips_through_a_faulty_store_are_stored_once,
     kill::in_the_middle_of_a_group_of_pictures,
     kill::at_a_rollover,

@@ -1,4 +1,4 @@
-//! Clips: list, read, rename, delete. Their files are in `file.rs`.
+//! Clips: list, read, rename, delete, try again. Their files are in `file.rs`.
 
 use axum::Json as Answer;
 use axum::extract::State;
@@ -64,6 +64,10 @@ pub async fn rename(
 pub async fn delete(State(app): State<App>, _: Streamer, IdOf(id): IdOf) -> Result<StatusCode, Error> {
     clips::delete(&app, &id).await?;
     Ok(StatusCode::NO_CONTENT)
+}
+
+pub async fn retry(State(app): State<App>, _: Streamer, IdOf(id): IdOf) -> Result<Response, Error> {
+    Ok(tagged(clips::retry(&app, &id).await?))
 }
 
 /// The revision that `If-Match` names.

@@ -8,7 +8,7 @@ use rusqlite::{Connection, Row, params};
 
 use super::{Local, broadcasts, chain, column, execute, id_column, json_of, of_json, removals, row, rows};
 use crate::model::check_title;
-use crate::{Clip, ClipCause, Id, StorageError, Tombstone};
+use crate::{Clip, ClipCause, Id, Reason, StorageError, Tombstone};
 
 /// Most rows that one call gives.
 const ROWS: u32 = 1000;
@@ -165,7 +165,7 @@ impl Local {
             let done = execute(
                 t,
                 "UPDATE clips SET state = 'queued', clip = ?2, file = ?3, poster = ?4, attempts = 0, next_try_ms = 0,
-                 error = NULL WHERE id = ?1 AND state = 'exporting' AND deleted = 0",
+                 error = NULL, reason = NULL WHERE id = ?1 AND state = 'exporting' AND deleted = 0",
                 params![clip.id.as_str(), json_of(&clip)?, text(&file)?, poster],
             )? > 0;
             if done {
@@ -210,15 +210,47 @@ impl Local {
 
     /// Step 14 is done: `verified` becomes `stored`, unless the clip was edited since `revision` was sent; then false.
     pub async fn stored(&self, id: Id, revision: u32, now_ms: i64) -> Result<bool, StorageError> {
-        let sql = "UPDATE clips SET state = 'stored', stored_ms = ?3, attempts = 0, next_try_ms = 0, error = NULL
-                   WHERE id = ?1 AND state = 'verified' AND deleted = 0 AND json_extract(clip, '$.revision') = ?2";
+        let sql = "UPDATE clips SET state = 'stored', stored_ms = ?3, attempts = 0, next_try_ms = 0, error = NULL,
+                   reason = NULL WHERE id = ?1 AND state = 'verified' AND deleted = 0 AND json_extract(clip, '$.revision') = ?2";
         self.write(move |t| Ok(execute(t, sql, params![id.as_str(), revision, now_ms])? > 0)).await
     }
 
     /// Remembers why a step failed and when to try again.
-    pub async fn retry_clip(&self, id: Id, error: String, next_try_ms: i64) -> Result<(), StorageError> {
-        let sql = "UPDATE clips SET attempts = attempts + 1, error = ?2, next_try_ms = ?3 WHERE id = ?1";
-        self.write(move |t| execute(t, sql, params![id.as_str(), error, next_try_ms]).map(drop)).await
+    pub async fn retry_clip(
+        &self,
+        id: Id,
+        reason: Reason,
+        error: String,
+        next_try_ms: i64,
+    ) -> Result<(), StorageError> {
+        let sql = "UPDATE clips SET attempts = attempts + 1, error = ?2, next_try_ms = ?3, reason = ?4 WHERE id = ?1";
+        self.write(move |t| execute(t, sql, params![id.as_str(), error, next_try_ms, reason.as_str()]).map(drop)).await
+    }
+
+    /// Somebody wants it tried now: what waits is due, what failed begins anew. None: no such pending clip.
+    pub async fn retry_now(&self, id: Id) -> Result<Option<PendingClip>, StorageError> {
+        let sql = "UPDATE clips SET next_try_ms = 0, state = iif(state = 'failed', 'exporting', state)
+                   WHERE id = ?1 AND deleted = 0 AND state NOT IN ('recording', 'stored')";
+        self.write(move |t| {
+            let found = execute(t, sql, [id.as_str()])? > 0;
+            Ok(if found { find(t, &id)?.map(|clip| clip.pending()) } else { None })
+        })
+        .await
+    }
+
+    /// How many clips wait after a failure, by its reason.
+    pub async fn waiting_by_reason(&self) -> Result<BTreeMap<Reason, u64>, StorageError> {
+        self.read(|c| {
+            let sql = "SELECT reason, count(*) AS number FROM clips WHERE reason IS NOT NULL AND deleted = 0
+                       AND state IN ('exporting', 'queued', 'uploading', 'verified') GROUP BY reason";
+            let found = rows(c, sql, [], |r| {
+                let name: String = column(r, "reason")?;
+                let reason = Reason::ALL.into_iter().find(|reason| reason.as_str() == name).unwrap_or(Reason::Other);
+                Ok((reason, column::<i64>(r, "number")? as u64))
+            })?;
+            Ok(found.into_iter().collect())
+        })
+        .await
     }
 
     /// Puts a step off that waits for another clip; not a failure.

@@ -85,6 +85,9 @@ const STEPS: &[&str] = &[
         PRIMARY KEY (key, number)
     ) STRICT, WITHOUT ROWID;
 ",
+    "
+    ALTER TABLE clips ADD COLUMN reason TEXT;
+",
 ];
 
 /// Sets the file up and runs the steps that it lacks.

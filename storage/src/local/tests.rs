@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Broadcast, Clip, ClipCause, Tombstone};
+use crate::{Broadcast, Clip, ClipCause, Reason, Tombstone};
 
 fn open() -> (tempfile::TempDir, Local) {
     let folder = tempfile::tempdir().unwrap();
@@ -84,7 +84,7 @@ async fn a_clip_goes_forward_once_whatever_is_repeated() {
 async fn everything_is_there_after_opening_again() {
     let (folder, local) = open();
     export(&local, 1).await;
-    local.retry_clip(id(1), "away".into(), 500).await.unwrap();
+    local.retry_clip(id(1), Reason::Away, "away".into(), 500).await.unwrap();
     drop(local);
     let local = Local::open(folder.path().join("data/local.sqlite")).unwrap();
     let states = [ClipState::Queued, ClipState::Uploading, ClipState::Verified];
@@ -203,4 +203,20 @@ async fn uploads_go_on_as_long_as_a_clip_waits_for_them() {
     assert_eq!((upload.id.as_str(), upload.parts), ("second", [(3, sent("new"))].into()), "nothing of the first");
     assert!(local.open_uploads().await.unwrap().is_empty(), "no clip has this key");
     assert_eq!(local.open_upload("a").await, Ok(None));
+}
+
+#[tokio::test]
+async fn what_waits_is_counted_by_reason_and_can_be_tried_now() {
+    let (_folder, local) = open();
+    export(&local, 1).await;
+    local.retry_clip(id(1), Reason::NoBucket, "there is no bucket".into(), i64::MAX).await.unwrap();
+    assert_eq!(local.waiting_by_reason().await.unwrap(), [(Reason::NoBucket, 1)].into());
+    let now = local.retry_now(id(1)).await.unwrap().unwrap();
+    assert_eq!((now.state, now.next_try_ms, now.error.as_deref()), (ClipState::Queued, 0, Some("there is no bucket")));
+    assert!(local.fail(id(1), "no worker can".into()).await.unwrap());
+    assert!(local.waiting_by_reason().await.unwrap().is_empty(), "it is failed, it does not wait");
+    assert_eq!(local.retry_now(id(1)).await.unwrap().unwrap().state, ClipState::Exporting);
+    local.delete_pending(id(1)).await.unwrap();
+    assert!(local.retry_now(id(1)).await.unwrap().is_none());
+    assert!(local.retry_now(id(9)).await.unwrap().is_none());
 }

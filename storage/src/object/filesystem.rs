@@ -268,7 +268,9 @@ fn found<T>(result: io::Result<T>) -> Result<Option<T>, StorageError> {
 fn refused_or_away(error: &io::Error) -> StorageError {
     use io::ErrorKind as Kind;
     match error.kind() {
-        Kind::StorageFull | Kind::QuotaExceeded => StorageError::Refused(format!("the disk is full: {error}")),
+        Kind::StorageFull | Kind::QuotaExceeded => {
+            StorageError::Refused(format!("{}: {error}", crate::error::DISK_FULL))
+        }
         Kind::PermissionDenied | Kind::ReadOnlyFilesystem | Kind::FileTooLarge => {
             StorageError::Refused(error.to_string())
         }

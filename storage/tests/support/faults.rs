@@ -57,6 +57,8 @@ struct Plan {
     /// Of 100 requests.
     percent: u64,
     calm: bool,
+    /// Status and code of the answer to everything.
+    refusal: Option<(&'static str, &'static str)>,
     seen: HashMap<String, u32>,
     done: BTreeMap<Fault, u32>,
 }
@@ -72,7 +74,7 @@ impl FaultProxy {
     pub fn start(server: SocketAddr, seed: u64, percent: u64) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
-        let plan = Plan { seed, percent, calm: false, seen: HashMap::new(), done: BTreeMap::new() };
+        let plan = Plan { seed, percent, calm: false, refusal: None, seen: HashMap::new(), done: BTreeMap::new() };
         let plan = Arc::new(Mutex::new(plan));
         let inside = Arc::clone(&plan);
         thread::spawn(move || {
@@ -92,6 +94,11 @@ impl FaultProxy {
     /// Spoils nothing from now on.
     pub fn calm(&self) {
         self.plan.lock().unwrap().calm = true;
+    }
+
+    /// Answers everything with this status and S3 error code, such as `404 Not Found` and `NoSuchBucket`; none: no more.
+    pub fn refuse(&self, refusal: Option<(&'static str, &'static str)>) {
+        self.plan.lock().unwrap().refusal = refusal;
     }
 
     /// How often each fault happened.
@@ -198,13 +205,14 @@ fn exchange(mut client: TcpStream, server: SocketAddr, plan: &Mutex<Plan>) -> Re
         client.write_all(b"HTTP/1.1 100 Continue\r\n\r\n")?;
     }
     let length = request.length.unwrap_or(0);
-    let instead = match fault {
+    let refusal = plan.lock().unwrap().refusal;
+    let instead = refusal.or(match fault {
         Some(Fault::InternalError) => Some(("500 Internal Server Error", "InternalError")),
         Some(Fault::SlowDown) => Some(("503 Slow Down", "SlowDown")),
         Some(Fault::TimeTooSkewed) => Some(("403 Forbidden", "RequestTimeTooSkewed")),
         Some(Fault::OkWithError) => Some(("200 OK", "InternalError")),
         _ => None,
-    };
+    });
     if let Some((status, code)) = instead {
         std::io::copy(&mut from_client.take(length), &mut std::io::sink())?;
         return answer(&mut client, method, status, code);

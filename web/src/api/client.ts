@@ -56,5 +56,6 @@ export const api = {
   clip: (id: string) => call<Clip>(`/api/clips/${at(id)}`),
   renameClip: (id: string, title: string, revision: number) =>
     call<Clip>(`/api/clips/${at(id)}`, { method: "PATCH", body: { title }, ifMatch: revision }),
+  retryClip: (id: string) => call<Clip>(`/api/clips/${at(id)}/retry`, { method: "POST" }),
   deleteClip: (id: string) => call<void>(`/api/clips/${at(id)}`, { method: "DELETE" }),
 };

@@ -199,6 +199,13 @@ export function useHiddenClips(): ReadonlySet<string> {
   );
 }
 
+/** Has a clip that could not be stored tried now. */
+export async function retryClip(queries: QueryClient, id: string): Promise<Result<Clip>> {
+  const result = await api.retryClip(id);
+  void queries.invalidateQueries({ queryKey: ["clips"] });
+  return result;
+}
+
 /** Deletes for good; the clip stays hidden when it worked and is shown again when it did not. */
 export async function deleteClip(queries: QueryClient, id: string): Promise<Result<void>> {
   const result = await api.deleteClip(id);

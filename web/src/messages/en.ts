@@ -372,6 +372,11 @@ export const en = {
       stored: "Stored",
       failed: "Upload failed",
     },
+    /** Waiting, after a try that failed. */
+    again: "Trying again",
+    retry: "Try again now",
+    retried: (title: string) => `Trying again: ${title}`,
+    retryFailed: (title: string) => `Could not try ${title} again. It is still safe; try once more.`,
     cause: {
       size: "automatic",
       length: "automatic",

@@ -3,7 +3,7 @@
 use aws_sdk_s3::error::{ProvideErrorMetadata, SdkError};
 
 use crate::StorageError;
-use crate::error::{chain, redact};
+use crate::error::{CLOCK, NO_ACCESS, NO_BUCKET, chain, redact};
 
 /// What is asked of an error of any operation, so that one function can judge them all.
 pub(super) trait Failure {
@@ -44,7 +44,7 @@ pub(super) fn classify(error: &impl Failure, bucket: &str, secret: &str) -> Stor
         redact(format!("{status}{code}: {message}").trim_end_matches([':', ' ']), secret)
     };
     match (status, code) {
-        (_, "NoSuchBucket") => StorageError::Refused(format!("there is no bucket '{bucket}' (NoSuchBucket)")),
+        (_, "NoSuchBucket") => StorageError::Refused(format!("{NO_BUCKET} '{bucket}' (NoSuchBucket)")),
         (_, "NoSuchKey" | "NotFound") | (Some(404), "") => StorageError::NotFound,
         (_, "SlowDown" | "ServiceUnavailable" | "InternalError" | "RequestTimeout" | "OperationAborted") => {
             StorageError::Away(said())
@@ -52,13 +52,9 @@ pub(super) fn classify(error: &impl Failure, bucket: &str, secret: &str) -> Stor
         (_, "BadDigest" | "XAmzContentSHA256Mismatch" | "InvalidDigest") => {
             StorageError::Away(format!("bytes were damaged on the way: {}", said()))
         }
-        (_, "RequestTimeTooSkewed") => {
-            StorageError::Refused(format!("this machine's clock and the store's differ too much: {}", said()))
-        }
+        (_, "RequestTimeTooSkewed") => StorageError::Refused(format!("{CLOCK} too much: {}", said())),
         (Some(408 | 429 | 500 | 502 | 503 | 504), _) => StorageError::Away(said()),
-        (Some(401 | 403), _) => {
-            StorageError::Refused(format!("no access to bucket '{bucket}' with these keys: {}", said()))
-        }
+        (Some(401 | 403), _) => StorageError::Refused(format!("{NO_ACCESS} '{bucket}' with these keys: {}", said())),
         (Some(300..), _) => StorageError::Refused(said()),
         _ => StorageError::Away(redact(&error.text(), secret)),
     }
@@ -67,6 +63,7 @@ pub(super) fn classify(error: &impl Failure, bucket: &str, secret: &str) -> Stor
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Reason;
 
     struct Answer(Option<u16>, &'static str);
 
@@ -85,6 +82,20 @@ mod tests {
 
         fn text(&self) -> String {
             "dispatch failure: hunter2: connection refused".into()
+        }
+    }
+
+    #[test]
+    fn what_somebody_must_change_is_named() {
+        for (status, code, expected) in [
+            (404, "NoSuchBucket", Reason::NoBucket),
+            (403, "AccessDenied", Reason::NoAccess),
+            (403, "SignatureDoesNotMatch", Reason::NoAccess),
+            (403, "RequestTimeTooSkewed", Reason::Clock),
+            (507, "XMinioStorageFull", Reason::Refused),
+            (503, "SlowDown", Reason::Away),
+        ] {
+            assert_eq!(classify(&Answer(Some(status), code), "clips", "x").reason(), expected, "{code}");
         }
     }
 

@@ -1,17 +1,18 @@
 import { useQueryClient } from "@tanstack/react-query";
-import { Download, Ellipsis, Pencil, Trash2 } from "lucide-react";
+import { Download, Ellipsis, Pencil, RotateCw, Trash2 } from "lucide-react";
 import { useState } from "react";
 import type { Clip } from "@/api/generated/protocol";
-import { deleteClip, hideClip, unhideClip } from "@/api/queries";
+import { deleteClip, hideClip, retryClip, unhideClip } from "@/api/queries";
 import { m } from "@/messages";
 import { IconButton } from "@/ui/button";
 import { Menu, MenuItem } from "@/ui/menu";
 import { toast } from "@/ui/toast";
 import { RenameDialog } from "./rename-dialog";
+import { isHeldUp } from "./words";
 
 const ICON = { className: "size-[18px]", strokeWidth: 1.75, "aria-hidden": true } as const;
 
-/** Download for everybody; rename and delete for the streamer. */
+/** Download for everybody; rename, delete and another try for the streamer. */
 export function ClipActions({
   clip,
   mayWrite,
@@ -23,6 +24,12 @@ export function ClipActions({
 }) {
   const [renaming, setRenaming] = useState(false);
   const remove = useDelete();
+  const queries = useQueryClient();
+  const retry = async () => {
+    const result = await retryClip(queries, clip.id);
+    if (result.ok) toast({ text: m.clip.retried(clip.title) });
+    else toast({ text: m.clip.retryFailed(clip.title), tone: "error" });
+  };
   return (
     <>
       <Menu
@@ -32,6 +39,11 @@ export function ClipActions({
           </IconButton>
         }
       >
+        {mayWrite && isHeldUp(clip) && (
+          <MenuItem icon={<RotateCw {...ICON} />} onSelect={() => void retry()}>
+            {m.clip.retry}
+          </MenuItem>
+        )}
         {mayWrite && (
           <MenuItem icon={<Pencil {...ICON} />} onSelect={() => setRenaming(true)}>
             {m.clip.rename}

@@ -208,7 +208,11 @@ function Facts({ clip, mayWrite, onDeleted }: { clip: Clip; mayWrite: boolean; o
           {m.watch.quality(clip.height, codecName(clip.video))}
         </span>
       )}
-      {clip.error && <span className="text-dense text-danger">{m.clip.failedText}</span>}
+      {clip.error && (
+        <span className="text-dense text-danger" title={clip.error}>
+          {m.clip.failedText}
+        </span>
+      )}
       <span className="flex-1" />
       <Button size="dense" onClick={() => void copy()}>
         <Link2 aria-hidden className="size-[15px]" strokeWidth={1.75} />

@@ -25,7 +25,13 @@ const TONES: Record<Clip["state"], Tone> = {
   failed: "bad",
 };
 
+/** Whether its last try failed and another one comes, by itself or by hand. */
+export function isHeldUp(clip: Clip): boolean {
+  return clip.state === "failed" || (clip.state !== "stored" && clip.error !== null);
+}
+
 export function stateOf(clip: Clip): { tone: Tone; word: string } {
+  if (clip.state !== "failed" && isHeldUp(clip)) return { tone: "warn", word: m.clip.again };
   return { tone: TONES[clip.state], word: m.clip.state[clip.state] };
 }
 
