@@ -50,17 +50,18 @@ impl Levels {
         *self = Self::default();
     }
 
-    /// Parts of the stream from the smallest on, without the whole. Pictures of the lowest rate only where `is_smallest`: others are better made smaller.
+    /// Parts of the stream from the smallest on, without the whole. Slower ones only of the smallest picture there is, where `is_smallest` says that this
+    /// stream has it: whoever gets less sees a smaller picture move as before, until there is none smaller.
     pub fn parts(&self, is_smallest: bool) -> impl Iterator<Item = Part> {
         let flows = |rate: &u64| *rate > 0;
         let highest = self.bitrates.iter().rposition(|rates| rates.iter().any(flows)).unwrap_or(0);
         let at_rate = |temporal: &usize| self.bitrates.iter().any(|rates| rates[*temporal] > 0);
         let fastest = (0..TEMPORAL).rfind(at_rate).unwrap_or(0);
-        let slower = (0..fastest).rfind(at_rate).unwrap_or(fastest);
         let known = move |spatial: &usize| *spatial == highest || self.heights[*spatial] > 0;
+        let smallest = (0..=highest).find(known);
         (0..=highest).filter(known).flat_map(move |spatial| {
-            let lowest = if is_smallest && spatial == 0 { 0 } else { slower };
-            let rates = (lowest..=fastest).filter(at_rate).filter(move |rate| (spatial, *rate) != (highest, fastest));
+            let slowest = if is_smallest && Some(spatial) == smallest { 0 } else { fastest };
+            let rates = (slowest..=fastest).filter(at_rate).filter(move |rate| (spatial, *rate) != (highest, fastest));
             rates.map(move |temporal| Part {
                 top: LayerId {
                     spatial: if spatial == highest { u8::MAX } else { spatial as u8 },
@@ -102,26 +103,21 @@ mod tests {
     fn rates_are_parts() {
         let levels = levels(&[(0, 0, 100), (0, 1, 50), (0, 2, 40)], &[]);
         assert_eq!(parts(&levels, true), [(255, 0, None, 100), (255, 1, None, 150)]);
-        assert_eq!(parts(&levels, false), [(255, 1, None, 150)]);
+        assert_eq!(parts(&levels, false), [], "a smaller stream moves better");
     }
 
     #[test]
     fn pictures_of_known_height_are_parts() {
         let layers = [(0, 0, 100), (0, 1, 50), (1, 0, 200), (1, 1, 100), (2, 0, 800), (2, 1, 400)];
         let known = levels(&layers, &[180, 360, 720]);
-        let expected = [
-            (0, 0, Some(180), 100),
-            (0, 255, Some(180), 150),
-            (1, 0, Some(360), 300),
-            (1, 255, Some(360), 450),
-            (255, 0, None, 1100),
-        ];
+        let expected = [(0, 0, Some(180), 100), (0, 255, Some(180), 150), (1, 255, Some(360), 450)];
         assert_eq!(parts(&known, true), expected);
+        assert_eq!(parts(&known, false), expected[1..]);
         assert_eq!(parts(&levels(&layers, &[]), true), [(255, 0, None, 1100)]);
     }
 
     #[test]
     fn more_layers_than_are_told_apart_count_with_the_highest() {
-        assert_eq!(parts(&levels(&[(0, 0, 100), (0, 7, 50), (7, 0, 10)], &[180]), true).len(), 3);
+        assert_eq!(parts(&levels(&[(0, 0, 100), (0, 7, 50), (7, 0, 10)], &[180]), true).len(), 2);
     }
 }
