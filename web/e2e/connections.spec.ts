@@ -38,6 +38,12 @@ test("an operator sees who is connected, and all that is known of one, while it 
   const before = await fact("Packets in").textContent();
   await expect(fact("Packets in")).not.toHaveText(before ?? "");
   await expect(fact("Packets in")).toHaveText(/\/s$/);
+  // What comes from it on each track: one with a height, and the sound.
+  const sources = report.locator("section", { has: studio.getByRole("heading", { name: "Sources" }) });
+  await expect(sources.locator("dt", { hasText: /^mid \w+$/ })).toHaveCount(1);
+  const picture = sources.locator("dt", { hasText: /p$/ }).first().locator("xpath=following-sibling::dd");
+  await expect(picture).toHaveText(/^[\d.]+\u2009Mbit\/s, [\d,]+ lost, [\d,]+ recovered$/);
+  await expect(picture).not.toHaveText(/^0\.00/);
   await report.getByText("Offer (SDP)").click();
   await expect(report.getByText("a=ice-pwd:(redacted)").first()).toBeVisible();
   await studio.screenshot({ path: info.outputPath("streamer.png"), fullPage: true });
@@ -52,6 +58,7 @@ test("an operator sees who is connected, and all that is known of one, while it 
   await list.getByRole("button", { name: /Viewer/ }).click();
   await expect(report.getByRole("heading", { name: "Viewer, @desk" })).toBeVisible();
   await expect(fact("Estimate")).not.toBeEmpty();
+  await expect(sources).toBeHidden();
   await studio.screenshot({ path: info.outputPath("viewer.png"), fullPage: true });
   await viewer.close();
   await expect(report.locator("[data-connection=closed]")).toBeVisible();

@@ -496,6 +496,11 @@ export const en = {
     packetsIn: "Packets in",
     packetsOut: "Packets out",
     withRate: (all: string, rate: string) => `${all}, ${rate}\u2009/s`,
+    sources: "Sources",
+    source: (mid: string, rid: string | null, height: number | null) =>
+      [`mid ${mid}`, rid, height === null ? null : `${height}p`].filter((part) => part !== null).join(" · "),
+    sourceFigures: (bitrate: string, lost: number, recovered: number) =>
+      `${bitrate}, ${lost.toLocaleString("en")} lost, ${recovered.toLocaleString("en")} recovered`,
     drops: "Dropped, by reason",
     noDrops: "Nothing was dropped.",
     flight: "Flight record",

@@ -1,6 +1,6 @@
 import { Download } from "lucide-react";
 import { type ReactNode, useEffect, useState } from "react";
-import type { Connection, ConnectionReport } from "@/api/generated/protocol";
+import type { Connection, ConnectionReport, ConnectionSource } from "@/api/generated/protocol";
 import { m } from "@/messages";
 import { Button } from "@/ui/button";
 import { moment } from "@/ui/format";
@@ -57,6 +57,13 @@ export function Report({ report }: { report: ConnectionReport }) {
             ]}
           />
         </Section>
+        {report.sources.length > 0 && (
+          <Section title={words.sources}>
+            <Facts
+              facts={report.sources.map((source) => [sourceName(source), sourceFigures(source)] as const)}
+            />
+          </Section>
+        )}
         <Section title={words.drops}>
           {drops.length === 0 ? (
             <p className="text-dense text-ink-3">{words.noDrops}</p>
@@ -152,6 +159,15 @@ function after(ms: number | null): string {
 
 function bits(perSecond: number): string {
   return m.connections.mbit((perSecond / 1_000_000).toFixed(2));
+}
+
+/** A source is named by its layer where it has one, and by its picture's height once that is known. */
+function sourceName({ mid, rid, height }: ConnectionSource): string {
+  return m.connections.source(mid, rid, height > 0 ? height : null);
+}
+
+function sourceFigures({ bitrate, lost, recovered }: ConnectionSource): string {
+  return m.connections.sourceFigures(bits(bitrate), lost, recovered);
 }
 
 function counted(total: number, rate: number | null): string {
