@@ -1,15 +1,20 @@
 //! What can be told of one session: how far it came and when, what was dropped and why, and its flight record: the last packet headers with
 //! what was decided about them. Bounded, and kept for a while after the session's end. Rendering it does not belong here.
 
+mod trace;
+
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use crate::id::{ChannelName, SessionId};
 use crate::limit;
-use crate::message::{CloseReason, Now, Role, SrtpProfile};
+use crate::message::{CloseReason, Now, Quality, Role, SrtpProfile};
 use crate::rtp::packet::Header;
 use crate::stats::{Counters, DropReason};
+
+pub use trace::{Carries, Standing, Stream};
+use trace::{Detail, Trace};
 
 /// How far a session came, each since it was opened; `None`: not yet.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -25,15 +30,17 @@ pub struct Milestones {
 }
 
 /// One line of a flight record.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Note {
     /// Since the session was opened.
     pub at: Duration,
+    /// Counts what the session's shard worked on, modulo 2^32: it orders the notes of several sessions of one shard.
+    pub work: u32,
     pub what: What,
 }
 
 /// What happened, or was decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum What {
     Connected,
     /// A streamer's packet and what became of it.
@@ -51,6 +58,18 @@ pub enum What {
     Repaired(u32),
     /// Keyframes that the viewer asked for.
     WantedKeyframes(u32),
+    /// Of a traced viewer, when the trace begins: the numbers that its feedback uses.
+    Stream(Stream),
+    /// Of a traced viewer: a compound of RTCP as it came, decrypted (RFC 3550 §6.1).
+    Feedback(Box<[u8]>),
+    /// Of a traced viewer: its checks moved what it is sent to this address.
+    Moved(SocketAddr),
+    /// Of a traced viewer: which picture it asked for.
+    Preferred(Quality),
+    /// Of a traced viewer: what it is given of a stream, after a change.
+    Stands(Standing),
+    /// Of a traced viewer: what its network is thought to carry, after a change.
+    Carries(Carries),
     Closed(CloseReason),
 }
 
@@ -233,16 +252,29 @@ enum Brief {
     Connected,
     Packet,
     Counted(fn(u32) -> What, u32),
+    /// The oldest detail of the trace that no older note stands for.
+    Traced,
     Closed(CloseReason),
+}
+
+/// When, and what.
+struct Entry {
+    /// Nanoseconds since the session was opened.
+    at: u64,
+    work: u32,
+    brief: Brief,
 }
 
 /// The growing part of a [`Diagnosis`], kept beside its session.
 pub struct Diary {
     opened: Instant,
     opened_utc_us: u64,
-    notes: VecDeque<(Duration, Brief)>,
+    notes: VecDeque<Entry>,
+    /// See [`Note::work`].
+    pub work: u32,
     /// Of each [`Brief::Packet`], in order.
     packets: VecDeque<(Head, Option<DropReason>)>,
+    trace: Option<Box<Trace>>,
     room: usize,
     lost: u64,
     pub milestones: Milestones,
@@ -259,7 +291,9 @@ impl Diary {
             opened: now.mono,
             opened_utc_us: now.utc_us,
             notes: VecDeque::new(),
+            work: 0,
             packets: VecDeque::new(),
+            trace: None,
             room: match role {
                 Role::Publisher => limit::STREAMER_NOTES,
                 Role::Viewer => limit::VIEWER_NOTES,
@@ -286,13 +320,97 @@ impl Diary {
     }
 
     fn note(&mut self, now: Now, brief: Brief) {
-        if self.notes.len() == self.room {
-            if let Some((_, Brief::Packet)) = self.notes.pop_front() {
-                self.packets.pop_front();
-            }
-            self.lost += 1;
+        if self.notes.len() >= self.room {
+            self.forget_oldest();
         }
-        self.notes.push_back((self.age(now), brief));
+        self.notes.push_back(Entry { at: self.age(now).as_nanos() as u64, work: self.work, brief });
+    }
+
+    fn forget_oldest(&mut self) {
+        let Some(entry) = self.notes.pop_front() else { return };
+        match entry.brief {
+            Brief::Packet => drop(self.packets.pop_front()),
+            Brief::Traced => self.trace.iter_mut().for_each(|trace| trace.forget_oldest()),
+            Brief::Connected | Brief::Counted(..) | Brief::Closed(_) => {}
+        }
+        self.lost += 1;
+    }
+
+    /// From now on what comes from the viewer and what is decided about it is kept.
+    pub fn begin_trace(&mut self) {
+        if self.trace.is_none() {
+            self.trace = Some(Box::default());
+            self.room = limit::TRACE_NOTES;
+            self.notes.reserve_exact(self.room - self.notes.len());
+        }
+    }
+
+    /// Forgets what was kept since [`Diary::begin_trace`].
+    pub fn end_trace(&mut self) {
+        if self.trace.take().is_none() {
+            return;
+        }
+        let before = self.notes.len();
+        self.notes.retain(|entry| !matches!(entry.brief, Brief::Traced));
+        self.room = limit::VIEWER_NOTES;
+        self.notes.drain(..self.notes.len().saturating_sub(self.room));
+        self.notes.shrink_to_fit();
+        self.lost += (before - self.notes.len()) as u64;
+    }
+
+    pub fn is_traced(&self) -> bool {
+        self.trace.is_some()
+    }
+
+    /// A traced viewer's RTCP.
+    pub fn feedback(&mut self, now: Now, compound: &[u8]) {
+        while self.trace.as_ref().is_some_and(|trace| !trace.has_room(compound.len())) {
+            self.forget_oldest();
+        }
+        if self.trace.is_some() {
+            self.note(now, Brief::Traced);
+            self.trace.iter_mut().for_each(|trace| trace.feedback(compound));
+        }
+    }
+
+    /// Where a traced viewer is sent its media; noted if it changed.
+    pub fn moved(&mut self, now: Now, to: SocketAddr) {
+        if self.trace.as_mut().is_some_and(|trace| trace.moves(to)) {
+            self.detail(now, Detail::Moved(to));
+        }
+    }
+
+    /// Numbers of one stream of a traced viewer.
+    pub fn stream(&mut self, now: Now, stream: Stream) {
+        self.detail(now, Detail::Stream(stream));
+    }
+
+    /// What a traced viewer wants to see.
+    pub fn preferred(&mut self, now: Now, quality: Quality) {
+        self.detail(now, Detail::Preferred(quality));
+    }
+
+    /// What a traced viewer is given of a stream; noted if it changed.
+    pub fn stands(&mut self, now: Now, standing: Standing) {
+        if self.trace.as_mut().is_some_and(|trace| trace.stands_anew(standing)) {
+            self.detail(now, Detail::Stands(standing));
+        }
+    }
+
+    /// What a traced viewer's network is thought to carry; noted if it changed.
+    pub fn carries(&mut self, now: Now, carries: Carries) {
+        if self.trace.as_mut().is_some_and(|trace| trace.carries_anew(carries)) {
+            self.detail(now, Detail::Carries(carries));
+        }
+    }
+
+    fn detail(&mut self, now: Now, detail: Detail) {
+        if self.trace.is_none() {
+            return;
+        }
+        // First the note, which may cost the oldest detail.
+        self.note(now, Brief::Traced);
+        self.trace.iter_mut().for_each(|trace| trace.add(detail));
     }
 
     pub fn connected(&mut self, now: Now, profile: SrtpProfile) {
@@ -338,14 +456,16 @@ impl Diary {
 
     fn flight(&self) -> Vec<Note> {
         let mut packets = self.packets.iter().copied();
-        let told = |&(at, brief): &(Duration, Brief)| {
-            let what = match brief {
+        let mut details = self.trace.iter().flat_map(|trace| trace.read());
+        let told = |entry: &Entry| {
+            let what = match entry.brief {
                 Brief::Connected => What::Connected,
                 Brief::Packet => packets.next().map(|(head, dropped)| What::Packet { head, dropped })?,
                 Brief::Counted(what, count) => what(count),
+                Brief::Traced => details.next()?,
                 Brief::Closed(reason) => What::Closed(reason),
             };
-            Some(Note { at, what })
+            Some(Note { at: Duration::from_nanos(entry.at), work: entry.work, what })
         };
         self.notes.iter().filter_map(told).collect()
     }
@@ -387,7 +507,7 @@ mod tests {
         }
         let told = diary.read(SessionId::new(crate::id::ShardId(0), 1), "main".parse().unwrap(), Role::Viewer);
         assert_eq!((told.flight.len(), told.notes_lost), (limit::VIEWER_NOTES, 3));
-        assert_eq!(told.flight[0], Note { at: Duration::from_millis(3), what: What::WantedPackets(3) });
+        assert_eq!(told.flight[0], Note { at: Duration::from_millis(3), work: 0, what: What::WantedPackets(3) });
     }
 
     #[test]

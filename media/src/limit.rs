@@ -121,6 +121,12 @@ pub const TCP_SWEEP: Duration = Duration::from_secs(5);
 pub const STREAMER_NOTES: usize = 4096;
 /// Notes in the flight record of a viewer's session. More: the oldest goes.
 pub const VIEWER_NOTES: usize = 32;
+/// Viewers of one shard that are traced at a time. More: refused; who comes from another shard goes on untraced.
+pub const TRACES: usize = 16;
+/// Notes in the flight record of a viewer who is traced. More: the oldest goes.
+pub const TRACE_NOTES: usize = 2048;
+/// Bytes of feedback in it. More: the oldest notes go.
+pub const TRACE_BYTES: usize = 64 * 1024;
 /// Closed sessions that can still be diagnosed. More: the one that closed first is forgotten.
 pub const REMEMBERED_SESSIONS: usize = 64;
 /// Sessions in one list. More: the oldest are left out.

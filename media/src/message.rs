@@ -113,6 +113,12 @@ pub enum Command {
     Diagnose {
         session: SessionId,
     },
+    /// Keep what comes from a viewer and what is decided about it, or no longer. Of a streamer: of the viewers who join its room from now on, as long as
+    /// fewer than [`crate::limit::TRACES`] are traced.
+    Trace {
+        session: SessionId,
+        on: bool,
+    },
     /// The newest [`crate::limit::LISTED_SESSIONS`] sessions, without flight records.
     DiagnoseAll,
 }

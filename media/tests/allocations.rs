@@ -141,6 +141,11 @@ fn packets_viewers_feedback_and_repairs_allocate_nothing() {
         let session = world.clients[viewer].id;
         world.command(Command::Prefer { session, quality: Quality::AtMost(360) }).expect("a viewer");
     }
+    // Some are traced, and what came from them fills their traces.
+    for viewer in 1..=media::limit::TRACES {
+        let session = world.clients[viewer].id;
+        world.command(Command::Trace { session, on: true }).expect("a viewer");
+    }
     world.run(WARM_UP);
 
     let before = world.stats();

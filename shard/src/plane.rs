@@ -342,6 +342,14 @@ impl MediaPlane {
         }
     }
 
+    /// Keeps what comes from a viewer and what is decided about it in its flight record, or no longer. Of a streamer: of the viewers who join from now on.
+    ///
+    /// # Errors
+    /// [`Refusal::Unknown`] when there is no such session any more, [`Refusal::Full`] when [`media::limit::TRACES`] viewers are traced.
+    pub async fn trace(&self, session: SessionId, on: bool) -> Result<(), Refusal> {
+        self.tell_any(Command::Trace { session, on }).await.map(drop)
+    }
+
     /// Offer and answer of one of the newest sessions, without their secrets.
     pub fn sdp(&self, session: SessionId) -> Option<Sdp> {
         self.inner.sdp.of(session)

@@ -41,6 +41,15 @@ async fn a_session_can_be_diagnosed_while_it_is_open_and_after() {
     assert!(report["answer"].as_str().unwrap().contains("a=ice-pwd:(redacted)"));
     assert_eq!((&report["session"], &report["flight"]), (&listed["session"], &Value::Array(Vec::new())));
 
+    // Who joins from now on is traced; whoever has no key asks in vain.
+    let trace = format!("{path}/trace");
+    assert_eq!(problem(server.request(Method::POST, &trace).send().await.unwrap()).await, "key_required");
+    for method in [Method::POST, Method::POST, Method::DELETE, Method::DELETE] {
+        assert_eq!(server.with_key(method, &trace).send().await.unwrap().status(), 204);
+    }
+    let nobody = server.with_key(Method::POST, "/api/connections/s0-999/trace").send().await.unwrap();
+    assert_eq!(problem(nobody).await, "not_found");
+
     assert_eq!(server.with_key(Method::DELETE, &location).send().await.unwrap().status(), 200);
     let closed: Value = get(&path).await.json().await.unwrap();
     assert_eq!((closed["state"].as_str(), closed["closeReason"].as_str()), (Some("closed"), Some("requested")));

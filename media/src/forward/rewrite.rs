@@ -144,6 +144,11 @@ impl Rewriter {
         self.ssrc
     }
 
+    /// The first sequence number.
+    pub fn first(&self) -> u16 {
+        self.first as u16
+    }
+
     /// The viewer's numbers for one packet. A new source continues the sequence without a hole, and the timestamp as the seam says, or else by the
     /// time that passed meanwhile; `clock_rate` in Hz.
     ///

@@ -54,6 +54,8 @@ pub struct Room {
     pub audiences: Vec<Audience>,
     /// Waits to be served, see [`crate::router::Router::flush`].
     pub marked: bool,
+    /// Viewers who join are traced, see [`crate::message::Command::Trace`].
+    pub traces: bool,
     /// The heights that were told last.
     pub told_heights: Vec<u16>,
     /// The moment the room asked to be called at.
@@ -79,6 +81,7 @@ impl Room {
             mirror: None,
             audiences: Vec::new(),
             marked: false,
+            traces: false,
             told_heights: Vec::new(),
             scheduled: None,
         }

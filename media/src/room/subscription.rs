@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 use rand::Rng;
 
 use crate::buffer::cache::{Meta, Packet};
+use crate::diagnostics::Standing;
 use crate::forward::keyframe::Gate;
 use crate::forward::layer::LayerSelector;
 use crate::forward::level::Level;
@@ -187,6 +188,26 @@ impl Subscription {
     /// The route was found for this version of the track's format.
     pub fn has_route_for(&self, version: u32) -> bool {
         self.route_version == version
+    }
+
+    /// The first sequence number.
+    pub fn first(&self) -> u16 {
+        self.rewriter.first()
+    }
+
+    /// What the viewer is given of its track; `section` is the place in its answer.
+    pub fn standing(&self, section: usize, track: Option<&Track>) -> Standing {
+        let current = track.and_then(|track| self.current(track));
+        let place = |at: Option<usize>| at.map(|at| at as u8);
+        Standing {
+            section: section as u8,
+            layer: place(self.selector.current()),
+            target: place(self.selector.target()),
+            top: self.level.target(),
+            awaits_keyframe: current.map_or(self.is_waiting(), |layer| self.needs_keyframe(layer.source())),
+            behind: self.is_behind(),
+            paused: self.paused,
+        }
     }
 
     /// `None`: the viewer lacks the codec.

@@ -28,6 +28,7 @@ impl Router {
                 let peer = self.sessions.get_mut(key).ok_or(Refusal::Unknown)?;
                 let PeerRole::Viewer(viewer) = &mut peer.role else { return Err(Refusal::Unknown) };
                 viewer.subscriptions.iter_mut().for_each(|subscription| subscription.quality = quality);
+                peer.diary.preferred(now, quality);
                 Ok(Reply::Done)
             }
             Command::Close { session } => {
@@ -48,6 +49,7 @@ impl Router {
             }
             Command::Stats => Ok(Reply::Stats(Box::new(self.stats(now)))),
             Command::Diagnose { session } => Ok(Reply::Diagnosis(Box::new(self.diagnose(now, session)?))),
+            Command::Trace { session, on } => self.trace(now, session, on),
             Command::DiagnoseAll => Ok(Reply::Diagnoses(self.diagnose_all(now, limit::LISTED_SESSIONS))),
         }
     }
@@ -116,7 +118,11 @@ impl Router {
         let key = self.admit(now, session, watch.session, room_key, PeerRole::Viewer(viewer))?;
         let room = self.rooms.get_mut(room_key).ok_or(Refusal::Unknown)?;
         room.viewers.push(key);
-        Ok(Reply::Watching { broadcast: room.broadcast, answer })
+        let (broadcast, traces) = (room.broadcast, room.traces);
+        if traces && self.may_trace() {
+            self.begin_trace(now, key);
+        }
+        Ok(Reply::Watching { broadcast, answer })
     }
 
     fn accept(

@@ -1,9 +1,9 @@
 //! Keeps every session's diary: what its own work changed in the counters, how far it came, and its last words once it is gone.
 
-use crate::diagnostics::{Diagnosis, Figures, Head, NameIds};
+use crate::diagnostics::{Carries, Diagnosis, Figures, Head, NameIds, Stream};
 use crate::id::SessionId;
 use crate::limit;
-use crate::message::{Now, Refusal};
+use crate::message::{Now, Refusal, Reply};
 use crate::rtp::codec;
 use crate::session::Session;
 use crate::session::estimate::Estimator;
@@ -15,7 +15,11 @@ use super::peer::{Peer, PeerRole};
 
 impl Router {
     /// Before a session's work: what was counted so far is not its own.
-    pub(super) fn begin_account(&mut self) -> Figures {
+    pub(super) fn begin_account(&mut self, key: Key) -> Figures {
+        self.work = self.work.wrapping_add(1);
+        if let Some(peer) = self.sessions.get_mut(key) {
+            peer.diary.work = self.work;
+        }
         self.counters.forget_news();
         Figures::of(&self.counters)
     }
@@ -26,6 +30,19 @@ impl Router {
         let diary = &mut peer.diary;
         diary.account(now, before, Figures::of(&self.counters));
         self.counters.take_news(|reason, count| diary.dropped(reason, count));
+        if let PeerRole::Viewer(viewer) = &peer.role
+            && diary.is_traced()
+        {
+            peer.session.address().into_iter().for_each(|to| diary.moved(now, to));
+            let room = self.rooms.get(peer.room);
+            for (section, subscription) in viewer.subscriptions.iter().enumerate() {
+                let track = room.zip(subscription.track).and_then(|(room, at)| room.tracks.get(at));
+                diary.stands(now, subscription.standing(section, track));
+            }
+            let estimator = viewer.estimator.as_deref();
+            let (bitrate, congested) = (estimator.and_then(Estimator::bitrate), estimator.map(Estimator::is_congested));
+            diary.carries(now, Carries { bitrate, congested: congested.unwrap_or_default() });
+        }
         let age = diary.age(now);
         let milestones = &mut diary.milestones;
         if milestones.path.is_none() && peer.session.address().is_some() {
@@ -53,6 +70,42 @@ impl Router {
             peer.diary.milestones.first_keyframe = Some(peer.diary.age(now));
         }
         peer.diary.packet(now, head, outcome.err());
+    }
+
+    pub(super) fn trace(&mut self, now: Now, session: SessionId, on: bool) -> Result<Reply, Refusal> {
+        let key = *self.by_id.get(&session).ok_or(Refusal::Unknown)?;
+        let may_trace = self.may_trace();
+        let peer = self.sessions.get_mut(key).filter(|peer| !peer.closing).ok_or(Refusal::Unknown)?;
+        match &peer.role {
+            PeerRole::Publisher(_) => {
+                let room = self.rooms.get_mut(peer.room).ok_or(Refusal::Unknown)?;
+                room.traces = on;
+            }
+            PeerRole::Viewer(_) if !on => peer.diary.end_trace(),
+            PeerRole::Viewer(_) if peer.diary.is_traced() => {}
+            PeerRole::Viewer(_) if !may_trace => return Err(Refusal::Full("viewers that are traced")),
+            PeerRole::Viewer(_) => self.begin_trace(now, key),
+        }
+        Ok(Reply::Done)
+    }
+
+    /// Whether one more viewer may be traced.
+    pub(super) fn may_trace(&self) -> bool {
+        self.sessions.iter().filter(|(_, peer)| peer.diary.is_traced()).count() < limit::TRACES
+    }
+
+    pub(super) fn begin_trace(&mut self, now: Now, key: Key) {
+        let Some(peer) = self.sessions.get_mut(key) else { return };
+        let PeerRole::Viewer(viewer) = &peer.role else { return };
+        let diary = &mut peer.diary;
+        diary.begin_trace();
+        for (section, subscription) in viewer.subscriptions.iter().enumerate() {
+            let (ssrc, first) = (subscription.ssrc(), subscription.first());
+            diary.stream(now, Stream { section: section as u8, ssrc, first });
+        }
+        if let Some(subscription) = viewer.subscriptions.first() {
+            diary.preferred(now, subscription.quality);
+        }
     }
 
     /// The last that will be known of a session.

@@ -84,6 +84,8 @@ pub struct Router {
     outputs: VecDeque<Output>,
     counters: Counters,
     compound: Compound,
+    /// See [`crate::diagnostics::Note::work`].
+    work: u32,
     /// Sessions that closed, oldest first.
     remembered: VecDeque<Diagnosis>,
 }
@@ -109,6 +111,7 @@ impl Router {
             outputs: VecDeque::new(),
             counters: Counters::default(),
             compound: Compound::new(),
+            work: 0,
             remembered: VecDeque::new(),
         }
     }
@@ -246,7 +249,7 @@ impl Router {
 
     /// A panic in one session's work closes that session; the others go on.
     fn guarded(&mut self, now: Now, key: Key, arena: &mut SendArena, work: impl FnOnce(&mut Self, &mut SendArena)) {
-        let before = self.begin_account();
+        let before = self.begin_account(key);
         let done = catch_unwind(AssertUnwindSafe(|| {
             failpoint::pass(self.sessions.get(key).map(|peer| peer.id));
             work(self, arena);

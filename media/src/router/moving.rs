@@ -80,6 +80,9 @@ impl Router {
             }
             return self.event(Event::SessionClosed { session, channel, role, reason: CloseReason::HandshakeFailed });
         }
+        if peer.diary.is_traced() && !self.may_trace() {
+            peer.diary.end_trace();
+        }
         peer.room = match self.room_of(broadcast) {
             Some(own) => own,
             None => self.mirror(now, home, broadcast, &peer.channel),

@@ -143,6 +143,7 @@ impl Router {
     pub(super) fn viewer_rtcp(&mut self, now: Now, key: Key, compound: &[u8], arena: &mut SendArena) {
         let Some(peer) = self.sessions.get_mut(key) else { return };
         let PeerRole::Viewer(viewer) = &mut peer.role else { return };
+        peer.diary.feedback(now, compound);
         let Some(room) = self.rooms.get_mut(peer.room) else { return };
         let counters = &mut self.counters;
         let mut wanted = false;

@@ -21,15 +21,15 @@ pub fn diagnosis(world: &mut World, client: usize) -> Diagnosis {
     }
 }
 
-/// Notes from the end of the handshake on, with times since then.
-fn since_connected(flight: &[Note]) -> Vec<Note> {
+/// Notes from the end of the handshake on, with times since then and without what their shard worked on besides.
+pub fn since_connected(flight: &[Note]) -> Vec<Note> {
     let begin = flight.iter().position(|note| note.what == What::Connected).expect("it connected");
     let zero = flight[begin].at;
-    flight[begin..].iter().map(|note| Note { at: note.at - zero, what: note.what }).collect()
+    flight[begin..].iter().map(|note| Note { at: note.at - zero, work: 0, what: note.what.clone() }).collect()
 }
 
 /// As the offers of these stories number them.
-const NAMES: NameIds = NameIds { rid: Some(5), repaired_rid: Some(6) };
+pub const NAMES: NameIds = NameIds { rid: Some(5), repaired_rid: Some(6) };
 
 /// Sends the heads of a flight record to a router of its own at the recorded times, and nothing else.
 fn replayed(seed: u64, codec: Codec, rungs: Option<Rungs>, record: &[Note]) -> Vec<Note> {
@@ -40,7 +40,7 @@ fn replayed(seed: u64, codec: Codec, rungs: Option<Rungs>, record: &[Note]) -> V
     let connected = diagnosis(&mut world, streamer).milestones.connected.expect("it is on air");
     let mut arrivals: BTreeMap<Duration, Vec<Vec<u8>>> = BTreeMap::new();
     for note in record {
-        if let What::Packet { head, .. } = note.what {
+        if let What::Packet { head, .. } = &note.what {
             arrivals.entry(note.at).or_default().push(head.packet(NAMES));
         }
     }
@@ -90,7 +90,7 @@ fn a_flight_record_of_layers_replays_to_the_same_decisions() {
         assert_eq!(told.notes_lost, 0);
         let record = since_connected(&told.flight);
         let repairs = record.iter().filter(|note| {
-            matches!(note.what, What::Packet { head, dropped: None } if head.name.is_some_and(|name| name.repair))
+            matches!(&note.what, What::Packet { head, dropped: None } if head.name.is_some_and(|name| name.repair))
         });
         assert!(repairs.count() > 10, "layers were repaired");
         let mut silent = Rungs::three_of(codec);

@@ -29,3 +29,4 @@ mod simulcast;
 mod start;
 mod switches;
 mod time;
+mod traces;

@@ -79,6 +79,14 @@ impl Client {
     }
 }
 
+/// See [`World::step_of`].
+pub enum Arrival {
+    /// RTP or RTCP of a client, or a check as it is.
+    Packet(usize, Vec<u8>),
+    /// Whatever is under way.
+    Handshake,
+}
+
 type Flight = Reverse<(Instant, u64, usize, bool)>;
 
 pub struct World {
@@ -110,6 +118,8 @@ pub struct World {
     pub records: bool,
     /// Per destination and SSRC: what was sealed.
     sealed: HashMap<(SocketAddr, u32), (SequenceUnwrapper, HashSet<u64>)>,
+    /// The first addresses of clients who moved, by their later ones.
+    moved: HashMap<SocketAddr, SocketAddr>,
 }
 
 fn new_router(seed: u64, shard: usize) -> Router {
@@ -150,6 +160,7 @@ impl World {
             next_session: 0,
             records: true,
             sealed: HashMap::new(),
+            moved: HashMap::new(),
         }
     }
 
@@ -171,7 +182,7 @@ impl World {
             Command::Prefer { session, .. } | Command::Close { session } | Command::Ice { session, .. } => {
                 Some(session)
             }
-            Command::Diagnose { session } => Some(session),
+            Command::Diagnose { session } | Command::Trace { session, .. } => Some(session),
             _ => None,
         };
         let shard = of_session.and_then(|session| self.routers.iter().position(|router| router.has(*session)));
@@ -211,6 +222,13 @@ impl World {
         peer.answered(&answer);
         let viewer = viewer.answered(&answer);
         Ok(self.join(session, peer, Kind::Viewer(Box::new(viewer)), link))
+    }
+
+    /// From now on a client's datagrams come from this address.
+    pub fn move_to(&mut self, client: usize, address: SocketAddr) {
+        let before = std::mem::replace(&mut self.clients[client].address, address);
+        let first = self.moved.get(&before).copied().unwrap_or(before);
+        self.moved.insert(address, first);
     }
 
     /// Of the home.
@@ -293,21 +311,7 @@ impl World {
     /// One millisecond.
     fn step(&mut self) {
         self.now = self.now.after(Duration::from_millis(1));
-        while let Some(Reverse((at, ..))) = self.flights.peek() {
-            if *at > self.now.mono {
-                break;
-            }
-            let Some(Reverse((_, number, client, upwards))) = self.flights.pop() else { break };
-            let mut data = self.freight.remove(&number).unwrap();
-            if upwards {
-                self.arrive(client, &mut data);
-                if self.arena.room() < 100_000 {
-                    self.send();
-                }
-            } else {
-                self.hear(client, &data);
-            }
-        }
+        self.land();
         for at in 0..self.clients.len() {
             self.act(at);
         }
@@ -315,12 +319,54 @@ impl World {
         self.drain();
     }
 
+    fn land(&mut self) {
+        while let Some(Reverse((at, ..))) = self.flights.peek() {
+            if *at > self.now.mono {
+                break;
+            }
+            let Some(Reverse((_, number, client, upwards))) = self.flights.pop() else { break };
+            let mut data = self.freight.remove(&number).unwrap();
+            if upwards {
+                self.arrive_with_room(client, &mut data);
+            } else {
+                self.hear(client, &data);
+            }
+        }
+    }
+
+    fn arrive_with_room(&mut self, client: usize, data: &mut [u8]) {
+        self.arrive(client, data);
+        if self.arena.room() < 100_000 {
+            self.send();
+        }
+    }
+
     /// One millisecond in which exactly these packets of a client arrive.
     pub fn step_with(&mut self, client: usize, packets: Vec<Vec<u8>>) {
+        self.step_of(packets.into_iter().map(|packet| Arrival::Packet(client, packet)).collect());
+    }
+
+    /// One millisecond in which of each client who is connected exactly this arrives, in this order. Others go on with their handshakes.
+    pub fn step_of(&mut self, arrivals: Vec<Arrival>) {
         self.now = self.now.after(Duration::from_millis(1));
-        for packet in packets {
-            let mut data = self.clients[client].peer.seal_rtp(&packet);
-            self.arrive(client, &mut data);
+        for arrival in arrivals {
+            let Arrival::Packet(client, mut packet) = arrival else {
+                self.land();
+                continue;
+            };
+            let peer = &mut self.clients[client].peer;
+            let mut data = match packet[..2] {
+                [0..=3, _] => std::mem::take(&mut packet),
+                [_, 192..=223] => peer.seal_rtcp(&packet),
+                _ => peer.seal_rtp(&packet),
+            };
+            self.arrive_with_room(client, &mut data);
+        }
+        self.land();
+        for at in 0..self.clients.len() {
+            if !self.clients[at].connected {
+                self.act(at);
+            }
         }
         self.tick();
         self.drain();
@@ -481,7 +527,8 @@ impl World {
         let mut clear = data.to_vec();
         clear[0] &= !0x20;
         let header = Header::parse(&clear).expect("what we send is RTP");
-        let (unwrapper, seen) = self.sealed.entry((to, header.ssrc)).or_default();
+        let first = self.moved.get(&to).copied().unwrap_or(to);
+        let (unwrapper, seen) = self.sealed.entry((first, header.ssrc)).or_default();
         if seen.is_empty() {
             assert!(header.sequence < 1 << 15, "a stream starts below 2^15");
         }

@@ -144,6 +144,7 @@ fn session_of(command: &Command) -> Option<SessionId> {
         Command::Prefer { session, .. }
         | Command::Close { session }
         | Command::Ice { session, .. }
+        | Command::Trace { session, .. }
         | Command::Diagnose { session } => Some(*session),
         Command::Publish(_)
         | Command::Watch(_)

@@ -6,10 +6,10 @@ use std::time::Duration;
 use axum::Json as Answer;
 use axum::extract::{Path, Query, State};
 use axum::response::{IntoResponse, Response};
-use http::header;
+use http::{StatusCode, header};
 use media::diagnostics::{Diagnosis, Note, SourceDiagnosis, What};
 use media::id::SessionId;
-use media::message::{CloseReason, Role, SrtpProfile};
+use media::message::{CloseReason, Quality, Role, SrtpProfile};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use ts_rs::TS;
@@ -71,7 +71,9 @@ pub struct Report {
     connection: Connection,
     offer: Option<String>,
     answer: Option<String>,
-    #[ts(type = "{ atMs: number, what: string, count?: number, reason?: string, dropped?: string | null }[]")]
+    #[ts(
+        type = "{ atMs: number, work: number, what: string, count?: number, reason?: string, dropped?: string | null }[]"
+    )]
     flight: Vec<Value>,
     notes_lost: u64,
 }
@@ -109,6 +111,21 @@ pub async fn read(
         response.headers_mut().insert(header::CONTENT_DISPOSITION, value);
     }
     Ok(response)
+}
+
+/// Keeps more of a viewer from now on; of a streamer: of the viewers who join from now on.
+pub async fn trace(State(app): State<App>, _: Streamer, Path(session): Path<String>) -> Result<StatusCode, Error> {
+    set_trace(&app, &session, true).await
+}
+
+pub async fn untrace(State(app): State<App>, _: Streamer, Path(session): Path<String>) -> Result<StatusCode, Error> {
+    set_trace(&app, &session, false).await
+}
+
+async fn set_trace(app: &App, session: &str, on: bool) -> Result<StatusCode, Error> {
+    let session: SessionId = session.parse().map_err(|_| Error::not_found())?;
+    app.plane().trace(session, on).await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
 fn connection(of: &Diagnosis) -> Connection {
@@ -160,14 +177,19 @@ fn source(of: &SourceDiagnosis) -> Source {
 }
 
 fn note(note: &Note) -> Value {
-    let at = ms(note.at);
-    let counted = |what, count: u32| json!({"atMs": at, "what": what, "count": count});
-    match note.what {
-        What::Connected => json!({"atMs": at, "what": "connected"}),
+    let mut told = what(&note.what);
+    told["atMs"] = ms(note.at).into();
+    told["work"] = note.work.into();
+    told
+}
+
+fn what(what: &What) -> Value {
+    let counted = |name, count: u32| json!({"what": name, "count": count});
+    match what {
+        What::Connected => json!({"what": "connected"}),
         What::Packet { head, dropped } => {
             let begin = &head.begin[..usize::from(head.payload).min(head.begin.len())];
             json!({
-                "atMs": at,
                 "what": "packet",
                 "ssrc": head.ssrc,
                 "sequence": head.sequence,
@@ -177,17 +199,55 @@ fn note(note: &Note) -> Value {
                 "rid": head.name.map(|name| String::from_utf8_lossy(name.text()).into_owned()),
                 "repair": head.name.is_some_and(|name| name.repair),
                 "payload": head.payload,
-                "begin": begin.iter().map(|byte| format!("{byte:02x}")).collect::<String>(),
+                "begin": hex(begin),
                 "dropped": dropped.map(|reason| reason.name()),
             })
         }
-        What::AskedForPackets(count) => counted("asked-for-packets", count),
-        What::AskedForKeyframes(count) => counted("asked-for-keyframes", count),
-        What::WantedPackets(count) => counted("wanted-packets", count),
-        What::Repaired(count) => counted("repaired", count),
-        What::WantedKeyframes(count) => counted("wanted-keyframes", count),
-        What::Closed(reason) => json!({"atMs": at, "what": "closed", "reason": reason_name(reason)}),
+        What::AskedForPackets(count) => counted("asked-for-packets", *count),
+        What::AskedForKeyframes(count) => counted("asked-for-keyframes", *count),
+        What::WantedPackets(count) => counted("wanted-packets", *count),
+        What::Repaired(count) => counted("repaired", *count),
+        What::WantedKeyframes(count) => counted("wanted-keyframes", *count),
+        What::Stream(stream) => json!({
+            "what": "stream",
+            "section": stream.section,
+            "ssrc": stream.ssrc,
+            "first": stream.first,
+        }),
+        What::Feedback(compound) => json!({"what": "feedback", "rtcp": hex(compound)}),
+        What::Moved(to) => json!({"what": "moved", "address": to.to_string()}),
+        What::Preferred(quality) => {
+            let height = match quality {
+                Quality::Auto => None,
+                Quality::AtMost(height) => Some(height),
+            };
+            json!({"what": "preferred", "height": height})
+        }
+        What::Stands(standing) => json!({
+            "what": "stands",
+            "section": standing.section,
+            "layer": standing.layer,
+            "target": standing.target,
+            "spatial": bounded(standing.top.spatial),
+            "temporal": bounded(standing.top.temporal),
+            "awaitsKeyframe": standing.awaits_keyframe,
+            "behind": standing.behind,
+            "paused": standing.paused,
+        }),
+        What::Carries(carries) => {
+            json!({"what": "carries", "bitrate": carries.bitrate, "congested": carries.congested})
+        }
+        What::Closed(reason) => json!({"what": "closed", "reason": reason_name(*reason)}),
     }
+}
+
+/// The place of a scalable stream's layer; null where none is left out.
+fn bounded(layer: u8) -> Option<u8> {
+    (layer < u8::MAX).then_some(layer)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn reason_name(reason: CloseReason) -> &'static str {

@@ -33,6 +33,7 @@ pub fn routes(app: App) -> Router<App> {
         .route("/api/server", get(health::server))
         .route("/api/connections", get(connection::list))
         .route("/api/connections/{session}", get(connection::read))
+        .route("/api/connections/{session}/trace", post(connection::trace).delete(connection::untrace))
         .route("/api/channels", get(channel::list))
         .route("/api/channels/{channel}", get(channel::read))
         .route("/api/channels/{channel}/clip", post(channel::clip))

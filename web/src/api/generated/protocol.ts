@@ -256,7 +256,7 @@ export type ConnectionSource = { mid: string, rid: string | null, ssrc: number |
 /**
  * All that is known of one.
  */
-export type ConnectionReport = { version: string, offer: string | null, answer: string | null, flight: { atMs: number, what: string, count?: number, reason?: string, dropped?: string | null }[], notesLost: number, session: string, channel: string, role: "publisher" | "viewer", state: "new" | "connected" | "closed", openedAt: number, pathMs: number | null, connectedMs: number | null, firstPacketMs: number | null, firstKeyframeMs: number | null, closedMs: number | null, closeReason: string | null, srtpProfile: string | null, address: string | null, addresses: Array<string>, estimate: number | null, sources: Array<ConnectionSource>, packetsIn: number, packetsOut: number, drops: { [key in string]: number }, };
+export type ConnectionReport = { version: string, offer: string | null, answer: string | null, flight: { atMs: number, work: number, what: string, count?: number, reason?: string, dropped?: string | null }[], notesLost: number, session: string, channel: string, role: "publisher" | "viewer", state: "new" | "connected" | "closed", openedAt: number, pathMs: number | null, connectedMs: number | null, firstPacketMs: number | null, firstKeyframeMs: number | null, closedMs: number | null, closeReason: string | null, srtpProfile: string | null, address: string | null, addresses: Array<string>, estimate: number | null, sources: Array<ConnectionSource>, packetsIn: number, packetsOut: number, drops: { [key in string]: number }, };
 
 /**
  * What a client may send in the handshake, as `auth` or as query parameters.

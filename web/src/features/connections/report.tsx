@@ -14,8 +14,8 @@ export function Report({ report }: { report: ConnectionReport }) {
   const rate = usePerSecond(report);
   const words = m.connections;
   const drops = Object.entries(report.drops).sort(([, a], [, b]) => b - a);
-  const notes = report.flight.filter((note) => note.what !== "packet");
-  const packets = report.flight.length - notes.length;
+  const notes = report.flight.filter((note) => note.what !== "packet" && note.what !== "feedback");
+  const packets = report.flight.filter((note) => note.what === "packet").length;
   return (
     <article aria-label={words.report(report.session)} className="min-w-0">
       <div className="flex flex-wrap items-center gap-2.5">
