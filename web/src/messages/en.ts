@@ -370,7 +370,7 @@ export const en = {
       uploading: "Uploading",
       verified: "Checked",
       stored: "Stored",
-      failed: "Upload failed",
+      failed: "Could not be made",
     },
     /** Waiting, after a try that failed. */
     again: "Trying again",
