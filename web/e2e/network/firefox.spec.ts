@@ -1,4 +1,4 @@
-// Real Firefox publishes and watches, on a good network and through a bad one.
+// Real Firefox publishes and watches, on a good network and through a bad one, in each codec that it has here.
 import { expect, test } from "@playwright/test";
 import type { Browser } from "puppeteer-core";
 import type { Clip } from "../../src/api/generated/protocol";
@@ -22,18 +22,22 @@ test.afterAll(async () => {
   await viewer?.close();
 });
 
-for (const { name, conditions } of [
-  { name: "a good network", conditions: { seed: 1 } },
-  { name: "5 % loss and 30 ms of jitter", conditions: { seed: 7, loss: 5, delay: 10, jitter: 30 } },
-] satisfies { name: string; conditions: Conditions }[]) {
-  test(`Firefox goes live and watches: ${name}`, async () => {
+const BAD = { seed: 7, loss: 5, delay: 10, jitter: 30 };
+
+for (const { name, codec, conditions } of [
+  { name: "a good network", codec: "vp8", conditions: { seed: 1 } },
+  { name: "5 % loss and 30 ms of jitter", codec: "vp8", conditions: BAD },
+  { name: "5 % loss and 30 ms of jitter", codec: "vp9", conditions: BAD },
+  { name: "5 % loss and 30 ms of jitter", codec: "av1", conditions: BAD },
+] satisfies { name: string; codec: "vp8" | "vp9" | "av1"; conditions: Conditions }[]) {
+  test(`Firefox goes live and watches: ${codec}, ${name}`, async () => {
     const port = await freeMediaPort();
     const relay = await Relay.start(`${HERE}:0`, `${HERE}:${port}`, conditions);
     const oxbow = await Oxbow.start({ PEER_PORT: String(port), PEER_HOST: relay.address, CLIP_LENGTH: "60" });
     const studio = await streamer.newPage();
     const watch = await viewer.newPage();
     try {
-      await goLiveInFirefox(studio, oxbow.url);
+      await goLiveInFirefox(studio, oxbow.url, { codec });
       await watch.goto(`${oxbow.url}/@main`);
       await watch.locator("[data-state=live]").setTimeout(20_000).wait();
 
@@ -54,6 +58,7 @@ for (const { name, conditions } of [
       await expect.poll(async () => (await clips())[0]?.state, { timeout: 20_000 }).toBe("stored");
       const [clip] = await clips();
       if (!clip) throw new Error("no clip");
+      expect(clip.video).toBe(codec);
       const media = await fetch(`${oxbow.url}${clip.media}`);
       const numbers = await clipNumbers(new Uint8Array(await media.arrayBuffer()));
       const readable = numbers.filter((n) => n !== null);
