@@ -22,7 +22,9 @@ pub use database::{Database, MongoConfig};
 pub use error::{Reason, StorageError};
 pub use health::{Health, StoreStatus};
 pub use local::{ClipRequest, ClipState, Local, PendingClip, Requester};
-pub use model::{Broadcast, BroadcastQuery, Clip, ClipCause, ClipQuery, Id, IdError, Page, Secret};
+pub use model::{
+    Broadcast, BroadcastQuery, Clip, ClipCause, ClipQuery, Format, Id, IdError, Page, Piece, Precision, Recipe, Secret,
+};
 pub use object::{
     ChecksumMode, ObjectBody, ObjectEntry, ObjectInfo, ObjectStore, S3Config, Stored, content_disposition,
 };

@@ -3,6 +3,10 @@
 //! Times are UTC milliseconds since 1970 (`_ms`); places on a broadcast's timeline are nanoseconds since its media zero
 //! (`_ns`). Numbers stay below 2^63, since neither database has unsigned integers.
 
+mod recipe;
+
+pub use recipe::{Format, PIECES, Piece, Precision, Recipe};
+
 use std::fmt;
 use std::str::FromStr;
 
