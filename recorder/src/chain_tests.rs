@@ -1,4 +1,4 @@
-use storage::{ClipCause, Link, TrackContinuity};
+use storage::{ClipCause, ClipKind, Link, TrackContinuity, Visibility};
 
 use super::*;
 
@@ -67,6 +67,17 @@ fn clip(part: u32) -> Clip {
         continuity: Some(Continuity { tracks: vec![track(0, part), track(1, part)], before, ..Continuity::default() }),
         created_at_ms: 0,
         revision: 0,
+        kind: ClipKind::Part,
+        description: String::new(),
+        tags: Vec::new(),
+        links: Vec::new(),
+        visibility: Visibility::Hidden,
+        published_at_ms: None,
+        pinned: false,
+        recipe: None,
+        health: None,
+        pictures: None,
+        units: None,
     }
 }
 

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use journal::{Index, Tail};
 use media::id::TrackId;
 use storage::local::LocalClip;
-use storage::{Clip, ClipCause, ClipQuery, ClipState, Database, Id, Local, ObjectStore, StorageError, Tombstone, key};
+use storage::{Clip, ClipCause, ClipQuery, ClipState, Database, Id, Local, ObjectStore, StorageError, Tombstone};
 
 use crate::chain::{self, Member};
 use crate::house;
@@ -283,11 +283,10 @@ async fn check_objects(
 ) -> Result<(), StorageError> {
     let mut known: BTreeSet<String> = local.removals().await?.into_iter().collect();
     for clip in clips.iter().chain(rows.values().filter_map(|row| row.clip.as_ref())) {
-        known.insert(clip.object.clone());
-        known.extend(clip.poster.clone());
-        known.insert(key::sidecar(&clip.channel, &clip.broadcast, clip.part, &clip.id));
+        known.extend(clip.objects().cloned());
+        known.insert(clip.key("json"));
     }
-    known.extend(tombstones.iter().map(|t| key::sidecar(&t.channel, &t.broadcast, t.part, &t.id)));
+    known.extend(tombstones.iter().map(Tombstone::sidecar));
     for entry in objects.list("").await? {
         report.objects += 1;
         if is_of_a_clip(&entry.key) && !known.contains(&entry.key) {

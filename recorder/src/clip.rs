@@ -8,7 +8,7 @@ use std::time::Duration;
 use journal::{Index, OpenError};
 use pipeline::{ExportError, ExportJob, Exported, Lane};
 use storage::local::LocalClip;
-use storage::{Clip, ClipCause, ClipState, Id, Reason, StorageError, key};
+use storage::{Clip, ClipCause, ClipKind, ClipState, Id, Reason, StorageError, Visibility, key};
 use tokio::task::JoinSet;
 
 use crate::desk::Desk;
@@ -152,7 +152,7 @@ fn describe(row: &LocalClip, index: &Index, exported: &Exported) -> Clip {
         (now.before, now.passed) = (record.before, record.passed);
         now.replaces(record.replaced, &before.sha256);
     }
-    Clip {
+    let mut clip = Clip {
         id: row.id.clone(),
         broadcast: row.broadcast.clone(),
         channel: row.channel.clone(),
@@ -178,7 +178,20 @@ fn describe(row: &LocalClip, index: &Index, exported: &Exported) -> Clip {
         continuity,
         created_at_ms: clock::utc_ms(),
         revision: row.clip.as_ref().map_or(0, |clip| clip.revision),
-    }
+        kind: ClipKind::Part,
+        description: String::new(),
+        tags: Vec::new(),
+        links: Vec::new(),
+        visibility: Visibility::Hidden,
+        published_at_ms: None,
+        pinned: false,
+        recipe: None,
+        health: None,
+        pictures: None,
+        units: None,
+    };
+    row.edited(&mut clip);
+    clip
 }
 
 async fn note_trouble(desk: &Desk, row: &LocalClip, trouble: Trouble) {

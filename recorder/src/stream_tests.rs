@@ -9,7 +9,7 @@ use media::message::{Codec, CodecConfig};
 use pipeline::ExportedTrack;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use storage::{Clip, ClipCause, Continuity, Link};
+use storage::{Clip, ClipCause, ClipKind, Continuity, Link, Visibility};
 use tokio::sync::mpsc::Receiver;
 
 use super::*;
@@ -230,6 +230,17 @@ fn clips(indexes: &[Index]) -> Vec<Clip> {
             continuity: Some(Continuity { before, passed, ..record }),
             created_at_ms: 0,
             revision: 0,
+            kind: ClipKind::Part,
+            description: String::new(),
+            tags: Vec::new(),
+            links: Vec::new(),
+            visibility: Visibility::Hidden,
+            published_at_ms: None,
+            pinned: false,
+            recipe: None,
+            health: None,
+            pictures: None,
+            units: None,
         });
     }
     clips

@@ -6,8 +6,8 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use storage::local::LocalClip;
-use storage::{Clip, ClipState, Id, StorageError, Tombstone, key};
+use storage::local::{LocalClip, Sent};
+use storage::{Clip, ClipKind, ClipState, Id, StorageError, Tombstone};
 use tokio::task::JoinSet;
 
 use crate::desk::{Desk, RecorderEvent};
@@ -139,7 +139,7 @@ async fn put(desk: &Desk, row: &LocalClip, clip: &Clip, file: &Path) -> Result<(
 /// The row in the database, with the newest title and the clip before it. False when that one is not a file yet.
 async fn index(desk: &Desk, row: &LocalClip) -> Result<bool, StorageError> {
     let local = &desk.stores.local;
-    let mut sent = None;
+    let mut before = None;
     loop {
         let Some(now) = local.local_clip(row.id.clone()).await? else { return Ok(true) };
         if now.clip.is_none() || now.deleted || now.state != ClipState::Verified {
@@ -150,18 +150,16 @@ async fn index(desk: &Desk, row: &LocalClip) -> Result<bool, StorageError> {
             return Ok(false);
         };
         let sidecar = serde_json::to_vec(&clip).map_err(|e| StorageError::Invalid(e.to_string()))?;
-        let name = key::sidecar(&clip.channel, &clip.broadcast, clip.part, &clip.id);
-        desk.stores.objects.put_bytes(&name, sidecar.into(), "application/json").await?;
-        match sent {
+        desk.stores.objects.put_bytes(&clip.key("json"), sidecar.into(), "application/json").await?;
+        let sent = Sent { revision: clip.revision, noted: now.noted };
+        match before {
             None => desk.stores.database.insert_clip(&clip).await?,
-            // edited while it was sent
-            Some(revision) if revision != clip.revision => {
-                drop(desk.stores.database.rename_clip(&clip.id, &clip.title, None).await?);
-            }
+            // edited or measured while it was sent
+            Some(before) if before != sent => drop(desk.stores.database.revise_clip(&clip).await?),
             Some(_) => return Ok(true),
         }
-        sent = Some(clip.revision);
-        if local.stored(row.id.clone(), clip.revision, clock::utc_ms()).await? {
+        before = Some(sent);
+        if local.stored(row.id.clone(), sent, clock::utc_ms()).await? {
             tracing::info!(clip = %clip.id, "a clip is stored and indexed");
             desk.emit_clip(&clip, ClipState::Stored);
             return Ok(true);
@@ -193,6 +191,7 @@ async fn tombstone(row: &LocalClip) -> Tombstone {
         sha256: String::new(),
         continuity: index.and_then(|index| continuity::of(&index, &[])),
         deleted: true,
+        kind: ClipKind::Part,
     }
 }
 

@@ -22,6 +22,7 @@ use crate::socket::event::{
     Alarm, ClipAnnounced, EndReason, Layers, Notice, Pictures, StreamEnded, StreamInterrupted, StreamStarted, Viewers,
 };
 use crate::socket::rooms::{STREAMERS, of_channel, of_session, of_streamers};
+use crate::view::Clip;
 
 /// Between two viewer counts of a channel.
 const COUNTS: Duration = Duration::from_millis(500);
@@ -52,7 +53,7 @@ impl Announcer {
             _ => self.app.local().pending_clip(clip.id.clone()).await.ok().flatten().and_then(|p| p.error),
         };
         let room = of_channel(&clip.channel);
-        let clip = clips::view(clip, clips::shown(state), error);
+        let clip = Clip::of(clip, clips::shown(state), error);
         self.tell(room, "clip", &ClipAnnounced { clip }).await;
     }
 

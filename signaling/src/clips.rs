@@ -14,7 +14,7 @@ use storage::{ClipQuery, Id, StorageError};
 use crate::app::{App, new_id, now_ms};
 use crate::auth::Actor;
 use crate::error::{Code, Error};
-use crate::view::{Clip, ClipState, Continuity, Page};
+use crate::view::{Clip, ClipEdit, ClipState, Page};
 
 /// Rows of a page unless asked otherwise.
 const LIMIT: u32 = 30;
@@ -92,15 +92,15 @@ pub async fn page(app: &App, query: ClipQuery) -> Result<Page<Clip>, Error> {
     let after = query.cursor.as_deref().map(place).transpose()?;
     let stored = rows.items.into_iter().map(|clip| {
         let state = states.get(&clip.id).copied().unwrap_or(ClipState::Stored);
-        (key(&clip), view(clip, state, None))
+        (key(&clip), Clip::of(clip, state, None))
     });
     let mut all: Vec<(Place, Clip)> = stored.collect();
-    for pending in here.into_iter().filter(|p| matches(&p.clip, &query)) {
+    for pending in here.into_iter().filter(|p| query.matches(&p.clip)) {
         let at = key(&pending.clip);
         let is_new = all.iter().all(|(_, clip)| clip.id != pending.clip.id.as_str());
         if is_new && after.as_ref().is_none_or(|after| at < *after) {
             let state = shown(pending.state);
-            all.push((at, view(pending.clip, state, pending.error)));
+            all.push((at, Clip::of(pending.clip, state, pending.error)));
         }
     }
     all.sort_by(|(a, _), (b, _)| b.cmp(a));
@@ -126,13 +126,6 @@ fn place(cursor: &str) -> Result<Place, Error> {
     read().ok_or_else(|| Error::invalid("the cursor is not one that was handed out"))
 }
 
-fn matches(clip: &storage::Clip, query: &ClipQuery) -> bool {
-    let title = || clip.title.to_lowercase();
-    query.channel.as_ref().is_none_or(|channel| *channel == clip.channel)
-        && query.broadcast.as_ref().is_none_or(|broadcast| *broadcast == clip.broadcast)
-        && query.text.as_ref().is_none_or(|text| title().contains(&text.to_lowercase()))
-}
-
 /// One clip, wherever it is.
 ///
 /// # Errors
@@ -143,22 +136,26 @@ pub async fn find(app: &App, id: &Id) -> Result<Clip, Error> {
         Some(pending) => Ok(of_pending(pending)),
         None => {
             let clip = app.database().clip(id).await?.ok_or_else(Error::not_found)?;
-            Ok(view(clip, ClipState::Stored, None))
+            Ok(Clip::of(clip, ClipState::Stored, None))
         }
     }
 }
 
 /// # Errors
 /// `not_found`, `invalid`, `conflict`, `away`.
-pub async fn rename(app: &App, id: &Id, title: String, if_revision: Option<u32>) -> Result<Clip, Error> {
-    let title = title.trim().to_owned();
-    check_title(&title)?;
-    if let Some(clip) = app.local().rename_pending(id.clone(), title.clone(), if_revision).await? {
-        let state = app.local().pending_clip(id.clone()).await?.map_or(ClipState::Stored, |p| shown(p.state));
-        return Ok(view(clip, state, None));
+pub async fn edit(app: &App, id: &Id, edit: ClipEdit, if_revision: Option<u32>) -> Result<Clip, Error> {
+    let edit = storage::ClipEdit::from(edit);
+    if edit == storage::ClipEdit::default() {
+        return Err(Error::invalid(
+            "an edit names what it changes: title, description, tags, links, visibility, pinned or poster",
+        ));
     }
-    let clip = app.database().rename_clip(id, &title, if_revision).await?;
-    Ok(view(clip, ClipState::Stored, None))
+    if let Some(clip) = app.local().edit_pending(id.clone(), edit.clone(), if_revision).await? {
+        let state = app.local().pending_clip(id.clone()).await?.map_or(ClipState::Stored, |p| shown(p.state));
+        return Ok(Clip::of(clip, state, None));
+    }
+    let clip = app.database().edit_clip(id, &edit, if_revision).await?;
+    Ok(Clip::of(clip, ClipState::Stored, None))
 }
 
 /// The row goes at once; the objects go by the outbox, which tries until the store confirms.
@@ -205,7 +202,7 @@ pub async fn of_broadcast(app: &App, broadcast: &str) -> Result<Recorded, Error>
 
 pub fn of_pending(pending: PendingClip) -> Clip {
     let state = shown(pending.state);
-    view(pending.clip, state, pending.error)
+    Clip::of(pending.clip, state, pending.error)
 }
 
 /// The local state as people see it.
@@ -217,35 +214,5 @@ pub fn shown(state: Local) -> ClipState {
         Local::Verified => ClipState::Verified,
         Local::Stored => ClipState::Stored,
         Local::Failed => ClipState::Failed,
-    }
-}
-
-pub fn view(clip: storage::Clip, state: ClipState, error: Option<String>) -> Clip {
-    let id = clip.id.to_string();
-    Clip {
-        media: format!("/api/clips/{id}/media"),
-        poster: clip.poster.map(|_| format!("/api/clips/{id}/poster")),
-        watch: format!("/c/{id}"),
-        id,
-        broadcast: clip.broadcast.to_string(),
-        channel: clip.channel,
-        part: clip.part,
-        title: clip.title,
-        cause: clip.cause.to_string(),
-        started_at: clip.started_at_ms,
-        duration_ms: clip.duration_ms,
-        mime: clip.mime,
-        video: clip.video,
-        audio: clip.audio,
-        width: clip.width,
-        height: clip.height,
-        size: clip.size,
-        sha256: clip.sha256,
-        state,
-        error,
-        lost_ms: clip.lost_ms,
-        continuity: clip.continuity.map(Continuity::from),
-        created_at: clip.created_at_ms,
-        revision: clip.revision,
     }
 }

@@ -17,7 +17,7 @@ pub const PATH: &str = "web/src/api/generated/protocol.ts";
 pub fn text() -> String {
     let config = Config::new().with_large_int("number");
     let mut out = String::from(
-        "// Generated from signaling/src/view.rs and signaling/src/socket/event.rs.\n\
+        "// Generated from signaling/src/view.rs, signaling/src/view/ and signaling/src/socket/event.rs.\n\
          // Do not edit: run `cargo run -p signaling --example types`.\n",
     );
     macro_rules! types {
@@ -39,6 +39,14 @@ pub fn text() -> String {
         ClipBefore,
         TrackContinuity,
         ClipState,
+        ClipKind,
+        ClipEdit,
+        Visibility,
+        WebLink,
+        Recipe,
+        Piece,
+        Health,
+        PosterChoice,
         ServerInfo,
         StorageKind,
         DatabaseKind,

@@ -4,6 +4,10 @@
 //! is generated from here (`typescript.rs`). Bodies that only the socket carries are in `socket/event.rs`; what a request
 //! may do is in `auth.rs`.
 
+mod clip;
+
+pub use clip::*;
+
 use serde::Serialize;
 use ts_rs::TS;
 
@@ -93,141 +97,6 @@ pub struct Broadcast {
     /// "stopped", "dropped", "shutdown"; null while it goes on.
     pub end_reason: Option<String>,
     pub live: bool,
-}
-
-/// A kept piece of a broadcast.
-#[derive(Clone, Debug, PartialEq, Serialize, TS)]
-#[serde(rename_all = "camelCase")]
-pub struct Clip {
-    pub id: String,
-    pub broadcast: String,
-    pub channel: String,
-    /// Counts from 0 within the broadcast.
-    pub part: u32,
-    pub title: String,
-    /// Why it was cut: "size", "length", "request", "end", "interrupted", "recovered".
-    pub cause: String,
-    /// Wall clock of its first frame.
-    pub started_at: i64,
-    pub duration_ms: u64,
-    /// For example "video/mp4".
-    pub mime: String,
-    pub video: Option<String>,
-    pub audio: Option<String>,
-    pub width: u16,
-    pub height: u16,
-    pub size: u64,
-    /// Of the media file, 64 hexadecimal digits.
-    pub sha256: String,
-    pub state: ClipState,
-    /// Why the last step failed, for people; null when nothing is wrong.
-    pub error: Option<String>,
-    /// Media missing inside: lost packets, gaps, the tail of a crash.
-    pub lost_ms: u64,
-    /// What proves that nothing is missing between this clip and the one before it; null until its file is there, and for clips of
-    /// an older Oxbow.
-    pub continuity: Option<Continuity>,
-    pub created_at: i64,
-    /// Counts the edits; also the ETag of the clip.
-    pub revision: u32,
-    /// Address of the file.
-    pub media: String,
-    /// Address of the poster (JPEG), null for a clip of sound only.
-    pub poster: Option<String>,
-    /// Address of the page that plays it.
-    pub watch: String,
-}
-
-/// The units of a clip, and the clip before it.
-#[derive(Clone, Debug, PartialEq, Serialize, TS)]
-#[serde(rename_all = "camelCase")]
-pub struct Continuity {
-    pub tracks: Vec<TrackContinuity>,
-    /// Null for the first clip of a broadcast, and until it is known.
-    pub before: Option<ClipBefore>,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize, TS)]
-#[serde(rename_all = "camelCase")]
-pub struct ClipBefore {
-    pub clip: String,
-    pub part: u32,
-    /// Of its file, 64 hexadecimal digits.
-    pub sha256: String,
-}
-
-/// One track of a clip. Access units are counted from 0 since the broadcast began.
-#[derive(Clone, Debug, PartialEq, Serialize, TS)]
-#[serde(rename_all = "camelCase")]
-pub struct TrackContinuity {
-    pub track: u8,
-    pub codec: String,
-    pub first_unit: u64,
-    /// Inclusive.
-    pub last_unit: u64,
-    /// In the file.
-    pub units: u64,
-    /// Received, not in the file: nobody could show them.
-    pub unshown: u64,
-    /// Not kept: the server's disk did not take them.
-    pub given_up: u64,
-    /// Extended RTP sequence numbers.
-    pub first_seq: u64,
-    pub last_seq: u64,
-    /// Wall clock of the first and the last unit, milliseconds.
-    pub first_at: i64,
-    pub last_at: i64,
-    /// Milliseconds since the broadcast's media began: start of the first unit, end of the last.
-    pub from_ms: f64,
-    pub to_ms: f64,
-    /// Time that is filled.
-    pub media_ms: u64,
-    pub longest_gap_ms: u64,
-}
-
-impl From<storage::Continuity> for Continuity {
-    fn from(record: storage::Continuity) -> Self {
-        let before =
-            |link: storage::Link| ClipBefore { clip: link.clip.to_string(), part: link.part, sha256: link.sha256 };
-        Self {
-            tracks: record.tracks.into_iter().map(TrackContinuity::from).collect(),
-            before: record.before.map(before),
-        }
-    }
-}
-
-impl From<storage::TrackContinuity> for TrackContinuity {
-    fn from(track: storage::TrackContinuity) -> Self {
-        Self {
-            track: track.track,
-            codec: track.codec,
-            first_unit: track.first_unit,
-            last_unit: track.last_unit,
-            units: track.units,
-            unshown: track.unshown,
-            given_up: track.given_up,
-            first_seq: track.first_seq,
-            last_seq: track.last_seq,
-            first_at: (track.first_utc_us / 1000) as i64,
-            last_at: (track.last_utc_us / 1000) as i64,
-            from_ms: track.from_ns as f64 / 1e6,
-            to_ms: track.to_ns as f64 / 1e6,
-            media_ms: track.media_ms,
-            longest_gap_ms: track.longest_gap_ms,
-        }
-    }
-}
-
-/// Where a clip is on its way from the spool to the store. It is playable from `Queued` on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]
-#[serde(rename_all = "lowercase")]
-pub enum ClipState {
-    Exporting,
-    Queued,
-    Uploading,
-    Verified,
-    Stored,
-    Failed,
 }
 
 /// The server as a visitor may know it.

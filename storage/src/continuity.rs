@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::{Clip, Id, StorageError};
+use crate::{Clip, ClipKind, Id, StorageError, key};
 
 /// Most tracks of one clip.
 const TRACKS: usize = 64;
@@ -81,6 +81,18 @@ pub struct Tombstone {
     pub continuity: Option<Continuity>,
     /// Always true: tells the sidecar of a deleted clip from that of a clip.
     pub deleted: bool,
+    #[serde(default)]
+    pub kind: ClipKind,
+}
+
+impl Tombstone {
+    /// The key of the clip's sidecar.
+    pub fn sidecar(&self) -> String {
+        match self.kind {
+            ClipKind::Part => key::sidecar(&self.channel, &self.broadcast, self.part, &self.id),
+            ClipKind::Made => key::made(&self.channel, &self.broadcast, &self.id, "json"),
+        }
+    }
 }
 
 impl Continuity {
@@ -105,6 +117,7 @@ impl From<&Clip> for Tombstone {
             sha256: clip.sha256.clone(),
             continuity: clip.continuity.clone(),
             deleted: true,
+            kind: clip.kind,
         }
     }
 }

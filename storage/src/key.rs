@@ -15,6 +15,12 @@ pub fn clip(channel: &str, broadcast: &Id, part: u32, clip: &Id, extension: &str
     format!("{channel}/{broadcast}/{part:06}-{clip}.{extension}")
 }
 
+/// The key of the file of a clip that somebody had made: `<channel>/<broadcast>/made-<clip>.<extension>`, with the broadcast of its
+/// first piece.
+pub fn made(channel: &str, broadcast: &Id, clip: &Id, extension: &str) -> String {
+    format!("{channel}/{broadcast}/made-{clip}.{extension}")
+}
+
 /// The key of a clip's poster, beside its file.
 pub fn poster(channel: &str, broadcast: &Id, part: u32, id: &Id) -> String {
     clip(channel, broadcast, part, id, "jpg")
@@ -30,7 +36,7 @@ pub fn broadcast(channel: &str, id: &Id) -> String {
     format!("{channel}/{id}/broadcast.json")
 }
 
-/// Whether `key` is one of those that [`clip`] makes: what is of this shape in a shared bucket is ours.
+/// Whether `key` is one of those that [`clip`] or [`made`] makes: what is of this shape in a shared bucket is ours.
 pub fn is_of_a_clip(key: &str) -> bool {
     let mut segments = key.split('/');
     let (Some(_), Some(broadcast), Some(name), None) =
@@ -40,7 +46,7 @@ pub fn is_of_a_clip(key: &str) -> bool {
     };
     let Some((part, rest)) = name.split_once('-') else { return false };
     let Some((id, extension)) = rest.split_once('.') else { return false };
-    let is_part = part.len() >= 6 && part.bytes().all(|b| b.is_ascii_digit());
+    let is_part = part == "made" || part.len() >= 6 && part.bytes().all(|b| b.is_ascii_digit());
     is_part && !extension.is_empty() && check(key).is_ok() && [broadcast, id].iter().all(|id| id.parse::<Id>().is_ok())
 }
 

@@ -23,7 +23,8 @@ pub use error::{Reason, StorageError};
 pub use health::{Health, StoreStatus};
 pub use local::{ClipRequest, ClipState, Local, PendingClip, Requester};
 pub use model::{
-    Broadcast, BroadcastQuery, Clip, ClipCause, ClipQuery, Format, Id, IdError, Page, Piece, Precision, Recipe, Secret,
+    Broadcast, BroadcastQuery, Clip, ClipCause, ClipEdit, ClipFacts, ClipHealth, ClipKind, ClipQuery, Format, Id,
+    IdError, Page, Pictures, Piece, PosterChoice, Precision, Recipe, Secret, Storyboard, Trouble, Visibility, WebLink,
 };
 pub use object::{
     ChecksumMode, ObjectBody, ObjectEntry, ObjectInfo, ObjectStore, S3Config, Stored, content_disposition,

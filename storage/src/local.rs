@@ -7,13 +7,14 @@
 mod broadcasts;
 mod chain;
 mod clips;
+mod edits;
 mod removals;
 mod requests;
 mod schema;
 mod uploads;
 
 pub use broadcasts::DueBroadcast;
-pub use clips::{ClipState, LocalClip, NewPart, Outbox, PendingClip};
+pub use clips::{ClipState, LocalClip, NewPart, Outbox, PendingClip, Sent};
 pub use removals::DueRemoval;
 pub use requests::{ClipRequest, OPEN_REQUESTS, Requester};
 pub use uploads::{OpenUpload, SentPart};

@@ -3,16 +3,22 @@
 //! Times are UTC milliseconds since 1970 (`_ms`); places on a broadcast's timeline are nanoseconds since its media zero
 //! (`_ns`). Numbers stay below 2^63, since neither database has unsigned integers.
 
+mod about;
+mod facts;
 mod recipe;
-
-pub use recipe::{Format, PIECES, Piece, Precision, Recipe};
 
 use std::fmt;
 use std::str::FromStr;
 
+pub use about::{
+    ClipEdit, ClipKind, DESCRIPTION_CHARS, LINKS, TAG_CHARS, TAGS, URL_BYTES, Visibility, WebLink, tidy_tags,
+};
+pub(crate) use about::{check_description, check_links, check_tag, check_tags};
+pub use facts::{ClipFacts, ClipHealth, POSTERS, Pictures, PosterChoice, SHEETS, Storyboard, Trouble};
+pub use recipe::{Format, PIECES, Piece, Precision, Recipe};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-use crate::{Continuity, StorageError};
+use crate::{Continuity, StorageError, key};
 
 /// Longest title, in characters.
 pub const TITLE_CHARS: usize = 200;
@@ -178,6 +184,89 @@ pub struct Clip {
     pub created_at_ms: i64,
     /// Counts edits of what people can edit; starts at 0.
     pub revision: u32,
+    #[serde(default)]
+    pub kind: ClipKind,
+    /// Lines; may be empty.
+    #[serde(default)]
+    pub description: String,
+    /// As [`tidy_tags`] leaves them.
+    #[serde(default)]
+    pub tags: Vec<String>,
+    #[serde(default)]
+    pub links: Vec<WebLink>,
+    #[serde(default)]
+    pub visibility: Visibility,
+    /// None while it is not published.
+    #[serde(default)]
+    pub published_at_ms: Option<i64>,
+    /// Kept for good.
+    #[serde(default)]
+    pub pinned: bool,
+    /// What a made clip was made from.
+    #[serde(default)]
+    pub recipe: Option<Recipe>,
+    /// None until it was measured.
+    #[serde(default)]
+    pub health: Option<ClipHealth>,
+    #[serde(default)]
+    pub pictures: Option<Pictures>,
+    /// Key of the object that tells where each access unit lies in the file.
+    #[serde(default)]
+    pub units: Option<String>,
+}
+
+impl Clip {
+    /// The key of its object with this extension: they all lie side by side.
+    pub fn key(&self, extension: &str) -> String {
+        match self.kind {
+            ClipKind::Part => key::clip(&self.channel, &self.broadcast, self.part, &self.id, extension),
+            ClipKind::Made => key::made(&self.channel, &self.broadcast, &self.id, extension),
+        }
+    }
+
+    /// Every object of it but the sidecar.
+    pub fn objects(&self) -> impl Iterator<Item = &String> {
+        let pictures = self.pictures.iter().flat_map(Pictures::objects);
+        [&self.object].into_iter().chain(&self.poster).chain(&self.units).chain(pictures)
+    }
+
+    /// Takes what was measured.
+    pub fn note(&mut self, facts: ClipFacts) {
+        let ClipFacts { health, pictures, units } = facts;
+        self.health = health.or(self.health.take());
+        self.pictures = pictures.or(self.pictures.take());
+        self.units = units.or(self.units.take());
+    }
+
+    /// What was measured of it.
+    pub fn facts(&self) -> ClipFacts {
+        ClipFacts { health: self.health.clone(), pictures: self.pictures.clone(), units: self.units.clone() }
+    }
+
+    /// Itself, with what was measured of `other` where it knows nothing.
+    pub(crate) fn with_facts_of(mut self, other: &Self) -> Self {
+        let own = self.facts();
+        self.note(other.facts());
+        self.note(own);
+        self
+    }
+
+    /// Whether an editor may want to look at it for this.
+    pub fn has(&self, trouble: Trouble) -> bool {
+        let health = self.health.clone().unwrap_or_default();
+        match trouble {
+            Trouble::Silent => health.silent_ms > 0,
+            Trouble::Black => health.black_ms > 0,
+            Trouble::Frozen => health.frozen_ms > 0,
+            Trouble::Gaps => self.lost_ms > 0,
+            Trouble::Recovered => self.cause == ClipCause::Recovered,
+        }
+    }
+
+    /// What is searched for text, upper and lower case alike in all scripts.
+    pub(crate) fn searchable(&self) -> String {
+        format!("{}\n{}\n{}", self.title, self.description, self.tags.join("\n")).to_lowercase()
+    }
 }
 
 /// One live from start to end, across reconnects.
@@ -201,8 +290,19 @@ pub struct Broadcast {
 pub struct ClipQuery {
     pub channel: Option<String>,
     pub broadcast: Option<Id>,
-    /// Part of the title, upper and lower case alike, taken literally.
+    /// Part of title, description or a tag, upper and lower case alike, taken literally.
     pub text: Option<String>,
+    pub kind: Option<ClipKind>,
+    pub visibility: Option<Visibility>,
+    pub tag: Option<String>,
+    pub pinned: Option<bool>,
+    /// Its first frame is at or after this.
+    pub from_ms: Option<i64>,
+    /// Its first frame is before this.
+    pub to_ms: Option<i64>,
+    pub trouble: Option<Trouble>,
+    /// Its measured score is at most this.
+    pub max_score: Option<u8>,
     /// From [`Page::next`]; none for the first page.
     pub cursor: Option<String>,
     /// 1 to [`PAGE_ROWS`].
@@ -211,7 +311,38 @@ pub struct ClipQuery {
 
 impl Default for ClipQuery {
     fn default() -> Self {
-        Self { channel: None, broadcast: None, text: None, cursor: None, limit: PAGE_ROWS }
+        Self {
+            channel: None,
+            broadcast: None,
+            text: None,
+            kind: None,
+            visibility: None,
+            tag: None,
+            pinned: None,
+            from_ms: None,
+            to_ms: None,
+            trouble: None,
+            max_score: None,
+            cursor: None,
+            limit: PAGE_ROWS,
+        }
+    }
+}
+
+impl ClipQuery {
+    /// Whether a clip is one of those, as both databases decide it.
+    pub fn matches(&self, clip: &Clip) -> bool {
+        self.channel.as_ref().is_none_or(|channel| *channel == clip.channel)
+            && self.broadcast.as_ref().is_none_or(|broadcast| *broadcast == clip.broadcast)
+            && self.text.as_ref().is_none_or(|text| clip.searchable().contains(&text.to_lowercase()))
+            && self.kind.is_none_or(|kind| kind == clip.kind)
+            && self.visibility.is_none_or(|visibility| visibility == clip.visibility)
+            && self.tag.as_ref().is_none_or(|tag| clip.tags.contains(tag))
+            && self.pinned.is_none_or(|pinned| pinned == clip.pinned)
+            && self.from_ms.is_none_or(|from| clip.started_at_ms >= from)
+            && self.to_ms.is_none_or(|to| clip.started_at_ms < to)
+            && self.trouble.is_none_or(|trouble| clip.has(trouble))
+            && self.max_score.is_none_or(|most| clip.health.as_ref().is_some_and(|health| health.score <= most))
     }
 }
 

@@ -6,65 +6,17 @@ use std::time::{Duration, Instant};
 
 use storage::model::{PAGE_ROWS, TITLE_CHARS};
 use storage::{
-    Broadcast, BroadcastQuery, Clip, ClipCause, ClipQuery, Continuity, Database, Id, Link, MongoConfig, Page,
-    StorageError, Tombstone, TrackContinuity, key,
+    Broadcast, BroadcastQuery, Clip, ClipCause, ClipKind, ClipQuery, Database, Format, MongoConfig, Page, Piece,
+    Precision, Recipe, StorageError, Tombstone,
 };
 use support::MongoServer;
-use tempfile::TempDir;
-
-/// A database of its own for each test. `channel` is nobody else's even where the server is shared.
-struct Place {
-    database: Database,
-    channel: String,
-    server: Option<MongoServer>,
-    directory: TempDir,
-}
-
-fn sqlite() -> Option<Place> {
-    let directory = tempfile::tempdir().unwrap();
-    let database = Database::sqlite(directory.path().join("data/oxbow.db"));
-    Some(Place { database, channel: channel(), server: None, directory })
-}
-
-fn mongo(start: fn(&std::path::Path) -> Option<MongoServer>) -> Option<Place> {
-    let directory = tempfile::tempdir().unwrap();
-    let server = start(&directory.path().join("mongo"))?;
-    Some(Place { database: connect(&server), channel: channel(), server: Some(server), directory })
-}
-
-fn connect(server: &MongoServer) -> Database {
-    let host = server.host().to_owned();
-    Database::mongo(MongoConfig { host, user: None, password: None, database: "oxbow_test".into() })
-}
-
-fn channel() -> String {
-    format!("test-{:016x}", rand::random::<u64>())
-}
-
-macro_rules! over_every_database {
-    ($($case:ident),* $(,)?) => {
-        mod over_sqlite {
-            $(#[tokio::test] async fn $case() {
-                let Some(place) = super::sqlite() else { return };
-                super::$case(place).await
-            })*
-        }
-        mod over_mongo {
-            $(#[tokio::test] async fn $case() {
-                let Some(place) = super::mongo(super::MongoServer::start) else { return };
-                super::$case(place).await
-            })*
-        }
-    };
-}
+use support::place::{Place, channel, connect, id, mongo, sqlite, titled};
 
 over_every_database!(
     what_was_inserted_comes_back,
     a_second_insert_changes_nothing,
     a_deleted_clip_never_comes_back,
     a_deleted_clip_leaves_its_place_in_the_chain,
-    renaming_counts_revisions,
-    of_two_renames_with_one_revision_one_wins,
     pages_are_complete_while_clips_are_inserted,
     queries_filter_by_channel_broadcast_and_text,
     text_is_taken_literally,
@@ -74,104 +26,6 @@ over_every_database!(
     pages_of_broadcasts,
     many_writers_at_once,
 );
-
-/// With the largest numbers that there are.
-fn continuity() -> Continuity {
-    let most = i64::MAX as u64;
-    let track = TrackContinuity {
-        track: 255,
-        codec: "h264".into(),
-        first_unit: 100,
-        last_unit: most,
-        units: 150,
-        unshown: 1,
-        given_up: 2,
-        given_up_before: true,
-        first_seq: 1 << 40,
-        last_seq: most,
-        first_utc_us: 1_700_000_000_000_000,
-        last_utc_us: most,
-        from_ns: 15_000_000_000,
-        last_ns: 19_966_000_000,
-        to_ns: 20_000_000_000,
-        media_ms: 5000,
-        longest_gap_ms: 33,
-    };
-    let before = Some(Link { clip: id(), part: 1, sha256: "0b".repeat(32) });
-    Continuity { tracks: vec![track], before, passed: 1, replaced: vec!["0c".repeat(32)] }
-}
-
-impl Place {
-    fn clip(&self, started_at_ms: i64, title: &str) -> Clip {
-        let (id, broadcast) = (id(), id());
-        Clip {
-            object: key::clip(&self.channel, &broadcast, 3, &id, "mp4"),
-            poster: Some(key::poster(&self.channel, &broadcast, 3, &id)),
-            id,
-            broadcast,
-            channel: self.channel.clone(),
-            part: 3,
-            title: title.into(),
-            cause: ClipCause::Length,
-            started_at_ms,
-            duration_ms: 5000,
-            from_ns: 15_000_000_000,
-            to_ns: 20_000_000_000,
-            mime: "video/mp4".into(),
-            video: Some("h264".into()),
-            audio: Some("opus".into()),
-            width: 1280,
-            height: 720,
-            frames: 150,
-            packets: 250,
-            size: 3_000_000_000,
-            sha256: "0a".repeat(32),
-            lost_ms: 0,
-            continuity: Some(continuity()),
-            created_at_ms: started_at_ms + 6000,
-            revision: 0,
-        }
-    }
-
-    async fn insert(&self, started_at_ms: i64, title: &str) -> Clip {
-        let clip = self.clip(started_at_ms, title);
-        self.database.insert_clip(&clip).await.unwrap();
-        clip
-    }
-
-    fn broadcast(&self, started_at_ms: i64) -> Broadcast {
-        Broadcast {
-            id: id(),
-            channel: self.channel.clone(),
-            title: "Live".into(),
-            started_at_ms,
-            ended_at_ms: None,
-            clips: 0,
-            duration_ms: 0,
-            recorded: true,
-            end_reason: None,
-        }
-    }
-
-    fn query(&self) -> ClipQuery {
-        ClipQuery { channel: Some(self.channel.clone()), ..ClipQuery::default() }
-    }
-
-    async fn search(&self, text: &str) -> Vec<String> {
-        let query = ClipQuery { text: Some(text.into()), ..self.query() };
-        let mut titles: Vec<_> = self.page(&query).await.items.into_iter().map(|clip| clip.title).collect();
-        titles.sort();
-        titles
-    }
-
-    async fn page(&self, query: &ClipQuery) -> Page<Clip> {
-        self.database.clips(query).await.unwrap()
-    }
-}
-
-fn id() -> Id {
-    Id::new(1_700_000_000_000, rand::random())
-}
 
 async fn what_was_inserted_comes_back(place: Place) {
     place.database.ping().await.unwrap();
@@ -192,6 +46,16 @@ async fn what_was_inserted_comes_back(place: Place) {
         revision: u32::MAX - 1,
         ..place.clip(0, "")
     };
+    let piece = |from_ns| Piece { broadcast: full.broadcast.clone(), from_ns, to_ns: Piece::END };
+    let bare = Clip {
+        kind: ClipKind::Made,
+        recipe: Some(Recipe {
+            pieces: vec![piece(0), piece(5)],
+            precision: Precision::Exact,
+            format: Format::Compatible,
+        }),
+        ..bare
+    };
     place.database.insert_clip(&bare).await.unwrap();
     assert_eq!(place.database.clip(&bare.id).await.unwrap(), Some(bare.clone()));
     assert_eq!(place.database.clip(&id()).await.unwrap(), None);
@@ -203,7 +67,7 @@ async fn a_second_insert_changes_nothing(place: Place) {
     let again = Clip { title: "second".into(), size: 1, ..clip.clone() };
     place.database.insert_clip(&again).await.unwrap();
     assert_eq!(place.database.clip(&clip.id).await.unwrap(), Some(clip.clone()));
-    place.database.rename_clip(&clip.id, "renamed", None).await.unwrap();
+    place.database.edit_clip(&clip.id, &titled("renamed"), None).await.unwrap();
     place.database.insert_clip(&clip).await.unwrap();
     assert_eq!(place.database.clip(&clip.id).await.unwrap().unwrap().title, "renamed");
     assert_eq!(place.page(&place.query()).await.items.len(), 1);
@@ -216,8 +80,8 @@ async fn a_deleted_clip_never_comes_back(place: Place) {
     assert_eq!(place.database.delete_clip(&clip.id).await.unwrap(), None);
     place.database.insert_clip(&clip).await.unwrap();
     assert_eq!(place.database.clip(&clip.id).await.unwrap(), None);
-    assert_eq!(place.database.rename_clip(&clip.id, "x", None).await, Err(StorageError::NotFound));
-    assert_eq!(place.database.rename_clip(&clip.id, "x", Some(0)).await, Err(StorageError::NotFound));
+    assert_eq!(place.database.edit_clip(&clip.id, &titled("x"), None).await, Err(StorageError::NotFound));
+    assert_eq!(place.database.edit_clip(&clip.id, &titled("x"), Some(0)).await, Err(StorageError::NotFound));
     assert_eq!(place.page(&place.query()).await.items, [other]);
     assert!(place.search("doomed").await.is_empty());
     assert_eq!(place.database.delete_clip(&id()).await.unwrap(), None);
@@ -239,32 +103,6 @@ async fn a_deleted_clip_leaves_its_place_in_the_chain(place: Place) {
     place.database.insert_clip(&never).await.unwrap();
     assert_eq!(place.database.clip(&never.id).await.unwrap(), None, "it was deleted before it came");
     assert_eq!(place.page(&place.query()).await.items.len(), 1);
-}
-
-async fn renaming_counts_revisions(place: Place) {
-    let clip = place.insert(10, "before").await;
-    let once = place.database.rename_clip(&clip.id, "After 日本", Some(0)).await.unwrap();
-    assert_eq!(once, Clip { title: "After 日本".into(), revision: 1, ..clip.clone() });
-    assert_eq!(place.database.rename_clip(&clip.id, "late", Some(0)).await, Err(StorageError::Conflict));
-    let twice = place.database.rename_clip(&clip.id, "whoever", None).await.unwrap();
-    assert_eq!((twice.title.as_str(), twice.revision), ("whoever", 2));
-    assert_eq!(place.database.clip(&clip.id).await.unwrap(), Some(twice));
-    assert_eq!(place.database.rename_clip(&id(), "x", None).await, Err(StorageError::NotFound));
-    assert!(place.search("before").await.is_empty(), "the old title is not found any more");
-    assert_eq!(place.search("WHO").await, ["whoever"]);
-}
-
-async fn of_two_renames_with_one_revision_one_wins(place: Place) {
-    let clip = place.insert(10, "start").await;
-    for revision in 0..10 {
-        let (left, right) = tokio::join!(
-            place.database.rename_clip(&clip.id, "left", Some(revision)),
-            place.database.rename_clip(&clip.id, "right", Some(revision)),
-        );
-        let (winner, loser) = if left.is_ok() { (left, right) } else { (right, left) };
-        assert_eq!(winner.unwrap().revision, revision + 1);
-        assert_eq!(loser, Err(StorageError::Conflict));
-    }
 }
 
 /// 250 clips with few different times; more arrive between the pages, some of them at times that were passed already.
@@ -386,7 +224,7 @@ async fn what_makes_no_sense_is_invalid(place: Place) {
     let clip = place.insert(1, "fine").await;
     let long = "x".repeat(TITLE_CHARS + 1);
     for title in ["", " ", "a\0b", "two\nlines", long.as_str()] {
-        let refused = database.rename_clip(&clip.id, title, None).await;
+        let refused = database.edit_clip(&clip.id, &titled(title), None).await;
         assert!(matches!(refused, Err(StorageError::Invalid(_))), "{title:?}");
     }
     for bad in [

@@ -3,7 +3,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use storage::{Broadcast, Clip, ClipCause, Database, Id, ObjectStore};
+use storage::{Broadcast, Clip, ClipCause, ClipKind, Database, Id, ObjectStore, Visibility};
 
 use crate::harness::{Server, header, problem};
 
@@ -40,6 +40,17 @@ pub fn clip(number: u32, title: &str) -> Clip {
         continuity: None,
         created_at_ms: 1_700_000_000_000,
         revision: 0,
+        kind: ClipKind::Part,
+        description: String::new(),
+        tags: Vec::new(),
+        links: Vec::new(),
+        visibility: Visibility::Hidden,
+        published_at_ms: None,
+        pinned: false,
+        recipe: None,
+        health: None,
+        pictures: None,
+        units: None,
     }
 }
 

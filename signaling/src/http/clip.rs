@@ -1,10 +1,11 @@
-//! Clips: list, read, rename, delete, try again. Their files are in `file.rs`.
+//! Clips: list, read, edit, delete, try again. Their files are in `file.rs`.
 
 use axum::Json as Answer;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
+use storage::model::tidy_tags;
 use storage::{ClipQuery, Id};
 
 use super::extract::{Asked, IdOf, Json, channel_name};
@@ -12,13 +13,21 @@ use crate::app::App;
 use crate::auth::Streamer;
 use crate::clips;
 use crate::error::Error;
-use crate::view::{Clip, Page};
+use crate::view::{Clip, ClipEdit, Page};
 
 #[derive(Deserialize)]
 pub struct Query {
     channel: Option<String>,
     broadcast: Option<String>,
     text: Option<String>,
+    kind: Option<String>,
+    visibility: Option<String>,
+    tag: Option<String>,
+    pinned: Option<bool>,
+    from: Option<i64>,
+    to: Option<i64>,
+    trouble: Option<String>,
+    score: Option<u8>,
     cursor: Option<String>,
     limit: Option<u32>,
 }
@@ -26,38 +35,50 @@ pub struct Query {
 /// Longest text to search for, in characters.
 const TEXT_CHARS: usize = 200;
 
+impl Query {
+    fn check(self) -> Result<ClipQuery, Error> {
+        if let Some(channel) = &self.channel {
+            channel_name(channel)?;
+        }
+        let broadcast = self.broadcast.as_deref().map(str::parse::<Id>).transpose();
+        let text = self.text.filter(|text| !text.is_empty());
+        if text.as_ref().is_some_and(|text| text.chars().count() > TEXT_CHARS) {
+            return Err(Error::invalid(format!("text has at most {TEXT_CHARS} characters")));
+        }
+        Ok(ClipQuery {
+            channel: self.channel,
+            broadcast: broadcast.map_err(|error| Error::invalid(error.to_string()))?,
+            text,
+            kind: self.kind.as_deref().map(str::parse).transpose()?,
+            visibility: self.visibility.as_deref().map(str::parse).transpose()?,
+            tag: self.tag.map(|tag| tidy_tags(&[tag]).pop().unwrap_or_default()),
+            pinned: self.pinned,
+            from_ms: self.from,
+            to_ms: self.to,
+            trouble: self.trouble.as_deref().map(str::parse).transpose()?,
+            max_score: self.score,
+            cursor: self.cursor,
+            limit: clips::limit(self.limit)?,
+        })
+    }
+}
+
 pub async fn list(State(app): State<App>, Asked(query): Asked<Query>) -> Result<Answer<Page<Clip>>, Error> {
-    if let Some(channel) = &query.channel {
-        channel_name(channel)?;
-    }
-    let broadcast = query.broadcast.as_deref().map(str::parse::<Id>).transpose();
-    let broadcast = broadcast.map_err(|error| Error::invalid(error.to_string()))?;
-    let text = query.text.filter(|text| !text.is_empty());
-    if text.as_ref().is_some_and(|text| text.chars().count() > TEXT_CHARS) {
-        return Err(Error::invalid(format!("text has at most {TEXT_CHARS} characters")));
-    }
-    let limit = clips::limit(query.limit)?;
-    let page = clips::page(&app, ClipQuery { channel: query.channel, broadcast, text, cursor: query.cursor, limit });
-    Ok(Answer(page.await?))
+    Ok(Answer(clips::page(&app, query.check()?).await?))
 }
 
 pub async fn read(State(app): State<App>, IdOf(id): IdOf) -> Result<Response, Error> {
     Ok(tagged(clips::find(&app, &id).await?))
 }
 
-#[derive(Deserialize)]
-pub struct Edit {
-    title: String,
-}
-
-pub async fn rename(
+pub async fn edit(
     State(app): State<App>,
     _: Streamer,
     IdOf(id): IdOf,
     headers: HeaderMap,
-    Json(Edit { title }): Json<Edit>,
+    Json(edit): Json<ClipEdit>,
 ) -> Result<Response, Error> {
-    let clip = clips::rename(&app, &id, title, if_match(&headers)?).await?;
+    let clip = clips::edit(&app, &id, edit, if_match(&headers)?).await?;
     Ok(tagged(clip))
 }
 

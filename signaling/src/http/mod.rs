@@ -42,7 +42,7 @@ pub fn routes(app: App) -> Router<App> {
         .route("/api/broadcasts/{id}", get(broadcast::read))
         .route("/api/broadcasts/{id}/stop", post(broadcast::stop))
         .route("/api/clips", get(clip::list))
-        .route("/api/clips/{id}", patch(clip::rename).get(clip::read).delete(clip::delete))
+        .route("/api/clips/{id}", patch(clip::edit).get(clip::read).delete(clip::delete))
         .route("/api/clips/{id}/retry", post(clip::retry))
         .route("/api/clips/{id}/media", get(file::media))
         .route("/api/clips/{id}/poster", get(file::poster));

@@ -15,8 +15,12 @@ use std::sync::Arc;
 use futures::FutureExt;
 
 pub use self::mongo::MongoConfig;
+use crate::clock::utc_ms;
 use crate::model::{self, PAGE_ROWS, TITLE_CHARS};
-use crate::{Broadcast, BroadcastQuery, Clip, ClipQuery, Id, Page, StorageError, Tombstone, continuity, key};
+use crate::{
+    Broadcast, BroadcastQuery, Clip, ClipEdit, ClipFacts, ClipQuery, Id, Page, Recipe, StorageError, Tombstone,
+    continuity, key,
+};
 
 /// The door. Clones share one database.
 #[derive(Clone, Debug)]
@@ -86,19 +90,55 @@ impl Database {
         check_limit(query.limit)?;
         check_filter("channel", query.channel.as_deref())?;
         check_filter("text", query.text.as_deref())?;
+        query.tag.as_deref().map_or(Ok(()), model::check_tag)?;
         let after = query.cursor.as_deref().map(str::parse).transpose()?;
         let rows = call!(self.clips(query, after))?;
         Ok(page(rows, query.limit, |clip| (clip.started_at_ms, &clip.id)))
     }
 
-    /// Gives a clip a new title and returns it as it is then, its revision one higher.
+    /// Changes what people say about a clip and returns it as it is then, its revision one higher.
     ///
     /// # Errors
-    /// NotFound; Conflict when `if_revision` is given and is not the clip's revision; Invalid for a title that
-    /// [`model::check_title`] refuses; Away, Refused or Corrupt.
-    pub async fn rename_clip(&self, id: &Id, title: &str, if_revision: Option<u32>) -> Result<Clip, StorageError> {
-        model::check_title(title)?;
-        call!(self.rename_clip(id, title, if_revision))
+    /// NotFound; Conflict when `if_revision` is given and is not the clip's revision; Invalid for what [`ClipEdit::check`] refuses or
+    /// a poster that the clip does not have; Away, Refused or Corrupt.
+    pub async fn edit_clip(&self, id: &Id, edit: &ClipEdit, if_revision: Option<u32>) -> Result<Clip, StorageError> {
+        edit.check()?;
+        let (edit, now_ms) = (edit.clone(), utc_ms() as i64);
+        let change = move |clip: &mut Clip| {
+            edit.apply(clip, now_ms)?;
+            clip.revision += 1;
+            Ok(())
+        };
+        call!(self.change_clip(id, if_revision, change))
+    }
+
+    /// Notes what was measured of a clip and returns it as it is then.
+    ///
+    /// # Errors
+    /// NotFound; Invalid for what [`ClipFacts::check`] refuses; Away, Refused or Corrupt.
+    pub async fn note_facts(&self, id: &Id, facts: &ClipFacts) -> Result<Clip, StorageError> {
+        facts.check()?;
+        let facts = facts.clone();
+        let change = move |clip: &mut Clip| {
+            clip.note(facts.clone());
+            Ok(())
+        };
+        call!(self.change_clip(id, None, change))
+    }
+
+    /// Brings a clip to the state that somebody else knows, unless the one that is here was edited more often: what people say about
+    /// it, and facts that are missing here.
+    ///
+    /// # Errors
+    /// NotFound; Invalid when a field is out of bounds; Away, Refused or Corrupt.
+    pub async fn revise_clip(&self, newer: &Clip) -> Result<Clip, StorageError> {
+        check_clip(newer)?;
+        let (id, newer) = (newer.id.clone(), newer.clone());
+        let change = move |clip: &mut Clip| {
+            *clip = if newer.revision < clip.revision { clip.clone() } else { newer.clone().with_facts_of(clip) };
+            Ok(())
+        };
+        call!(self.change_clip(&id, None, change))
     }
 
     /// Deletes the row for ever, but for its [`Tombstone`], and returns what it was, so that its objects can be deleted next; none when there is no such
@@ -210,6 +250,11 @@ fn check_clip(clip: &Clip) -> Result<(), StorageError> {
     key::check(&clip.object)?;
     clip.poster.as_deref().map_or(Ok(()), key::check)?;
     clip.continuity.as_ref().map_or(Ok(()), continuity::check)?;
+    model::check_description(&clip.description)?;
+    model::check_tags(&clip.tags)?;
+    model::check_links(&clip.links)?;
+    clip.recipe.as_ref().map_or(Ok(()), Recipe::check)?;
+    clip.facts().check()?;
     for (name, number) in [
         ("duration_ms", clip.duration_ms),
         ("from_ns", clip.from_ns),

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures::TryStreamExt;
 use mongodb::bson::{Bson, Document, deserialize_from_document, doc, serialize_to_document};
 use mongodb::error::{ErrorKind, WriteFailure};
-use mongodb::options::{Acknowledgment, ClientOptions, Credential, ReturnDocument, WriteConcern};
+use mongodb::options::{Acknowledgment, ClientOptions, Credential, WriteConcern};
 use mongodb::{Client, Collection, IndexModel};
 use serde::de::DeserializeOwned;
 use tokio::sync::{Mutex, OnceCell};
@@ -19,7 +19,10 @@ use tokio::sync::{Mutex, OnceCell};
 use super::cursor::Cursor;
 use super::fold;
 use crate::error::redact;
-use crate::{Broadcast, BroadcastQuery, Clip, ClipQuery, Id, Secret, StorageError, Tombstone};
+use crate::{
+    Broadcast, BroadcastQuery, Clip, ClipCause, ClipKind, ClipQuery, Id, Secret, StorageError, Tombstone, Trouble,
+    Visibility,
+};
 
 /// How long to look for a server that can take a call.
 const SELECTION: Duration = Duration::from_millis(2500);
@@ -28,6 +31,10 @@ const CONNECT: Duration = Duration::from_secs(2);
 const CALL: Duration = Duration::from_secs(8);
 const CONNECTIONS: u32 = 16;
 const DUPLICATE_KEY: i32 = 11000;
+/// Counts the changes of a document, also those that no revision counts.
+const VERSION: &str = "version";
+/// A change that others keep preventing is given up after this many.
+const ATTEMPTS: u32 = 16;
 
 /// How to reach the server.
 #[derive(Clone)]
@@ -83,7 +90,9 @@ impl Mongo {
                 let start = || by(doc! { "started_at_ms": -1, "_id": -1 });
                 let channel = || by(doc! { "channel": 1, "started_at_ms": -1, "_id": -1 });
                 let broadcast = by(doc! { "broadcast": 1, "started_at_ms": -1, "_id": -1 });
-                db.clips.create_indexes([start(), channel(), broadcast]).await?;
+                let visibility = by(doc! { "visibility": 1, "started_at_ms": -1, "_id": -1 });
+                db.clips.create_indexes([start(), channel(), broadcast, visibility]).await?;
+                bring_up_to_date(&db.clips).await?;
                 db.broadcasts.create_indexes([start(), channel()]).await
             })
             .await?;
@@ -93,9 +102,7 @@ impl Mongo {
     }
 
     pub async fn insert_clip(&self, clip: &Clip) -> Result<(), StorageError> {
-        let mut document = to_document(clip)?;
-        document.insert("title_folded", fold(&clip.title));
-        document.insert("deleted", false);
+        let document = of_clip(clip)?;
         self.run(async |db| db.clips.insert_one(&document).await.map(Some).or_else(is_there)).await.map(drop)
     }
 
@@ -105,34 +112,42 @@ impl Mongo {
     }
 
     pub async fn clips(&self, query: &ClipQuery, after: Option<Cursor>) -> Result<Vec<Clip>, StorageError> {
-        let mut filter = doc! { "deleted": false };
-        insert_some(&mut filter, "channel", query.channel.as_deref());
-        insert_some(&mut filter, "broadcast", query.broadcast.as_ref().map(Id::as_str));
-        if let Some(text) = &query.text {
-            filter.insert("title_folded", doc! { "$regex": escape_regex(&fold(text)) });
-        }
+        let mut filter = filter_of_clips(query);
         insert_after(&mut filter, after);
         self.find(|db| &db.clips, filter, query.limit).await
     }
 
-    pub async fn rename_clip(&self, id: &Id, title: &str, if_revision: Option<u32>) -> Result<Clip, StorageError> {
-        let mut filter = live(id);
-        if let Some(revision) = if_revision {
-            filter.insert("revision", i64::from(revision));
+    /// What `change` makes of the clip. The whole document is replaced if it is still the one that was changed; whoever was quicker
+    /// makes this one begin anew.
+    pub async fn change_clip(
+        &self,
+        id: &Id,
+        if_revision: Option<u32>,
+        change: impl Fn(&mut Clip) -> Result<(), StorageError> + Send + 'static,
+    ) -> Result<Clip, StorageError> {
+        for _ in 0..ATTEMPTS {
+            let found = self.run(async |db| db.clips.find_one(live(id)).await).await?.ok_or(StorageError::NotFound)?;
+            let version = found.get(VERSION).and_then(Bson::as_i64);
+            let mut clip: Clip = from_document(found)?;
+            if if_revision.is_some_and(|wanted| wanted != clip.revision) {
+                return Err(StorageError::Conflict);
+            }
+            change(&mut clip)?;
+            let mut unchanged = live(id);
+            unchanged.insert(VERSION, version);
+            let mut document = of_clip(&clip)?;
+            document.insert(VERSION, version.unwrap_or_default() + 1);
+            let replaced = self
+                .run(async |db| {
+                    let _turn = self.turn.lock().await;
+                    db.clips.find_one_and_replace(unchanged.clone(), &document).await
+                })
+                .await?;
+            if replaced.is_some() {
+                return Ok(clip);
+            }
         }
-        let update = doc! { "$set": { "title": title, "title_folded": fold(title) }, "$inc": { "revision": 1_i64 } };
-        let renamed = self
-            .run(async |db| {
-                let _turn = self.turn.lock().await;
-                let update = db.clips.find_one_and_update(filter.clone(), update.clone());
-                update.return_document(ReturnDocument::After).await
-            })
-            .await?;
-        match renamed {
-            Some(document) => from_document(document),
-            None if if_revision.is_some() && self.clip(id).await?.is_some() => Err(StorageError::Conflict),
-            None => Err(StorageError::NotFound),
-        }
+        Err(StorageError::Away(format!("others changed the clip {ATTEMPTS} times meanwhile")))
     }
 
     pub async fn delete_clip(&self, id: &Id) -> Result<Option<Clip>, StorageError> {
@@ -315,6 +330,14 @@ fn is_there<T>(error: mongodb::error::Error) -> Result<Option<T>, mongodb::error
     if code == DUPLICATE_KEY { Ok(None) } else { Err(error) }
 }
 
+/// Documents of an older Oxbow get what is filtered by.
+async fn bring_up_to_date(clips: &Collection<Document>) -> Result<(), mongodb::error::Error> {
+    let old = doc! { "deleted": false, "searchable": { "$exists": false } };
+    let new = doc! { "kind": ClipKind::Part.as_str(), "visibility": Visibility::Hidden.as_str(), "pinned": false };
+    let update = doc! { "$set": new, "$rename": { "title_folded": "searchable" } };
+    clips.update_many(old, update).await.map(drop)
+}
+
 /// The document of a deleted clip.
 fn remains(tombstone: &Tombstone) -> Result<Document, StorageError> {
     let kept = serialize_to_document(tombstone).map_err(|error| StorageError::Invalid(error.to_string()))?;
@@ -323,6 +346,47 @@ fn remains(tombstone: &Tombstone) -> Result<Document, StorageError> {
 
 fn live(id: &Id) -> Document {
     doc! { "_id": id.as_str(), "deleted": false }
+}
+
+fn of_clip(clip: &Clip) -> Result<Document, StorageError> {
+    let mut document = to_document(clip)?;
+    document.insert("searchable", clip.searchable());
+    document.insert("deleted", false);
+    Ok(document)
+}
+
+fn filter_of_clips(query: &ClipQuery) -> Document {
+    let mut filter = doc! { "deleted": false };
+    insert_some(&mut filter, "channel", query.channel.as_deref());
+    insert_some(&mut filter, "broadcast", query.broadcast.as_ref().map(Id::as_str));
+    insert_some(&mut filter, "kind", query.kind.map(ClipKind::as_str));
+    insert_some(&mut filter, "visibility", query.visibility.map(Visibility::as_str));
+    insert_some(&mut filter, "tags", query.tag.as_deref());
+    if let Some(text) = &query.text {
+        filter.insert("searchable", doc! { "$regex": escape_regex(&fold(text)) });
+    }
+    if let Some(pinned) = query.pinned {
+        filter.insert("pinned", pinned);
+    }
+    let mut started = Document::new();
+    started.extend(query.from_ms.map(|from| ("$gte".into(), Bson::from(from))));
+    started.extend(query.to_ms.map(|to| ("$lt".into(), Bson::from(to))));
+    if !started.is_empty() {
+        filter.insert("started_at_ms", started);
+    }
+    if let Some(most) = query.max_score {
+        filter.insert("health.score", doc! { "$lte": i64::from(most) });
+    }
+    let some = || doc! { "$gt": 0_i64 };
+    match query.trouble {
+        None => {}
+        Some(Trouble::Silent) => drop(filter.insert("health.silent_ms", some())),
+        Some(Trouble::Black) => drop(filter.insert("health.black_ms", some())),
+        Some(Trouble::Frozen) => drop(filter.insert("health.frozen_ms", some())),
+        Some(Trouble::Gaps) => drop(filter.insert("lost_ms", some())),
+        Some(Trouble::Recovered) => insert_some(&mut filter, "cause", Some(ClipCause::Recovered.as_str())),
+    }
+    filter
 }
 
 fn insert_some(filter: &mut Document, name: &str, value: Option<&str>) {

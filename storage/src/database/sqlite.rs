@@ -2,19 +2,22 @@
 //!
 //! One connection, opened by the first call and opened anew after an I/O error, used on the blocking pool only.
 
+mod clip_row;
 mod schema;
 
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use rusqlite::types::{Type, Value, ValueRef};
+use rusqlite::types::{Type, Value};
 use rusqlite::{Connection, ErrorCode, OptionalExtension, Row, named_params, params_from_iter};
 
 use super::cursor::Cursor;
 use super::fold;
 use crate::blocking::blocking;
-use crate::{Broadcast, BroadcastQuery, Clip, ClipQuery, Id, StorageError, Tombstone};
+use crate::{
+    Broadcast, BroadcastQuery, Clip, ClipCause, ClipKind, ClipQuery, Id, StorageError, Tombstone, Trouble, Visibility,
+};
 
 #[derive(Debug)]
 pub(super) struct Sqlite {
@@ -63,27 +66,7 @@ impl Sqlite {
 
     pub async fn insert_clip(&self, clip: &Clip) -> Result<(), StorageError> {
         let clip = clip.clone();
-        let continuity = clip.continuity.as_ref().map(json_of).transpose()?;
-        self.with(move |db| {
-            db.prepare_cached(
-                "INSERT OR IGNORE INTO clips SELECT :id, :broadcast, :channel, :part, :title, :title_folded, :cause, :started_at_ms,
-                 :duration_ms, :from_ns, :to_ns, :mime, :video, :audio, :width, :height, :frames, :packets, :size, :sha256,
-                 :object, :poster, :lost_ms, :created_at_ms, :revision, :continuity
-                 WHERE NOT EXISTS (SELECT 1 FROM deleted_clips WHERE id = :id)",
-            )?
-            .execute(named_params! {
-                ":id": clip.id.as_str(), ":broadcast": clip.broadcast.as_str(), ":channel": clip.channel, ":part": clip.part,
-                ":title": clip.title, ":title_folded": fold(&clip.title), ":cause": clip.cause.as_str(),
-                ":started_at_ms": clip.started_at_ms, ":duration_ms": clip.duration_ms as i64,
-                ":from_ns": clip.from_ns as i64, ":to_ns": clip.to_ns as i64, ":mime": clip.mime, ":video": clip.video,
-                ":audio": clip.audio, ":width": clip.width, ":height": clip.height, ":frames": clip.frames as i64,
-                ":packets": clip.packets as i64, ":size": clip.size as i64, ":sha256": clip.sha256, ":object": clip.object,
-                ":poster": clip.poster, ":lost_ms": clip.lost_ms as i64, ":created_at_ms": clip.created_at_ms,
-                ":revision": clip.revision, ":continuity": continuity,
-            })?;
-            Ok(())
-        })
-        .await
+        self.with(move |db| clip_row::insert(db, &clip)).await
     }
 
     pub async fn clip(&self, id: &Id) -> Result<Option<Clip>, StorageError> {
@@ -92,32 +75,31 @@ impl Sqlite {
     }
 
     pub async fn clips(&self, query: &ClipQuery, after: Option<Cursor>) -> Result<Vec<Clip>, StorageError> {
-        let mut filter = Filter::default();
-        filter.equal("channel", query.channel.as_deref());
-        filter.equal("broadcast", query.broadcast.as_ref().map(Id::as_str));
-        if let Some(text) = &query.text {
-            filter.add("title_folded LIKE ? ESCAPE '\\'", [format!("%{}%", escape_like(&fold(text))).into()]);
-        }
+        let mut filter = Filter::of_clips(query);
         filter.after(after);
-        self.rows("clips", filter, query.limit, read_clip).await
+        self.rows("clips", filter, query.limit, clip_row::read).await
     }
 
-    pub async fn rename_clip(&self, id: &Id, title: &str, if_revision: Option<u32>) -> Result<Clip, StorageError> {
-        let (id, title) = (id.clone(), title.to_owned());
+    /// What `change` makes of the clip, with the next revision.
+    pub async fn change_clip(
+        &self,
+        id: &Id,
+        if_revision: Option<u32>,
+        change: impl Fn(&mut Clip) -> Result<(), StorageError> + Send + 'static,
+    ) -> Result<Clip, StorageError> {
+        let id = id.clone();
         self.with(move |db| {
             let tx = db.transaction()?;
-            let changed = tx.execute(
-                "UPDATE clips SET title = ?2, title_folded = ?3, revision = revision + 1
-                 WHERE id = ?1 AND revision = coalesce(?4, revision)",
-                (id.as_str(), &title, fold(&title), if_revision),
-            )?;
-            let clip = find_clip(&tx, &id)?;
+            let Some(mut clip) = find_clip(&tx, &id)? else { return Ok(Err(StorageError::NotFound)) };
+            if if_revision.is_some_and(|wanted| wanted != clip.revision) {
+                return Ok(Err(StorageError::Conflict));
+            }
+            if let Err(refused) = change(&mut clip) {
+                return Ok(Err(refused));
+            }
+            clip_row::update(&tx, &clip)?;
             tx.commit()?;
-            Ok(match clip {
-                None => Err(StorageError::NotFound),
-                Some(_) if changed == 0 => Err(StorageError::Conflict),
-                Some(clip) => Ok(clip),
-            })
+            Ok(Ok(clip))
         })
         .await?
     }
@@ -243,6 +225,41 @@ impl Filter {
         }
     }
 
+    fn of_clips(query: &ClipQuery) -> Self {
+        let mut filter = Self::default();
+        filter.equal("channel", query.channel.as_deref());
+        filter.equal("broadcast", query.broadcast.as_ref().map(Id::as_str));
+        filter.equal("kind", query.kind.map(ClipKind::as_str));
+        filter.equal("visibility", query.visibility.map(Visibility::as_str));
+        if let Some(text) = &query.text {
+            filter.add("searchable LIKE ? ESCAPE '\\'", [format!("%{}%", escape_like(&fold(text))).into()]);
+        }
+        if let Some(tag) = &query.tag {
+            filter.add("EXISTS (SELECT 1 FROM json_each(tags) WHERE value = ?)", [tag.clone().into()]);
+        }
+        if let Some(pinned) = query.pinned {
+            filter.add("pinned = ?", [i64::from(pinned).into()]);
+        }
+        if let Some(from) = query.from_ms {
+            filter.add("started_at_ms >= ?", [from.into()]);
+        }
+        if let Some(to) = query.to_ms {
+            filter.add("started_at_ms < ?", [to.into()]);
+        }
+        if let Some(most) = query.max_score {
+            filter.add("json_extract(health, '$.score') <= ?", [i64::from(most).into()]);
+        }
+        match query.trouble {
+            None => {}
+            Some(Trouble::Silent) => filter.add("json_extract(health, '$.silent_ms') > 0", []),
+            Some(Trouble::Black) => filter.add("json_extract(health, '$.black_ms') > 0", []),
+            Some(Trouble::Frozen) => filter.add("json_extract(health, '$.frozen_ms') > 0", []),
+            Some(Trouble::Gaps) => filter.add("lost_ms > 0", []),
+            Some(Trouble::Recovered) => filter.equal("cause", Some(ClipCause::Recovered.as_str())),
+        }
+        filter
+    }
+
     fn after(&mut self, cursor: Option<Cursor>) {
         if let Some(cursor) = cursor {
             self.add("(started_at_ms, id) < (?, ?)", [cursor.started_at_ms.into(), cursor.id.to_string().into()]);
@@ -255,7 +272,7 @@ fn escape_like(text: &str) -> String {
 }
 
 fn find_clip(db: &Connection, id: &Id) -> rusqlite::Result<Option<Clip>> {
-    db.prepare_cached("SELECT * FROM clips WHERE id = ?1")?.query_row([id.as_str()], read_clip).optional()
+    db.prepare_cached("SELECT * FROM clips WHERE id = ?1")?.query_row([id.as_str()], clip_row::read).optional()
 }
 
 fn bury(db: &Connection, tombstone: &Tombstone) -> rusqlite::Result<()> {
@@ -274,39 +291,6 @@ fn json<T: serde::de::DeserializeOwned>(row: &Row<'_>, column: &str) -> rusqlite
     serde_json::from_str(&text).map_err(|error| {
         let at = row.as_ref().column_index(column).unwrap_or_default();
         rusqlite::Error::FromSqlConversionFailure(at, Type::Text, Box::new(error))
-    })
-}
-
-fn read_clip(row: &Row<'_>) -> rusqlite::Result<Clip> {
-    Ok(Clip {
-        id: parsed(row, "id")?,
-        broadcast: parsed(row, "broadcast")?,
-        channel: row.get("channel")?,
-        part: row.get("part")?,
-        title: row.get("title")?,
-        cause: parsed(row, "cause")?,
-        started_at_ms: row.get("started_at_ms")?,
-        duration_ms: unsigned(row, "duration_ms")?,
-        from_ns: unsigned(row, "from_ns")?,
-        to_ns: unsigned(row, "to_ns")?,
-        mime: row.get("mime")?,
-        video: row.get("video")?,
-        audio: row.get("audio")?,
-        width: row.get("width")?,
-        height: row.get("height")?,
-        frames: unsigned(row, "frames")?,
-        packets: unsigned(row, "packets")?,
-        size: unsigned(row, "size")?,
-        sha256: row.get("sha256")?,
-        object: row.get("object")?,
-        poster: row.get("poster")?,
-        lost_ms: unsigned(row, "lost_ms")?,
-        continuity: match row.get_ref("continuity")? {
-            ValueRef::Null => None,
-            _ => Some(json(row, "continuity")?),
-        },
-        created_at_ms: row.get("created_at_ms")?,
-        revision: row.get("revision")?,
     })
 }
 

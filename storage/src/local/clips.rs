@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, Row, params};
 
 use super::{Local, broadcasts, chain, column, execute, id_column, json_of, of_json, removals, row, rows};
-use crate::model::check_title;
-use crate::{Clip, ClipCause, Id, Reason, StorageError, Tombstone};
+use crate::{Clip, ClipCause, ClipEdit, ClipKind, Id, Reason, StorageError, Tombstone, Visibility};
 
 /// Most rows that one call gives.
 const ROWS: u32 = 1000;
@@ -97,6 +96,18 @@ pub struct LocalClip {
     pub deleted: bool,
     pub created_ms: i64,
     pub stored_ms: Option<i64>,
+    /// What people have changed so far.
+    pub edit: ClipEdit,
+    /// How often something measured was noted.
+    pub noted: i64,
+}
+
+/// The state of a clip that was sent to the database.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Sent {
+    pub revision: u32,
+    /// [`LocalClip::noted`].
+    pub noted: i64,
 }
 
 /// A clip that the database does not know yet, for the library.
@@ -158,10 +169,13 @@ impl Local {
     }
 
     /// Step 11: `exporting` becomes `queued`, and its broadcast counts one clip more. False when it was not exporting or was deleted.
-    pub async fn exported(&self, clip: Clip, file: PathBuf, poster: Option<PathBuf>) -> Result<bool, StorageError> {
+    pub async fn exported(&self, mut clip: Clip, file: PathBuf, poster: Option<PathBuf>) -> Result<bool, StorageError> {
         self.write(move |t| {
             let poster = poster.as_deref().map(text).transpose()?;
-            let first = find(t, &clip.id)?.is_some_and(|row| row.clip.is_none());
+            let row = find(t, &clip.id)?;
+            let first = row.as_ref().is_some_and(|row| row.clip.is_none());
+            // said while the worker was busy
+            row.iter().for_each(|row| row.edited(&mut clip));
             let done = execute(
                 t,
                 "UPDATE clips SET state = 'queued', clip = ?2, file = ?3, poster = ?4, attempts = 0, next_try_ms = 0,
@@ -208,11 +222,13 @@ impl Local {
         self.write(move |t| Ok(execute(t, sql, params![id.as_str(), from.as_str(), to.as_str()])? > 0)).await
     }
 
-    /// Step 14 is done: `verified` becomes `stored`, unless the clip was edited since `revision` was sent; then false.
-    pub async fn stored(&self, id: Id, revision: u32, now_ms: i64) -> Result<bool, StorageError> {
+    /// Step 14 is done: `verified` becomes `stored`, unless the clip was edited or measured since this was sent; then false.
+    pub async fn stored(&self, id: Id, sent: Sent, now_ms: i64) -> Result<bool, StorageError> {
         let sql = "UPDATE clips SET state = 'stored', stored_ms = ?3, attempts = 0, next_try_ms = 0, error = NULL,
-                   reason = NULL WHERE id = ?1 AND state = 'verified' AND deleted = 0 AND json_extract(clip, '$.revision') = ?2";
-        self.write(move |t| Ok(execute(t, sql, params![id.as_str(), revision, now_ms])? > 0)).await
+                   reason = NULL WHERE id = ?1 AND state = 'verified' AND deleted = 0 AND json_extract(clip, '$.revision') = ?2
+                   AND noted = ?4";
+        let Sent { revision, noted } = sent;
+        self.write(move |t| Ok(execute(t, sql, params![id.as_str(), revision, now_ms, noted])? > 0)).await
     }
 
     /// Remembers why a step failed and when to try again.
@@ -317,36 +333,6 @@ impl Local {
         Ok(found.filter(pending).map(|c| c.pending()))
     }
 
-    /// Renames a clip that is not in the database yet; the new title goes there with it. None: no such pending clip.
-    ///
-    /// # Errors
-    /// [`StorageError::Invalid`] for a title that breaks a rule, [`StorageError::Conflict`] when the revision is not `if_revision`.
-    pub async fn rename_pending(
-        &self,
-        id: Id,
-        title: String,
-        if_revision: Option<u32>,
-    ) -> Result<Option<Clip>, StorageError> {
-        check_title(&title)?;
-        self.write(move |t| {
-            let pending = |c: &LocalClip| !c.deleted && !matches!(c.state, ClipState::Recording | ClipState::Stored);
-            let Some(found) = find(t, &id)?.filter(pending) else { return Ok(None) };
-            let mut clip = found.pending().clip;
-            if if_revision.is_some_and(|wanted| wanted != clip.revision) {
-                return Err(StorageError::Conflict);
-            }
-            clip.title.clone_from(&title);
-            let mut json = None;
-            if found.clip.is_some() {
-                clip.revision += 1;
-                json = Some(json_of(&clip)?);
-            }
-            execute(t, "UPDATE clips SET title = ?2, clip = ?3 WHERE id = ?1", params![id.as_str(), title, json])?;
-            Ok(Some(clip))
-        })
-        .await
-    }
-
     /// Marks a clip that is not in the database yet as deleted; the outbox removes what exists of it. None: no such pending clip.
     pub async fn delete_pending(&self, id: Id) -> Result<Option<Clip>, StorageError> {
         self.write(move |t| {
@@ -410,7 +396,7 @@ impl LocalClip {
 
     /// What is known before there is a file.
     fn announced(&self) -> Clip {
-        Clip {
+        let mut clip = Clip {
             id: self.id.clone(),
             broadcast: self.broadcast.clone(),
             channel: self.channel.clone(),
@@ -436,13 +422,35 @@ impl LocalClip {
             continuity: None,
             created_at_ms: self.created_ms,
             revision: 0,
+            kind: ClipKind::Part,
+            description: String::new(),
+            tags: Vec::new(),
+            links: Vec::new(),
+            visibility: Visibility::Hidden,
+            published_at_ms: None,
+            pinned: false,
+            recipe: None,
+            health: None,
+            pictures: None,
+            units: None,
+        };
+        self.edited(&mut clip);
+        clip
+    }
+
+    /// Says of a clip what people have said of it before it had a file, or this one.
+    pub fn edited(&self, clip: &mut Clip) {
+        // A poster is chosen among pictures of a file, and stays with it.
+        let edit = ClipEdit { poster: None, ..self.edit.clone() };
+        if let Err(error) = edit.apply(clip, self.created_ms) {
+            tracing::error!(%error, clip = %self.id, "what was said of a clip is lost");
         }
     }
 
     /// The title it gets unless somebody gave it one.
     #[must_use]
     pub fn title(&self) -> String {
-        self.title.clone().unwrap_or_else(|| default_title(self.part))
+        self.edit.title.clone().or_else(|| self.title.clone()).unwrap_or_else(|| default_title(self.part))
     }
 }
 
@@ -475,6 +483,8 @@ fn local_clip(row: &Row<'_>) -> Result<LocalClip, StorageError> {
         deleted: column(row, "deleted")?,
         created_ms: column(row, "created_ms")?,
         stored_ms: column(row, "stored_ms")?,
+        edit: column::<Option<String>>(row, "edit")?.map(|json| of_json(&json)).transpose()?.unwrap_or_default(),
+        noted: column(row, "noted")?,
     })
 }
 

@@ -20,7 +20,7 @@ impl Local {
     /// # Errors
     /// [`StorageError::Invalid`] when one of them is no key; none is listed then.
     pub async fn remove_clip(&self, clip: Clip) -> Result<(), StorageError> {
-        clip.poster.iter().chain([&clip.object]).try_for_each(|key| key::check(key))?;
+        clip.objects().try_for_each(|key| key::check(key))?;
         self.write(move |t| {
             execute(t, "UPDATE clips SET deleted = 1 WHERE state = 'stored' AND id = ?1", [clip.id.as_str()])?;
             bury(t, &Tombstone::from(&clip), Some(&clip))
@@ -61,12 +61,10 @@ impl Local {
 
 /// Lists what there is of a clip, if there is anything.
 pub(super) fn bury(connection: &Connection, tombstone: &Tombstone, clip: Option<&Clip>) -> Result<(), StorageError> {
-    let Tombstone { id, broadcast, channel, part, .. } = tombstone;
     let add = "INSERT INTO removals (key, body) VALUES (?1, ?2) ON CONFLICT (key) DO NOTHING";
-    let objects = clip.iter().flat_map(|clip| clip.poster.iter().chain([&clip.object]));
+    let objects = clip.iter().flat_map(|clip| clip.objects());
     for object in objects {
         execute(connection, add, params![object, None::<String>])?;
     }
-    let sidecar = key::sidecar(channel, broadcast, *part, id);
-    execute(connection, add, params![sidecar, json_of(tombstone)?]).map(drop)
+    execute(connection, add, params![tombstone.sidecar(), json_of(tombstone)?]).map(drop)
 }

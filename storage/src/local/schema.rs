@@ -88,6 +88,10 @@ const STEPS: &[&str] = &[
     "
     ALTER TABLE clips ADD COLUMN reason TEXT;
 ",
+    "
+    ALTER TABLE clips ADD COLUMN edit TEXT;
+    ALTER TABLE clips ADD COLUMN noted INTEGER NOT NULL DEFAULT 0;
+",
 ];
 
 /// Sets the file up and runs the steps that it lacks.

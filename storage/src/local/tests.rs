@@ -1,5 +1,5 @@
 use super::*;
-use crate::{Broadcast, Clip, ClipCause, Reason, Tombstone};
+use crate::{Broadcast, Clip, ClipCause, ClipEdit, ClipFacts, ClipHealth, Reason, Tombstone, Visibility};
 
 fn open() -> (tempfile::TempDir, Local) {
     let folder = tempfile::tempdir().unwrap();
@@ -73,7 +73,7 @@ async fn a_clip_goes_forward_once_whatever_is_repeated() {
         local.advance(id(1), ClipState::Verified, ClipState::Queued).await,
         Err(StorageError::Invalid(_))
     ));
-    assert!(local.stored(id(1), 0, 99).await.unwrap());
+    assert!(local.stored(id(1), Sent { revision: 0, noted: 0 }, 99).await.unwrap());
     assert!(local.pending_clip(id(1)).await.unwrap().is_none());
     assert_eq!(local.counts_by_state().await.unwrap(), [(ClipState::Stored, 1)].into());
     assert_eq!(local.expired(98, 10).await.unwrap().len(), 0);
@@ -96,17 +96,44 @@ async fn everything_is_there_after_opening_again() {
 }
 
 #[tokio::test]
-async fn a_rename_on_the_way_is_not_lost() {
+async fn an_edit_on_the_way_is_not_lost() {
     let (_folder, local) = open();
     export(&local, 1).await;
-    assert!(matches!(local.rename_pending(id(1), "x".into(), Some(3)).await, Err(StorageError::Conflict)));
-    assert!(matches!(local.rename_pending(id(1), " ".into(), None).await, Err(StorageError::Invalid(_))));
-    let renamed = local.rename_pending(id(1), "new".into(), Some(0)).await.unwrap().unwrap();
-    assert_eq!((renamed.title.as_str(), renamed.revision), ("new", 1));
+    let title = |text: &str| ClipEdit { title: Some(text.into()), ..ClipEdit::default() };
+    assert!(matches!(local.edit_pending(id(1), title("x"), Some(3)).await, Err(StorageError::Conflict)));
+    assert!(matches!(local.edit_pending(id(1), title(" "), None).await, Err(StorageError::Invalid(_))));
+    let edit = ClipEdit { visibility: Some(Visibility::Published), ..title("new") };
+    let edited = local.edit_pending(id(1), edit, Some(0)).await.unwrap().unwrap();
+    assert_eq!((edited.title.as_str(), edited.revision, edited.visibility), ("new", 1, Visibility::Published));
+    assert!(edited.published_at_ms.is_some());
     local.advance(id(1), ClipState::Queued, ClipState::Verified).await.unwrap();
-    assert!(!local.stored(id(1), 0, 1).await.unwrap(), "the old title was sent");
-    assert!(local.stored(id(1), 1, 1).await.unwrap());
-    assert!(local.rename_pending(id(1), "late".into(), None).await.unwrap().is_none());
+    assert!(!local.stored(id(1), Sent { revision: 0, noted: 0 }, 1).await.unwrap(), "the old title was sent");
+    let health = ClipHealth { score: 80, ..ClipHealth::default() };
+    let facts = ClipFacts { health: Some(health.clone()), ..ClipFacts::default() };
+    let noted = local.note_facts(id(1), facts.clone()).await.unwrap().unwrap();
+    assert_eq!(noted.clip.and_then(|clip| clip.health), Some(health));
+    assert!(!local.stored(id(1), Sent { revision: 1, noted: 0 }, 1).await.unwrap(), "what was measured was not sent");
+    assert!(local.stored(id(1), Sent { revision: 1, noted: 1 }, 1).await.unwrap());
+    assert!(local.edit_pending(id(1), title("late"), None).await.unwrap().is_none());
+    assert!(local.note_facts(id(2), facts).await.unwrap().is_none());
+}
+
+#[tokio::test]
+async fn what_is_said_of_a_clip_before_it_has_a_file_stays_with_it() {
+    let (_folder, local) = open();
+    local.open_part(part(1)).await.unwrap();
+    local.close_part(id(1), ClipCause::Length, None, 0).await.unwrap();
+    let edit = ClipEdit { tags: Some(vec!["goal".into()]), ..ClipEdit::default() };
+    local.edit_pending(id(1), edit, None).await.unwrap().unwrap();
+    let edit = ClipEdit { title: Some("Final".into()), pinned: Some(true), ..ClipEdit::default() };
+    let announced = local.edit_pending(id(1), edit, Some(0)).await.unwrap().unwrap();
+    assert_eq!((announced.revision, announced.tags.as_slice()), (0, &["goal".to_owned()][..]));
+    let bare = local.local_clip(id(1)).await.unwrap().unwrap();
+    let clip =
+        Clip { object: "main/a.mp4".into(), ..Clip { title: "Clip 2".into(), tags: vec![], ..bare.pending().clip } };
+    local.exported(clip, "/s/1.mp4".into(), None).await.unwrap();
+    let made = local.local_clip(id(1)).await.unwrap().unwrap().clip.unwrap();
+    assert_eq!((made.title.as_str(), made.pinned, made.tags.len()), ("Final", true, 1));
 }
 
 #[tokio::test]

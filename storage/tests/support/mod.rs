@@ -2,7 +2,7 @@
 //! process on a free port of this machine that the test starts, kills and starts again; and a TCP proxy that makes either of
 //! them slow, mute or absent.
 //!
-//! Another crate's tests include this file by its path; it needs nothing but the standard library:
+//! Another crate's tests include this file by its path; it needs nothing but the standard library and, for `place`, this crate:
 //!
 //! ```ignore
 //! #[path = "../../storage/tests/support/mod.rs"]
@@ -24,6 +24,7 @@
 
 pub mod faults;
 pub mod http;
+pub mod place;
 pub mod proxy;
 
 use std::fs::{self, File};

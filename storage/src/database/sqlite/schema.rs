@@ -37,6 +37,20 @@ const MIGRATIONS: &[&str] = &["
 ", "
     ALTER TABLE clips ADD COLUMN continuity TEXT;
     ALTER TABLE deleted_clips ADD COLUMN tombstone TEXT;
+", "
+    ALTER TABLE clips RENAME COLUMN title_folded TO searchable;
+    ALTER TABLE clips ADD COLUMN kind TEXT NOT NULL DEFAULT 'part';
+    ALTER TABLE clips ADD COLUMN description TEXT NOT NULL DEFAULT '';
+    ALTER TABLE clips ADD COLUMN tags TEXT NOT NULL DEFAULT '[]';
+    ALTER TABLE clips ADD COLUMN links TEXT NOT NULL DEFAULT '[]';
+    ALTER TABLE clips ADD COLUMN visibility TEXT NOT NULL DEFAULT 'hidden';
+    ALTER TABLE clips ADD COLUMN published_at_ms INTEGER;
+    ALTER TABLE clips ADD COLUMN pinned INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE clips ADD COLUMN recipe TEXT;
+    ALTER TABLE clips ADD COLUMN health TEXT;
+    ALTER TABLE clips ADD COLUMN pictures TEXT;
+    ALTER TABLE clips ADD COLUMN units TEXT;
+    CREATE INDEX clips_by_visibility ON clips (visibility, started_at_ms, id);
 "];
 
 /// Opens the file, created with its folders where missing, and brings its tables up to date.

@@ -1,4 +1,4 @@
-// Generated from signaling/src/view.rs and signaling/src/socket/event.rs.
+// Generated from signaling/src/view.rs, signaling/src/view/ and signaling/src/socket/event.rs.
 // Do not edit: run `cargo run -p signaling --example types`.
 
 /**
@@ -117,7 +117,43 @@ poster: string | null,
 /**
  * Address of the page that plays it.
  */
-watch: string, };
+watch: string, kind: ClipKind, 
+/**
+ * Lines; may be empty.
+ */
+description: string, tags: Array<string>, links: Array<WebLink>, visibility: Visibility, 
+/**
+ * Null while it is not published.
+ */
+publishedAt: number | null, 
+/**
+ * Kept for good.
+ */
+pinned: boolean, 
+/**
+ * Place on the broadcast's timeline, milliseconds since its media began.
+ */
+fromMs: number, toMs: number, 
+/**
+ * What a made clip was made from; null for a part of the recording.
+ */
+recipe: Recipe | null, 
+/**
+ * Null until it was measured.
+ */
+health: Health | null, 
+/**
+ * Posters to choose from, the best first.
+ */
+posters: Array<PosterChoice>, 
+/**
+ * Address of the storyboard (WebVTT), null while there is none.
+ */
+storyboard: string | null, 
+/**
+ * Address of the peaks of the sound, null while there are none.
+ */
+waveform: string | null, };
 
 /**
  * The units of a clip, and the clip before it.
@@ -175,6 +211,85 @@ mediaMs: number, longestGapMs: number, };
  * Where a clip is on its way from the spool to the store. It is playable from `Queued` on.
  */
 export type ClipState = "exporting" | "queued" | "uploading" | "verified" | "stored" | "failed";
+
+export type ClipKind = "part" | "made";
+
+/**
+ * What somebody changes about a clip; what is absent stays as it is.
+ */
+export type ClipEdit = { title?: string, description?: string, 
+/**
+ * All of them; they are trimmed and put into lower case.
+ */
+tags?: Array<string>, 
+/**
+ * All of them.
+ */
+links?: Array<WebLink>, visibility?: Visibility, pinned?: boolean, 
+/**
+ * Index into `posters`.
+ */
+poster?: number, };
+
+/**
+ * Who may see a clip besides those who hold the key.
+ */
+export type Visibility = "hidden" | "link" | "published";
+
+export type WebLink = { title: string, 
+/**
+ * Begins with http:// or https://.
+ */
+url: string, };
+
+/**
+ * How a clip was made.
+ */
+export type Recipe = { pieces: Array<Piece>, 
+/**
+ * "fast" or "exact".
+ */
+precision: string, 
+/**
+ * "original", "compatible" or "audio".
+ */
+format: string, };
+
+/**
+ * A range of a broadcast, milliseconds since its media began.
+ */
+export type Piece = { broadcast: string, fromMs: number, 
+/**
+ * Null: as far as it was recorded.
+ */
+toMs: number | null, };
+
+/**
+ * How good a clip is, measured.
+ */
+export type Health = { 
+/**
+ * 0 to 100; 100: nothing was found.
+ */
+score: number, blackMs: number, frozenMs: number, silentMs: number, 
+/**
+ * LUFS (EBU R 128); null without sound.
+ */
+loudness: number | null, 
+/**
+ * Positive: the sound is late. Null where picture or sound is missing.
+ */
+avOffsetMs: number | null, };
+
+export type PosterChoice = { 
+/**
+ * Address of the picture (JPEG).
+ */
+url: string, 
+/**
+ * Place in the clip.
+ */
+atMs: number, };
 
 /**
  * The server as a visitor may know it.
