@@ -158,6 +158,13 @@ impl Index {
         self.entries.iter().find(|e| e.track == video && e.key && e.pts_ns >= at_ns).map(|e| e.pts_ns)
     }
 
+    /// Time of the last keyframe at or before `at_ns`.
+    #[must_use]
+    pub fn key_before(&self, at_ns: u64) -> Option<u64> {
+        let video = self.video()?;
+        self.entries.iter().rfind(|e| e.track == video && e.key && e.pts_ns <= at_ns).map(|e| e.pts_ns)
+    }
+
     /// Moves the wanted borders to keyframes. Without a border the part is taken from its first or to its last unit,
     /// keyframe or not; where no keyframe follows a border, the border stands as it is.
     #[must_use]

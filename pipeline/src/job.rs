@@ -4,23 +4,72 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
-/// A range of one broadcast that becomes one file.
+/// Ranges of broadcasts that become one file, one after the other.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ExportJob {
-    /// Journal parts in order. Each is self-contained; a torn tail of the last one is left out.
-    pub journals: Vec<PathBuf>,
-    /// Start on the broadcast's timeline, moved to the first keyframe at or after it; sound starts with the picture.
-    /// `None`: with the first unit there is.
-    pub from_ns: Option<u64>,
-    /// End on the broadcast's timeline, moved to the first keyframe at or after it, exclusive. Ranges that share a border
-    /// share no unit and leave none out. `None`: with the last unit there is.
-    pub to_ns: Option<u64>,
+    /// In the order in which they are shown; at least one.
+    pub pieces: Vec<Piece>,
+    pub border: Border,
+    pub precision: Precision,
+    pub format: Format,
     /// Where the file goes. It must exist, and temporary files lie beside the result.
     pub directory: PathBuf,
     /// File name without extension. While it is written the file is called `<stem>.tmp.<extension>`.
     pub stem: String,
-    /// Also write `<stem>.jpg` when the range has a picture.
+    /// Also write `<stem>.jpg` when there is a picture.
     pub poster: bool,
+}
+
+/// A range of one broadcast. It holds what lies at or after `from_ns` and before `to_ns`, so that pieces that share a moment share no
+/// picture. Who counts in milliseconds rounds both down.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Piece {
+    /// Journal parts in order, at least one. Each is self-contained; a torn tail, and that of one that is still written, is left out.
+    pub journals: Vec<PathBuf>,
+    /// Start on the broadcast's timeline; sound starts with the picture. `None`: with the first unit there is.
+    pub from_ns: Option<u64>,
+    /// End on the broadcast's timeline. `None`: with the last unit there is.
+    pub to_ns: Option<u64>,
+}
+
+impl Piece {
+    /// Everything that the journals hold.
+    #[must_use]
+    pub fn whole(journals: Vec<PathBuf>) -> Self {
+        Self { journals, from_ns: None, to_ns: None }
+    }
+}
+
+/// What becomes of a border that lies between two keyframes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Border {
+    /// Both ends move to the next keyframe, so that neighbours share no unit and leave none out: the parts of a broadcast.
+    Rollover,
+    /// Nothing that was asked for is missing: [`Precision`] says what is shown before the start. The end is exact.
+    Asked,
+}
+
+/// Where a piece begins that was asked for ([`Border::Asked`]).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Precision {
+    /// With the keyframe at or before the start. Every unit is copied bit by bit.
+    Fast,
+    /// With the first picture of the range.
+    Exact,
+}
+
+/// What the file is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// The codecs as they were received.
+    Original,
+    /// H.264 and AAC in MP4.
+    Compatible,
+    /// Sound alone, as it was received.
+    Audio,
 }
 
 impl ExportJob {
@@ -70,34 +119,47 @@ pub struct Exported {
     pub sha256: String,
     /// Of the file as players show it.
     pub duration_ms: u64,
-    /// The broadcast's timeline: pts of the first unit and end of the last one.
+    /// The broadcast's timeline: pts of the first unit and end of the last one. Of several pieces: start of the first and end of the last.
     pub from_ns: u64,
     pub to_ns: u64,
+    /// What the file shows of each piece, in order.
+    pub pieces: Vec<ExportedPiece>,
     /// Pixels as players show it, of the largest picture in the range; 0 without picture.
     pub width: u16,
     pub height: u16,
     pub tracks: Vec<ExportedTrack>,
-    /// Tracks of the range that are not in the file: a second picture or sound, or pictures without any keyframe.
+    /// Tracks of the pieces that are not in the file: a second picture or sound, pictures without any keyframe, pictures where sound alone is wanted.
     pub omitted: Vec<u8>,
     /// The poster, when one was asked for and a keyframe could be decoded.
     pub poster: Option<PathBuf>,
-    /// Part of the last journal that could not be read (a crash while it was written), in bytes.
+    /// Parts of the journals that could not be read (a crash, or units that are just written), in bytes.
     pub torn_bytes: u64,
+}
+
+/// What the file shows of one piece.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExportedPiece {
+    /// The broadcast's timeline: pts of the first unit and end of the last one.
+    pub from_ns: u64,
+    pub to_ns: u64,
+    /// Where `from_ns` lies in the file.
+    pub offset_ns: u64,
 }
 
 /// What the file holds of one track.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExportedTrack {
-    /// Its number in the broadcast.
+    /// Its number in the broadcast of the first piece that has it.
     pub track: u8,
-    /// `vp8`, `h264` or `opus`.
+    /// `vp8`, `vp9`, `h264`, `av1` or `opus`.
     pub codec: String,
     /// Access units in the file.
     pub units: u64,
     /// Their bytes as received.
     pub bytes: u64,
-    /// The broadcast's timeline.
+    /// The timeline of the first piece's broadcast.
     pub first_pts_ns: u64,
+    /// The timeline of the last piece's broadcast.
     pub last_pts_ns: u64,
     /// Of the last unit.
     pub end_ns: u64,

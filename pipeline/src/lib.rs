@@ -29,6 +29,8 @@ pub mod source;
 mod supervisor;
 mod worker;
 
-pub use job::{Container, ExportError, ExportJob, Exported, ExportedTrack, Lane};
+pub use job::{
+    Border, Container, ExportError, ExportJob, Exported, ExportedPiece, ExportedTrack, Format, Lane, Piece, Precision,
+};
 pub use supervisor::{Workers, WorkersConfig};
 pub use worker::worker_main;

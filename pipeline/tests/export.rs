@@ -6,7 +6,7 @@ mod webm;
 use journal::{Cause, Record};
 use media::message::{Codec, Orientation};
 use pipeline::source::TestPattern;
-use pipeline::{Container, ExportError, ExportJob, inspect};
+use pipeline::{Container, ExportError, ExportJob, Piece, inspect};
 use support::{
     SECOND, SOUND, VIDEO, config, consecutive, count, export, job, later, leftovers, media, only, pattern, run,
 };
@@ -138,10 +138,9 @@ async fn ranges_that_share_a_border_share_no_picture_and_lose_none() {
         let (mut numbers, mut packets) = (Vec::new(), 0);
         for (at, border) in borders.windows(2).enumerate() {
             let job = ExportJob {
-                from_ns: border[0],
-                to_ns: border[1],
+                pieces: vec![Piece { journals: vec![part.clone()], from_ns: border[0], to_ns: border[1] }],
                 stem: format!("{at}"),
-                ..job(folder.path(), vec![part.clone()])
+                ..job(folder.path(), Vec::new())
             };
             let exported = run(job).await.unwrap();
             let clip = inspect::clip(&exported.file).unwrap();

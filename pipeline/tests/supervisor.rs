@@ -22,6 +22,7 @@ fn script(folder: &Path) -> WorkersConfig {
         duration_ms: 1,
         from_ns: 0,
         to_ns: 1,
+        pieces: Vec::new(),
         width: 0,
         height: 0,
         tracks: Vec::new(),

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use journal::{Index, OpenError};
-use pipeline::{ExportError, ExportJob, Exported, Lane};
+use pipeline::{Border, ExportError, ExportJob, Exported, Format, Lane, Piece, Precision};
 use storage::local::LocalClip;
 use storage::{Clip, ClipCause, ClipKind, ClipState, Id, Reason, StorageError, Visibility, key};
 use tokio::task::JoinSet;
@@ -100,9 +100,10 @@ async fn make(desk: &Desk, row: &LocalClip) -> Result<Option<Clip>, Trouble> {
         return Ok(None);
     }
     let job = ExportJob {
-        journals: vec![row.journal.clone()],
-        from_ns: None,
-        to_ns: index.cut_ns,
+        pieces: vec![Piece { to_ns: index.cut_ns, ..Piece::whole(vec![row.journal.clone()]) }],
+        border: Border::Rollover,
+        precision: Precision::Fast,
+        format: Format::Original,
         directory: desk.config.spool(),
         stem: row.id.to_string(),
         poster: true,

@@ -76,6 +76,17 @@ impl ParameterSets {
         }
     }
 
+    /// Takes what another has.
+    pub(super) fn merge(&mut self, other: Self) {
+        for (list, others) in [(&mut self.sps, other.sps), (&mut self.pps, other.pps)] {
+            for nal in others {
+                if !list.contains(&nal) {
+                    list.push(nal);
+                }
+            }
+        }
+    }
+
     /// There is at least one of each.
     pub(super) fn is_usable(&self) -> bool {
         !self.sps.is_empty() && !self.pps.is_empty()

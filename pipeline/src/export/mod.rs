@@ -1,4 +1,4 @@
-//! A range of journals becomes one file: plan, mux, compare with the plan, make durable, then give it its name.
+//! Ranges of journals become one file: plan, mux, compare with the plan, make durable, then give it its name.
 //!
 //! Runs in a worker process. Everything lies under temporary names until the last step, so that a file under its final name is
 //! whole.
@@ -31,7 +31,7 @@ pub(crate) fn export(job: &ExportJob, timeout: Duration) -> Result<Exported, Exp
     let temporary = job.temporary(plan.container);
     mux::mux(&plan, job, timeout)?;
     if plan.container == Container::Webm {
-        webm::correct(&temporary, plan.end_ns - plan.zero_ns)?;
+        webm::correct(&temporary, plan.length_ns())?;
     }
     if let Some(track) = plan.video.as_ref().filter(|track| track.codec == Codec::Av1) {
         av1::correct(&temporary, &track.av1_sequence)?;
@@ -60,13 +60,14 @@ pub(crate) fn export(job: &ExportJob, timeout: Duration) -> Result<Exported, Exp
         mime: mime(&plan).into(),
         size,
         sha256,
-        duration_ms: (plan.end_ns - plan.zero_ns).div_ceil(1_000_000),
-        from_ns: plan.zero_ns,
-        to_ns: plan.end_ns,
+        duration_ms: plan.length_ns().div_ceil(1_000_000),
+        from_ns: plan.pieces.first().map_or(0, |piece| piece.from_ns),
+        to_ns: plan.pieces.last().map_or(0, |piece| piece.to_ns),
         width,
         height,
         tracks: plan.tracks().map(describe).collect(),
         omitted: plan.omitted,
+        pieces: plan.pieces,
         poster,
         torn_bytes: plan.torn_bytes,
     })
@@ -84,19 +85,12 @@ fn describe(track: &Track) -> ExportedTrack {
     let (first, last) = (track.samples.first(), track.samples.last());
     ExportedTrack {
         track: track.id.0,
-        codec: match track.codec {
-            Codec::Vp8 => "vp8",
-            Codec::Vp9 => "vp9",
-            Codec::H264 => "h264",
-            Codec::Av1 => "av1",
-            Codec::Opus => "opus",
-        }
-        .into(),
+        codec: plan::codec_name(track.codec).into(),
         units: track.samples.len() as u64,
         bytes: track.samples.iter().map(|sample| u64::from(sample.size)).sum(),
         first_pts_ns: first.map_or(0, |sample| sample.pts_ns),
         last_pts_ns: last.map_or(0, |sample| sample.pts_ns),
-        end_ns: track.end_ns(),
+        end_ns: track.end_pts_ns(),
         media_ns: track.media_ns(),
         longest_gap_ns: track.longest_gap_ns(),
         first_seq: first.map_or(0, |sample| sample.first_seq),
@@ -127,7 +121,7 @@ fn sync_and_hash(path: &Path) -> Result<(u64, String), ExportError> {
 fn poster(plan: &Plan, job: &ExportJob) -> Option<PathBuf> {
     let track = plan.video.as_ref().filter(|_| job.poster)?;
     let temporary = job.temporary_poster();
-    match poster::poster(track, job, &temporary) {
+    match poster::poster(track, &plan.journals, &temporary) {
         Ok(()) => Some(temporary),
         Err(error) => {
             eprintln!("{}: no poster: {error}", job.stem);

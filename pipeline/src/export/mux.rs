@@ -52,7 +52,7 @@ pub(super) fn mux(plan: &Plan, job: &ExportJob, timeout: Duration) -> Result<(),
             .iter()
             .map(|(track, source)| {
                 scope.spawn(move || {
-                    let fed = feed(plan, track, job, source);
+                    let fed = feed(plan, track, source);
                     let _ = source.end_of_stream(); // refused only when the pipeline is already down
                     fed
                 })
@@ -182,14 +182,14 @@ fn opus_tags() -> Vec<u8> {
     tags
 }
 
-fn feed(plan: &Plan, track: &Track, job: &ExportJob, source: &AppSrc) -> Result<(), ExportError> {
+fn feed(plan: &Plan, track: &Track, source: &AppSrc) -> Result<(), ExportError> {
     let in_band = !track.parameter_sets.is_single();
     let mut open: Option<(usize, Reader)> = None;
     for sample in &track.samples {
         let reader = match &mut open {
             Some((journal, reader)) if *journal == sample.journal => reader,
             other => {
-                let reader = Reader::open(&job.journals[sample.journal]).map_err(super::plan::open_error)?;
+                let reader = Reader::open(&plan.journals[sample.journal]).map_err(super::plan::open_error)?;
                 &mut other.insert((sample.journal, reader)).1
             }
         };
@@ -201,7 +201,7 @@ fn feed(plan: &Plan, track: &Track, job: &ExportJob, source: &AppSrc) -> Result<
             _ => gst::Buffer::from_slice(unit.data),
         };
         if let Some(buffer) = buffer.get_mut() {
-            let at = gst::ClockTime::from_nseconds(sample.pts_ns - plan.zero_ns);
+            let at = gst::ClockTime::from_nseconds(sample.at_ns);
             buffer.set_pts(at);
             buffer.set_dts(at); // nothing here reorders
             // With a duration webmmux writes a picture as a BlockGroup without ReferenceBlock, which calls it a keyframe, and

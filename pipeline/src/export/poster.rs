@@ -2,7 +2,7 @@
 //!
 //! A clip without a poster is a clip all the same, so nothing here fails an export.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use gstreamer as gst;
@@ -16,7 +16,6 @@ use media::rtp::codec::{vp8, vp9};
 
 use super::plan::{Sample, Track};
 use crate::gst::Running;
-use crate::job::ExportJob;
 
 /// Keyframes looked at before the brightest one is taken.
 const CANDIDATES: usize = 5;
@@ -37,11 +36,11 @@ struct Still {
 }
 
 /// Writes the JPEG to `to` and syncs it.
-pub(super) fn poster(track: &Track, job: &ExportJob, to: &Path) -> Result<(), String> {
+pub(super) fn poster(track: &Track, journals: &[PathBuf], to: &Path) -> Result<(), String> {
     let mut best: Option<Still> = None;
     let mut last_error = None;
     for key in track.samples.iter().filter(|sample| sample.key).take(CANDIDATES) {
-        match read(key, job).and_then(|unit| decode(track.codec, &unit)) {
+        match read(key, journals).and_then(|unit| decode(track.codec, &unit)) {
             Ok(still) => {
                 let found = still.luma > NOT_BLACK;
                 if best.as_ref().is_none_or(|best| still.luma > best.luma) {
@@ -59,8 +58,8 @@ pub(super) fn poster(track: &Track, job: &ExportJob, to: &Path) -> Result<(), St
     std::fs::write(to, jpeg).and_then(|()| std::fs::File::open(to)?.sync_all()).map_err(|error| error.to_string())
 }
 
-fn read(key: &Sample, job: &ExportJob) -> Result<bytes::Bytes, String> {
-    let mut reader = Reader::open(&job.journals[key.journal]).map_err(|error| error.to_string())?;
+fn read(key: &Sample, journals: &[PathBuf]) -> Result<bytes::Bytes, String> {
+    let mut reader = Reader::open(&journals[key.journal]).map_err(|error| error.to_string())?;
     match reader.read_at(key.offset) {
         Ok(Record::Unit(unit)) => Ok(unit.data),
         Ok(_) => Err("there is no unit".into()),

@@ -49,9 +49,9 @@ pub(super) fn verify(file: &Path, plan: &Plan, timeout: Duration) -> Result<(), 
     }
     for track in plan.tracks().filter(seen) {
         let kind = kind_of(track);
-        compare(kind, found.get(kind).map_or(&[], Vec::as_slice), track, plan.zero_ns)?;
+        compare(kind, found.get(kind).map_or(&[], Vec::as_slice), track)?;
     }
-    let expected = plan.end_ns - plan.zero_ns;
+    let expected = plan.length_ns();
     if duration.abs_diff(expected) > DURATION_TOLERANCE_NS {
         return Err(ExportError::Unfaithful(format!("it lasts {duration} ns instead of {expected} ns")));
     }
@@ -65,8 +65,8 @@ fn kind_of(track: &Track) -> &'static str {
 /// qtdemux takes a track of less than a fifth of an MP4 for a preview and leaves it out: sound that was muted but for a moment. Players
 /// play it.
 fn is_passed_over(track: &Track, plan: &Plan) -> bool {
-    let lasts_ns = track.end_ns() - track.samples.first().map_or(0, |sample| sample.pts_ns);
-    plan.container == Container::Mp4 && lasts_ns < (plan.end_ns - plan.zero_ns) / 5
+    let lasts_ns = track.end_ns() - track.samples.first().map_or(0, |sample| sample.at_ns);
+    plan.container == Container::Mp4 && lasts_ns < plan.length_ns() / 5
 }
 
 fn attach(pipeline: &gst::Pipeline, pad: &gst::Pad, found: &Found) -> Result<(), &'static str> {
@@ -106,13 +106,13 @@ fn running_time(sample: &gst::Sample) -> Option<u64> {
     segment.to_running_time(pts).map(gst::ClockTime::nseconds)
 }
 
-fn compare(kind: &str, found: &[u64], track: &Track, zero_ns: u64) -> Result<(), ExportError> {
+fn compare(kind: &str, found: &[u64], track: &Track) -> Result<(), ExportError> {
     if found.len() != track.samples.len() {
         let (found, expected) = (found.len(), track.samples.len());
         return Err(ExportError::Unfaithful(format!("{found} {kind} samples instead of {expected}")));
     }
     for (number, (found, sample)) in found.iter().zip(&track.samples).enumerate() {
-        let expected = sample.pts_ns - zero_ns;
+        let expected = sample.at_ns;
         if found.abs_diff(expected) > TOLERANCE_NS {
             return Err(ExportError::Unfaithful(format!(
                 "{kind} sample {number} lies at {found} ns instead of {expected} ns"

@@ -69,12 +69,14 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::job::{Border, Format, Precision};
 
     fn waiting(stem: &str) -> (Waiting, oneshot::Receiver<Result<Exported, ExportError>>) {
         let job = ExportJob {
-            journals: Vec::new(),
-            from_ns: None,
-            to_ns: None,
+            pieces: Vec::new(),
+            border: Border::Rollover,
+            precision: Precision::Fast,
+            format: Format::Original,
             directory: "/nowhere".into(),
             stem: stem.into(),
             poster: false,

@@ -9,7 +9,7 @@ use journal::{Appender, Cause, ClipId, Header, Record};
 use media::id::{BroadcastId, TrackId};
 use media::message::{AccessUnit, Codec, CodecConfig};
 use pipeline::source::{Kind, TestPattern};
-use pipeline::{ExportError, ExportJob, Exported, Lane, Workers, WorkersConfig};
+use pipeline::{Border, ExportError, ExportJob, Exported, Format, Lane, Piece, Precision, Workers, WorkersConfig};
 
 pub const VIDEO: TrackId = TrackId(0);
 pub const SOUND: TrackId = TrackId(1);
@@ -128,7 +128,15 @@ pub fn workers() -> Workers {
 }
 
 pub fn job(folder: &Path, journals: Vec<PathBuf>) -> ExportJob {
-    ExportJob { journals, from_ns: None, to_ns: None, directory: folder.to_owned(), stem: "clip".into(), poster: false }
+    ExportJob {
+        pieces: vec![Piece::whole(journals)],
+        border: Border::Rollover,
+        precision: Precision::Fast,
+        format: Format::Original,
+        directory: folder.to_owned(),
+        stem: "clip".into(),
+        poster: false,
+    }
 }
 
 /// Writes one part and exports all of it.

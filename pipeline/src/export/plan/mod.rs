@@ -1,0 +1,174 @@
+//! Which units of the journals become samples, and when. Decided completely before the muxer starts, so that the finished
+//! file can be compared with it.
+
+mod track;
+
+use std::path::PathBuf;
+
+use journal::{Index, Range, Tail};
+use media::id::TrackId;
+use media::message::Codec;
+
+pub(super) use self::track::{Sample, Track, codec_name};
+use crate::job::{Border, Container, ExportError, ExportJob, ExportedPiece, Format, Piece, Precision};
+
+pub(super) struct Plan {
+    pub container: Container,
+    /// All journals of all pieces.
+    pub journals: Vec<PathBuf>,
+    /// What is shown of each, never empty. All tracks of a piece share its place.
+    pub pieces: Vec<ExportedPiece>,
+    pub video: Option<Track>,
+    pub sound: Option<Track>,
+    /// Tracks of the pieces that are not in the file: it has one picture and one sound.
+    pub omitted: Vec<u8>,
+    pub torn_bytes: u64,
+}
+
+impl Plan {
+    pub(super) fn tracks(&self) -> impl Iterator<Item = &Track> {
+        self.video.iter().chain(self.sound.iter())
+    }
+
+    /// Of the file.
+    pub(super) fn length_ns(&self) -> u64 {
+        self.pieces.last().map_or(0, |piece| piece.offset_ns + (piece.to_ns - piece.from_ns))
+    }
+}
+
+/// The tracks of one piece.
+struct Part {
+    video: Option<Track>,
+    sound: Option<Track>,
+    omitted: Vec<u8>,
+    torn_bytes: u64,
+}
+
+pub(super) fn plan(job: &ExportJob) -> Result<Plan, ExportError> {
+    if job.precision == Precision::Exact || job.format == Format::Compatible {
+        return Err(ExportError::Refused(format!("{:?} and {:?} together", job.precision, job.format)));
+    }
+    let mut plan = Plan {
+        container: Container::Mp4,
+        journals: Vec::new(),
+        pieces: Vec::new(),
+        video: None,
+        sound: None,
+        omitted: Vec::new(),
+        torn_bytes: 0,
+    };
+    if job.pieces.is_empty() {
+        return Err(ExportError::Refused("there is no piece".into()));
+    }
+    for (number, piece) in job.pieces.iter().enumerate() {
+        let part = part(piece, job).map_err(|error| within(error, number, job))?;
+        plan.append(part, piece).map_err(|error| within(error, number, job))?;
+    }
+    plan.omitted.sort_unstable();
+    plan.omitted.dedup();
+    if plan.video.as_ref().is_some_and(|track| track.codec == Codec::Vp8) {
+        plan.container = Container::Webm;
+    }
+    Ok(plan)
+}
+
+/// Says which of several pieces is refused.
+fn within(error: ExportError, number: usize, job: &ExportJob) -> ExportError {
+    match error {
+        ExportError::Refused(why) if job.pieces.len() > 1 => {
+            ExportError::Refused(format!("piece {} of {}: {why}", number + 1, job.pieces.len()))
+        }
+        error => error,
+    }
+}
+
+impl Plan {
+    /// Behind what is there already. A piece begins where the longest track of the one before it ends.
+    fn append(&mut self, part: Part, piece: &Piece) -> Result<(), ExportError> {
+        let tracks = || part.video.iter().chain(part.sound.iter());
+        let from_ns = tracks().filter_map(Track::first_pts_ns).min().unwrap_or(0);
+        let to_ns = tracks().map(Track::end_pts_ns).max().unwrap_or(from_ns);
+        let shown = ExportedPiece { from_ns, to_ns, offset_ns: self.length_ns() };
+        for (mine, new) in [(&mut self.video, part.video), (&mut self.sound, part.sound)] {
+            let Some(mut new) = new else { continue };
+            new.place(&shown, self.journals.len());
+            match mine {
+                Some(mine) => mine.extend(new)?,
+                none => *none = Some(new),
+            }
+        }
+        self.journals.extend(piece.journals.iter().cloned());
+        self.pieces.push(shown);
+        self.omitted.extend(part.omitted);
+        self.torn_bytes += part.torn_bytes;
+        Ok(())
+    }
+}
+
+fn part(piece: &Piece, job: &ExportJob) -> Result<Part, ExportError> {
+    let mut indexes = Vec::with_capacity(piece.journals.len());
+    for path in &piece.journals {
+        indexes.push(Index::build(path).map_err(open_error)?);
+    }
+    // Where there is sound alone, no keyframe holds it back.
+    let range = match job.format {
+        Format::Audio => Range { from_ns: piece.from_ns.unwrap_or(0), to_ns: piece.to_ns.unwrap_or(u64::MAX) },
+        Format::Original | Format::Compatible => range(&indexes, piece, job.border),
+    };
+    let mut ids: Vec<TrackId> = indexes.iter().flat_map(|index| index.select(range)).map(|entry| entry.track).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    let mut part = Part { video: None, sound: None, omitted: Vec::new(), torn_bytes: indexes.iter().map(torn).sum() };
+    let mut undecodable = 0;
+    for id in ids {
+        let track = Track::collect(id, &indexes, range, &piece.journals)?;
+        let is_wanted = job.format != Format::Audio || !track.codec.is_video();
+        let slot = if track.codec.is_video() { &mut part.video } else { &mut part.sound };
+        if track.samples.is_empty() {
+            undecodable += track.undecodable;
+            part.omitted.push(id.0);
+        } else if slot.is_some() || !is_wanted {
+            part.omitted.push(id.0);
+        } else {
+            *slot = Some(track);
+        }
+    }
+    if part.video.is_none() && part.sound.is_none() {
+        return Err(ExportError::Refused(match undecodable {
+            _ if job.format == Format::Audio => "the range has no sound".into(),
+            0 => "the range is empty".into(),
+            pictures => format!("none of the {pictures} pictures of the range can be decoded without a keyframe"),
+        }));
+    }
+    Ok(part)
+}
+
+fn torn(index: &Index) -> u64 {
+    match index.tail {
+        Tail::Clean => 0,
+        Tail::Torn { bytes, .. } => bytes,
+    }
+}
+
+/// Where the piece really begins and ends, over all of its parts.
+fn range(indexes: &[Index], piece: &Piece, border: Border) -> Range {
+    let next = |at: u64| indexes.iter().filter_map(|index| index.key_from(at)).min().unwrap_or(at);
+    let before = |at: u64| indexes.iter().filter_map(|index| index.key_before(at)).max().unwrap_or(at);
+    let (from, to) = (piece.from_ns, piece.to_ns);
+    match border {
+        Border::Rollover => Range { from_ns: from.map_or(0, next), to_ns: to.map_or(u64::MAX, next) },
+        Border::Asked => {
+            let exact = Range { from_ns: from.unwrap_or(0), to_ns: to.unwrap_or(u64::MAX) };
+            let is_empty = indexes.iter().all(|index| index.select(exact).next().is_none());
+            // What is not there begins with no keyframe before it.
+            if is_empty { exact } else { Range { from_ns: from.map_or(0, before), ..exact } }
+        }
+    }
+}
+
+pub(super) fn open_error(error: journal::OpenError) -> ExportError {
+    match error {
+        journal::OpenError::Io { .. } => ExportError::Io(error.to_string()),
+        journal::OpenError::Header { .. } => ExportError::Refused(error.to_string()),
+    }
+}

@@ -1,0 +1,277 @@
+//! One track of a file and its samples.
+
+use std::path::{Path, PathBuf};
+
+use journal::index::Epoch;
+use journal::{Index, Range, Reader};
+use media::id::TrackId;
+use media::message::{Codec, CodecConfig, Orientation};
+use media::rtp::codec::vp9;
+
+use super::super::h264::ParameterSets;
+use super::super::opus;
+use super::open_error;
+use crate::job::{ExportError, ExportedPiece};
+
+/// Length of a picture nothing is known about.
+const LONE_PICTURE_NS: u64 = 33_333_333;
+/// The last picture of a range is shown as long as the one before it, but no longer than this.
+const LAST_PICTURE_NS: u64 = 1_000_000_000;
+/// Nor shorter: what lasts for no unit of time is in no file.
+const SHORTEST_PICTURE_NS: u64 = 1_000_000;
+
+pub(in super::super) struct Track {
+    pub id: TrackId,
+    pub codec: Codec,
+    /// Pixels, the largest of the range; 0 for sound.
+    pub width: u16,
+    pub height: u16,
+    /// 0 for pictures.
+    pub channels: u8,
+    /// H.264 only.
+    pub parameter_sets: ParameterSets,
+    /// VP9 only: of the first keyframe.
+    pub vp9: Option<vp9::KeyHeader>,
+    /// AV1 only: the sequence header of the first epoch, an OBU with its size field.
+    pub av1_sequence: bytes::Bytes,
+    /// A file has one, so the recorder begins another where it changes.
+    pub orientation: Orientation,
+    /// In order of time; not empty in a plan.
+    pub samples: Vec<Sample>,
+    pub undecodable: u64,
+    configured: bool,
+}
+
+/// A unit that becomes a sample.
+pub(in super::super) struct Sample {
+    /// Index into the plan's journals.
+    pub journal: usize,
+    /// Of its record.
+    pub offset: u64,
+    /// Bytes as received.
+    pub size: u32,
+    pub key: bool,
+    /// The broadcast's timeline.
+    pub pts_ns: u64,
+    /// In the file.
+    pub at_ns: u64,
+    pub duration_ns: u64,
+    pub first_seq: u64,
+    pub last_seq: u64,
+}
+
+impl Track {
+    /// Width and height as players show them.
+    pub(in super::super) fn shown(&self) -> (u16, u16) {
+        if self.orientation.quarters().is_multiple_of(2) {
+            (self.width, self.height)
+        } else {
+            (self.height, self.width)
+        }
+    }
+
+    pub(in super::super) fn first_pts_ns(&self) -> Option<u64> {
+        self.samples.first().map(|sample| sample.pts_ns)
+    }
+
+    /// Of its last sample, on the broadcast's timeline.
+    pub(in super::super) fn end_pts_ns(&self) -> u64 {
+        self.samples.last().map_or(0, |sample| sample.pts_ns + sample.duration_ns)
+    }
+
+    /// Of its last sample, in the file.
+    pub(in super::super) fn end_ns(&self) -> u64 {
+        self.samples.last().map_or(0, |sample| sample.at_ns + sample.duration_ns)
+    }
+
+    /// Time that is filled.
+    pub(in super::super) fn media_ns(&self) -> u64 {
+        self.samples.iter().map(|sample| sample.duration_ns.min(LAST_PICTURE_NS)).sum()
+    }
+
+    pub(in super::super) fn longest_gap_ns(&self) -> u64 {
+        let ends = self.samples.iter().map(|s| if self.codec.is_video() { s.at_ns } else { s.at_ns + s.duration_ns });
+        let gaps = ends.zip(self.samples.iter().skip(1)).map(|(end, next)| next.at_ns.saturating_sub(end));
+        gaps.max().unwrap_or(0)
+    }
+}
+
+impl Track {
+    /// The units of one track in the range, as samples that have no place in the file yet.
+    pub(super) fn collect(
+        id: TrackId,
+        indexes: &[Index],
+        range: Range,
+        journals: &[PathBuf],
+    ) -> Result<Self, ExportError> {
+        let mut track = Self::new(id);
+        for (journal, index) in indexes.iter().enumerate() {
+            let epochs: Vec<&Epoch> = index.epochs_of(id).collect();
+            let mut reader = None;
+            for (at, entry) in index.entries.iter().enumerate().filter(|(_, e)| e.track == id && range.holds(e.pts_ns))
+            {
+                let Some(epoch) = epochs.iter().rev().find(|epoch| epoch.first_entry <= at) else {
+                    return Err(ExportError::Refused(format!("track {} has no configuration", id.0)));
+                };
+                track.apply(&epoch.config)?;
+                if track.codec.is_video() && track.samples.is_empty() && !entry.key {
+                    track.undecodable += 1;
+                    continue;
+                }
+                let mut duration_ns = 0;
+                // Read what cannot be known without the data: parameter sets, sample formats, and how long a packet sounds.
+                let speaks = match track.codec {
+                    Codec::Opus => true,
+                    Codec::H264 => entry.key,
+                    Codec::Vp9 => entry.key && track.vp9.is_none(),
+                    Codec::Vp8 | Codec::Av1 => false,
+                };
+                if speaks {
+                    let unit = read(&mut reader, &journals[journal], entry.offset)?;
+                    match track.codec {
+                        Codec::H264 => track.parameter_sets.collect(&unit),
+                        Codec::Vp9 => track.vp9 = vp9::KeyHeader::parse(&unit),
+                        _ => duration_ns = opus::duration_ns(&unit),
+                    }
+                }
+                if track.samples.is_empty() {
+                    track.orientation = index.orientation(id, entry.pts_ns);
+                }
+                track.push(Sample {
+                    at_ns: 0,
+                    journal,
+                    offset: entry.offset,
+                    size: entry.size,
+                    key: entry.key || !track.codec.is_video(),
+                    pts_ns: entry.pts_ns,
+                    duration_ns,
+                    first_seq: entry.first_seq,
+                    last_seq: entry.last_seq,
+                })?;
+            }
+            if track.codec == Codec::H264 && !track.parameter_sets.is_usable() {
+                epochs.iter().for_each(|epoch| track.parameter_sets.collect(&epoch.config.parameter_sets));
+            }
+        }
+        if track.codec == Codec::H264 && !track.samples.is_empty() && !track.parameter_sets.is_usable() {
+            return Err(ExportError::Refused("H.264 without parameter sets".into()));
+        }
+        if track.codec == Codec::Vp9 && !track.samples.is_empty() && track.vp9.is_none() {
+            return Err(ExportError::Refused("VP9 whose keyframes are damaged".into()));
+        }
+        if track.codec.is_video() {
+            let border = indexes.last().and_then(|index| index.cut_ns).unwrap_or(u64::MAX).min(range.to_ns);
+            end_last_picture(&mut track.samples, border);
+        }
+        Ok(track)
+    }
+
+    fn new(id: TrackId) -> Self {
+        Self {
+            id,
+            codec: Codec::Opus,
+            width: 0,
+            height: 0,
+            channels: 0,
+            parameter_sets: ParameterSets::default(),
+            vp9: None,
+            av1_sequence: bytes::Bytes::new(),
+            orientation: Orientation::UPRIGHT,
+            samples: Vec::new(),
+            undecodable: 0,
+            configured: false,
+        }
+    }
+
+    /// The same codec throughout, the largest picture of all.
+    fn apply(&mut self, config: &CodecConfig) -> Result<(), ExportError> {
+        if self.configured && self.codec != config.codec {
+            return Err(ExportError::Refused(format!("track {} changes its codec within the range", self.id.0)));
+        }
+        self.configured = true;
+        self.codec = config.codec;
+        if config.codec == Codec::Av1 && self.av1_sequence.is_empty() {
+            self.av1_sequence = config.parameter_sets.clone();
+        }
+        self.width = self.width.max(config.width);
+        self.height = self.height.max(config.height);
+        self.channels = self.channels.max(config.channels);
+        Ok(())
+    }
+
+    /// Gives the samples of a piece their place in the file; the journals of the pieces before it come first.
+    pub(super) fn place(&mut self, piece: &ExportedPiece, journals: usize) {
+        for sample in &mut self.samples {
+            sample.at_ns = sample.pts_ns - piece.from_ns + piece.offset_ns;
+            sample.journal += journals;
+        }
+    }
+
+    /// What comes after, of another piece. A decoder goes on with it, so what is said once for the whole file must be the same.
+    pub(super) fn extend(&mut self, next: Track) -> Result<(), ExportError> {
+        let refuse = |why: String| Err(ExportError::Refused(why));
+        if self.codec != next.codec {
+            let (was, is) = (codec_name(self.codec), codec_name(next.codec));
+            return refuse(format!("a file has one codec of a kind: this is {is}, what comes before it is {was}"));
+        }
+        if self.orientation.quarters() != next.orientation.quarters() {
+            return refuse("the picture lies differently than before it, and a file has one orientation".into());
+        }
+        let sample_format = |track: &Track| track.vp9.map(|key| (key.profile, key.bit_depth, key.subsampling));
+        if sample_format(self) != sample_format(&next) {
+            return refuse("its VP9 has another profile than what comes before it".into());
+        }
+        self.width = self.width.max(next.width);
+        self.height = self.height.max(next.height);
+        self.channels = self.channels.max(next.channels);
+        self.parameter_sets.merge(next.parameter_sets);
+        self.undecodable += next.undecodable;
+        self.samples.extend(next.samples);
+        Ok(())
+    }
+
+    fn push(&mut self, sample: Sample) -> Result<(), ExportError> {
+        if let Some(previous) = self.samples.last_mut() {
+            if sample.pts_ns <= previous.pts_ns {
+                let at = sample.pts_ns;
+                return Err(ExportError::Refused(format!("track {} does not move forward at {at} ns", self.id.0)));
+            }
+            if self.codec.is_video() {
+                previous.duration_ns = sample.pts_ns - previous.pts_ns;
+            }
+        }
+        self.samples.push(sample);
+        Ok(())
+    }
+}
+
+/// Up to the border if that is near (the next clip goes on there), else as long as the picture before.
+fn end_last_picture(samples: &mut [Sample], border_ns: u64) {
+    let before = samples.len().checked_sub(2).map_or(LONE_PICTURE_NS, |at| samples[at].duration_ns);
+    let Some(last) = samples.last_mut() else { return };
+    let to_border = border_ns.saturating_sub(last.pts_ns);
+    let lasts = if (1..=LAST_PICTURE_NS).contains(&to_border) { to_border } else { before.min(LAST_PICTURE_NS) };
+    last.duration_ns = lasts.max(SHORTEST_PICTURE_NS);
+}
+
+fn read(reader: &mut Option<Reader>, path: &Path, offset: u64) -> Result<bytes::Bytes, ExportError> {
+    let reader = match reader {
+        Some(reader) => reader,
+        none => none.insert(Reader::open(path).map_err(open_error)?),
+    };
+    match reader.read_at(offset)? {
+        journal::Record::Unit(unit) => Ok(unit.data),
+        _ => Err(ExportError::Io(format!("{}: no unit at {offset}", path.display()))),
+    }
+}
+
+/// As the index of clips names it.
+pub(in super::super) fn codec_name(codec: Codec) -> &'static str {
+    match codec {
+        Codec::Vp8 => "vp8",
+        Codec::Vp9 => "vp9",
+        Codec::H264 => "h264",
+        Codec::Av1 => "av1",
+        Codec::Opus => "opus",
+    }
+}
