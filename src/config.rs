@@ -14,7 +14,7 @@ use std::time::Duration;
 use signaling::Turn;
 use signaling::address::Network;
 use storage::object::PART_BYTES;
-use storage::{ChecksumMode, MongoConfig, S3Config, Secret};
+use storage::{ChecksumMode, MongoConfig, S3Config, Secret, Visibility};
 use url::Url;
 
 use crate::reach::PeerHost;
@@ -94,6 +94,11 @@ pub const SETTINGS: &[Setting] = &[
     plain("RECORD_STREAMS", "true", "\"true\" or \"false\": whether broadcasts are recorded."),
     plain("CLIP_SIZE", "100", "Megabytes (1,000,000 bytes) at which a clip ends and the next begins, 1 to 100000."),
     plain("CLIP_LENGTH", "300", "Seconds after which a clip ends and the next begins, 2 to 86400."),
+    plain(
+        "CLIP_VISIBILITY",
+        "hidden",
+        "Who may see what is recorded before an editor decides: \"hidden\", \"link\" or \"published\".",
+    ),
     plain("JOURNAL_KEEP", "24", "Hours for which a journal is kept after its clip is stored, 0 to 8760."),
     plain(
         "FILE_HOST",
@@ -179,6 +184,7 @@ pub struct Config {
     pub record_streams: bool,
     pub clip_size_bytes: u64,
     pub clip_length: Duration,
+    pub clip_visibility: Visibility,
     pub journal_keep: Duration,
     pub files: Files,
     pub presign: bool,
@@ -299,6 +305,7 @@ impl Raw {
             record_streams: self.flag("RECORD_STREAMS"),
             clip_size_bytes: self.number("CLIP_SIZE", 1..=100_000, "whole megabytes, 1 to 100000") * 1_000_000,
             clip_length: Duration::from_secs(self.number("CLIP_LENGTH", 2..=86_400, "whole seconds, 2 to 86400")),
+            clip_visibility: self.visibility(),
             journal_keep: Duration::from_secs(self.number("JOURNAL_KEEP", 0..=8760, "whole hours, 0 to 8760") * 3600),
             presign: self.flag("S3_PRESIGN"),
             files: self.files(),
@@ -342,6 +349,12 @@ impl Raw {
             "false" => false,
             _ => self.no(name, "is \"true\" or \"false\"", false),
         }
+    }
+
+    fn visibility(&mut self) -> Visibility {
+        self.text("CLIP_VISIBILITY").parse().unwrap_or_else(|_| {
+            self.no("CLIP_VISIBILITY", "is \"hidden\", \"link\" or \"published\"", Visibility::Hidden)
+        })
     }
 
     fn parsed<T: FromStr>(&mut self, name: &str, form: &str) -> Option<T> {

@@ -161,6 +161,7 @@ async fn build(
         data_dir: folder.to_owned(),
         clip_size_bytes: config.clip_size_bytes,
         clip_length: config.clip_length,
+        visibility: config.clip_visibility,
         journal_keep: config.journal_keep,
     };
     let (recorder, recorded) = Recorder::start(

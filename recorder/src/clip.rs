@@ -121,7 +121,7 @@ async fn make(desk: &Desk, row: &LocalClip) -> Result<Option<Clip>, Trouble> {
     })?;
     // a title may have been given while the worker was busy
     if let Some(row) = desk.stores.local.local_clip(row.id.clone()).await? {
-        let clip = describe(&row, &index, &exported);
+        let clip = describe(desk, &row, &index, &exported);
         if desk.stores.local.exported(clip.clone(), exported.file.clone(), exported.poster.clone()).await? {
             return Ok(Some(clip));
         }
@@ -133,7 +133,8 @@ async fn make(desk: &Desk, row: &LocalClip) -> Result<Option<Clip>, Trouble> {
     Ok(None)
 }
 
-fn describe(row: &LocalClip, index: &Index, exported: &Exported) -> Clip {
+fn describe(desk: &Desk, row: &LocalClip, index: &Index, exported: &Exported) -> Clip {
+    let (visibility, now_ms) = (desk.config.visibility, clock::utc_ms());
     let track = |audio: bool| exported.tracks.iter().find(|t| (t.codec == "opus") == audio);
     let (video, audio) = (track(false), track(true));
     let frames = video.map_or(0, |t| t.units);
@@ -177,14 +178,14 @@ fn describe(row: &LocalClip, index: &Index, exported: &Exported) -> Clip {
         poster: exported.poster.as_ref().map(|_| key::poster(&row.channel, &row.broadcast, row.part, &row.id)),
         lost_ms: index.lost_ms() + row.lost_ms + undecodable_ms,
         continuity,
-        created_at_ms: clock::utc_ms(),
+        created_at_ms: now_ms,
         revision: row.clip.as_ref().map_or(0, |clip| clip.revision),
         kind: ClipKind::Part,
         description: String::new(),
         tags: Vec::new(),
         links: Vec::new(),
-        visibility: Visibility::Hidden,
-        published_at_ms: None,
+        visibility,
+        published_at_ms: (visibility == Visibility::Published).then_some(now_ms),
         pinned: false,
         recipe: None,
         health: None,

@@ -38,7 +38,7 @@ use std::time::Duration;
 use media::id::BroadcastId;
 use pipeline::Workers;
 use shard::{MediaPlane, Taps};
-use storage::{Database, Local, ObjectStore, StorageError};
+use storage::{Database, Local, ObjectStore, StorageError, Visibility};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -60,6 +60,8 @@ pub struct RecorderConfig {
     pub clip_length: Duration,
     /// How long a journal is kept after its clip was stored.
     pub journal_keep: Duration,
+    /// Who may see the parts of a recording.
+    pub visibility: Visibility,
 }
 
 impl RecorderConfig {

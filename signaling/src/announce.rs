@@ -11,6 +11,7 @@ use media::message::{CloseReason, EndReason as MediaEnd, Event, Role};
 use serde::Serialize;
 use shard::PlaneState;
 use socketioxide::SocketIo;
+use storage::Visibility;
 use storage::local::ClipState;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 use tokio::sync::watch;
@@ -21,7 +22,7 @@ use crate::lives::Streaming;
 use crate::socket::event::{
     Alarm, ClipAnnounced, EndReason, Layers, Notice, Pictures, StreamEnded, StreamInterrupted, StreamStarted, Viewers,
 };
-use crate::socket::rooms::{STREAMERS, of_channel, of_session, of_streamers};
+use crate::socket::rooms::{STREAMERS, of_channel, of_clip, of_session, of_streamers};
 use crate::view::Clip;
 
 /// Between two viewer counts of a channel.
@@ -52,9 +53,12 @@ impl Announcer {
             ClipState::Stored => None,
             _ => self.app.local().pending_clip(clip.id.clone()).await.ok().flatten().and_then(|p| p.error),
         };
-        let room = of_channel(&clip.channel);
+        let mut rooms = vec![STREAMERS.to_owned(), of_clip(&clip.id)];
+        if clip.visibility == Visibility::Published {
+            rooms.push(of_channel(&clip.channel));
+        }
         let clip = Clip::of(clip, clips::shown(state), error);
-        self.tell(room, "clip", &ClipAnnounced { clip }).await;
+        self.tell_all(rooms, "clip", &ClipAnnounced { clip }).await;
     }
 
     /// Something about a recording needs a person. Without a channel it concerns all.
@@ -176,7 +180,12 @@ impl Announcer {
     }
 
     async fn tell<T: Serialize>(&self, room: String, event: &'static str, said: &T) {
-        if let Err(error) = self.io.to(room).emit(event, said).await {
+        self.tell_all(vec![room], event, said).await;
+    }
+
+    /// Who is in several of the rooms hears it once.
+    async fn tell_all<T: Serialize>(&self, rooms: Vec<String>, event: &'static str, said: &T) {
+        if let Err(error) = self.io.to(rooms).emit(event, said).await {
             // A client that does not read is closed by its own queue; the others have heard.
             tracing::debug!(%error, event, "not everybody was told");
         }

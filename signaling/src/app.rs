@@ -9,6 +9,7 @@ use storage::{Database, Health, Id, ObjectStore, Secret};
 use tokio::sync::watch;
 use url::Url;
 
+use crate::access::Links;
 use crate::address::Network;
 use crate::assets::Assets;
 use crate::auth::Keys;
@@ -66,6 +67,7 @@ struct Inner {
     settings: Settings,
     parts: Parts,
     keys: Keys,
+    links: Links,
     resources: ring::hmac::Key,
     wrong_keys: WrongKeys,
     clips: PerAddress,
@@ -78,9 +80,11 @@ struct Inner {
 impl App {
     pub fn new(settings: Settings, parts: Parts) -> Self {
         let keys = Keys::new(&settings.key);
+        let links = Links::new(&settings.key);
         let lives = Lives::new(parts.plane.clone());
         let inner = Inner {
             keys,
+            links,
             // Addresses of WHIP and WHEP sessions end with the process, as the sessions do.
             resources: ring::hmac::Key::new(ring::hmac::HMAC_SHA256, &rand::random::<[u8; 32]>()),
             wrong_keys: WrongKeys::default(),
@@ -121,6 +125,10 @@ impl App {
 
     pub fn keys(&self) -> &Keys {
         &self.inner.keys
+    }
+
+    pub fn links(&self) -> &Links {
+        &self.inner.links
     }
 
     /// Signs the addresses of WHIP and WHEP sessions.

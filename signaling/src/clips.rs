@@ -5,12 +5,14 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::path::PathBuf;
 
 use media::id::ChannelName;
 use storage::local::{ClipRequest, ClipState as Local, PendingClip, Requester};
 use storage::model::check_title;
 use storage::{ClipQuery, Id, StorageError};
 
+use crate::access::Visitor;
 use crate::app::{App, new_id, now_ms};
 use crate::auth::Actor;
 use crate::error::{Code, Error};
@@ -126,19 +128,50 @@ fn place(cursor: &str) -> Result<Place, Error> {
     read().ok_or_else(|| Error::invalid("the cursor is not one that was handed out"))
 }
 
-/// One clip, wherever it is.
+/// A clip, and how far it has come.
+pub struct Found {
+    pub clip: storage::Clip,
+    pub state: ClipState,
+    /// In the spool, while it is not in the store; empty until there is one.
+    pub file: Option<PathBuf>,
+    pub poster: Option<PathBuf>,
+    pub error: Option<String>,
+}
+
+impl From<Found> for Clip {
+    fn from(found: Found) -> Self {
+        Clip::of(found.clip, found.state, found.error)
+    }
+}
+
+/// One clip, wherever it is, for those who may see everything.
 ///
 /// # Errors
 /// `not_found`, `away`.
-pub async fn find(app: &App, id: &Id) -> Result<Clip, Error> {
-    let here = app.local().pending_clip(id.clone()).await?;
-    match here {
-        Some(pending) => Ok(of_pending(pending)),
+pub async fn locate(app: &App, id: &Id) -> Result<Found, Error> {
+    match app.local().pending_clip(id.clone()).await? {
+        Some(pending) => Ok(Found {
+            state: shown(pending.state),
+            clip: pending.clip,
+            file: Some(pending.file),
+            poster: pending.poster,
+            error: pending.error,
+        }),
         None => {
             let clip = app.database().clip(id).await?.ok_or_else(Error::not_found)?;
-            Ok(Clip::of(clip, ClipState::Stored, None))
+            Ok(Found { clip, state: ClipState::Stored, file: None, poster: None, error: None })
         }
     }
+}
+
+/// One clip, wherever it is, if the visitor may see it.
+///
+/// # Errors
+/// `not_found`, `gone`, `away`.
+pub async fn seen(app: &App, visitor: &Visitor, id: &Id) -> Result<Found, Error> {
+    let found = locate(app, id).await?;
+    visitor.may_see(app, &found.clip)?;
+    Ok(found)
 }
 
 /// # Errors
@@ -180,7 +213,7 @@ pub async fn delete(app: &App, id: &Id) -> Result<(), Error> {
 pub async fn retry(app: &App, id: &Id) -> Result<Clip, Error> {
     match app.local().retry_now(id.clone()).await? {
         Some(pending) => Ok(of_pending(pending)),
-        None => find(app, id).await,
+        None => Ok(locate(app, id).await?.into()),
     }
 }
 

@@ -25,6 +25,7 @@ pub enum Code {
     ChannelBusy,
     NotLive,
     NotFound,
+    Gone,
     Invalid,
     TooLarge,
     UnsupportedMediaType,
@@ -41,7 +42,7 @@ pub enum Code {
 }
 
 impl Code {
-    pub const ALL: [Code; 20] = [
+    pub const ALL: [Code; 21] = [
         Code::BadKey,
         Code::KeyRequired,
         Code::MalformedOffer,
@@ -49,6 +50,7 @@ impl Code {
         Code::ChannelBusy,
         Code::NotLive,
         Code::NotFound,
+        Code::Gone,
         Code::Invalid,
         Code::TooLarge,
         Code::UnsupportedMediaType,
@@ -74,6 +76,7 @@ impl Code {
             Code::ChannelBusy => ("channel_busy", StatusCode::CONFLICT, "Channel is on air"),
             Code::NotLive => ("not_live", StatusCode::NOT_FOUND, "Channel is not on air"),
             Code::NotFound => ("not_found", StatusCode::NOT_FOUND, "Not found"),
+            Code::Gone => ("gone", StatusCode::GONE, "No longer here"),
             Code::Invalid => ("invalid", StatusCode::BAD_REQUEST, "Invalid request"),
             Code::TooLarge => ("too_large", StatusCode::PAYLOAD_TOO_LARGE, "Too large"),
             Code::UnsupportedMediaType => {

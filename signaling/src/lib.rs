@@ -4,6 +4,7 @@
 //! (`view.rs`, `error.rs`). It does not know the recorder: a clip that somebody asks for is a row of the local job table. It reads
 //! no settings and starts nothing by itself: the server builds an [`App`], binds a [`Listener`] and calls [`serve`].
 
+pub mod access;
 pub mod address;
 mod announce;
 mod app;

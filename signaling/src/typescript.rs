@@ -41,6 +41,7 @@ pub fn text() -> String {
         ClipState,
         ClipKind,
         ClipEdit,
+        ClipAddress,
         Visibility,
         WebLink,
         Recipe,

@@ -44,8 +44,8 @@ pub fn clip(number: u32, title: &str) -> Clip {
         description: String::new(),
         tags: Vec::new(),
         links: Vec::new(),
-        visibility: Visibility::Hidden,
-        published_at_ms: None,
+        visibility: Visibility::Published,
+        published_at_ms: Some(1_700_000_000_000),
         pinned: false,
         recipe: None,
         health: None,
@@ -54,14 +54,14 @@ pub fn clip(number: u32, title: &str) -> Clip {
     }
 }
 
-struct Shelf {
-    server: Server,
-    database: Database,
+pub struct Shelf {
+    pub server: Server,
+    pub database: Database,
     objects: ObjectStore,
 }
 
 impl Shelf {
-    fn open() -> Self {
+    pub fn open() -> Self {
         let server = Server::start(&[]);
         let database = Database::sqlite(server.data().join("oxbow.db"));
         let objects = ObjectStore::folder(server.data().join("clips"));
@@ -69,7 +69,7 @@ impl Shelf {
     }
 
     /// A stored clip, and its id.
-    async fn put(&self, number: u32, title: &str) -> Id {
+    pub async fn put(&self, number: u32, title: &str) -> Id {
         let clip = clip(number, title);
         let (id, broadcast) = (clip.id.clone(), clip.broadcast.clone());
         self.objects.put_bytes(&clip.object, BODY.into(), "video/mp4").await.unwrap();

@@ -61,8 +61,14 @@ pub fn command(folder: &Path, settings: &[(&str, &str)]) -> Command {
             command.env(name, value);
         }
     }
-    let common =
-        [("PORT", "0"), ("PEER_PORT", "0"), ("PEER_HOST", "127.0.0.1"), ("STREAM_KEY", KEY), ("DATA_DIR", "data")];
+    let common = [
+        ("CLIP_VISIBILITY", "published"),
+        ("PORT", "0"),
+        ("PEER_PORT", "0"),
+        ("PEER_HOST", "127.0.0.1"),
+        ("STREAM_KEY", KEY),
+        ("DATA_DIR", "data"),
+    ];
     command
         .envs(common)
         .envs(settings.iter().copied())

@@ -4,6 +4,7 @@ mod harness;
 #[path = "../../storage/tests/support/mod.rs"]
 mod stores;
 
+mod access;
 mod away;
 mod diagnostics;
 mod files;

@@ -73,6 +73,7 @@ impl Node {
             clip_size_bytes: limits.bytes,
             clip_length: limits.length,
             journal_keep: Duration::from_secs(3600),
+            visibility: storage::Visibility::Hidden,
         };
         let stores = Stores {
             workers: workers.clone(),

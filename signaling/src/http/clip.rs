@@ -9,11 +9,12 @@ use storage::model::tidy_tags;
 use storage::{ClipQuery, Id};
 
 use super::extract::{Asked, IdOf, Json, channel_name};
+use crate::access::{self, Visitor};
 use crate::app::App;
 use crate::auth::Streamer;
 use crate::clips;
 use crate::error::Error;
-use crate::view::{Clip, ClipEdit, Page};
+use crate::view::{Clip, ClipAddress, ClipEdit, Page};
 
 #[derive(Deserialize)]
 pub struct Query {
@@ -63,12 +64,51 @@ impl Query {
     }
 }
 
-pub async fn list(State(app): State<App>, Asked(query): Asked<Query>) -> Result<Answer<Page<Clip>>, Error> {
-    Ok(Answer(clips::page(&app, query.check()?).await?))
+pub async fn list(
+    State(app): State<App>,
+    visitor: Visitor,
+    Asked(query): Asked<Query>,
+) -> Result<Answer<Page<Clip>>, Error> {
+    Ok(Answer(clips::page(&app, visitor.narrow(query.check()?)?).await?))
 }
 
-pub async fn read(State(app): State<App>, IdOf(id): IdOf) -> Result<Response, Error> {
-    Ok(tagged(clips::find(&app, &id).await?))
+pub async fn read(State(app): State<App>, visitor: Visitor, IdOf(id): IdOf) -> Result<Response, Error> {
+    let found = clips::seen(&app, &visitor, &id).await?;
+    Ok(tagged(found.into()))
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LinkWanted {
+    /// How long it is good.
+    seconds: Option<u64>,
+}
+
+/// How long a link is good unless asked otherwise: a week. At most a year.
+const LINK_SECONDS: u64 = 7 * 24 * 3600;
+const LONGEST_LINK: u64 = 366 * 24 * 3600;
+
+pub async fn link(
+    State(app): State<App>,
+    _: Streamer,
+    IdOf(id): IdOf,
+    Json(LinkWanted { seconds }): Json<LinkWanted>,
+) -> Result<Answer<ClipAddress>, Error> {
+    let seconds = seconds.unwrap_or(LINK_SECONDS);
+    if !(1..=LONGEST_LINK).contains(&seconds) {
+        return Err(Error::invalid(format!("seconds is 1 to {LONGEST_LINK}")));
+    }
+    if clips::locate(&app, &id).await?.clip.visibility == storage::Visibility::Hidden {
+        return Err(Error::invalid("a hidden clip has no links; make its visibility \"link\" first"));
+    }
+    let expiry = access::now_s() + seconds;
+    let link = app.links().issue(&id, expiry);
+    Ok(Answer(ClipAddress {
+        page: format!("/c/{id}?link={link}"),
+        media: format!("/api/clips/{id}/media?link={link}"),
+        expires_at: expiry as i64 * 1000,
+        link,
+    }))
 }
 
 pub async fn edit(

@@ -9,13 +9,15 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
 use serde::Deserialize;
-use storage::{Id, content_disposition};
+use storage::content_disposition;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
 
 use super::extract::{Asked, IdOf};
+use crate::access::Visitor;
 use crate::app::App;
 use crate::assets::matches_etag;
+use crate::clips::{self, Found};
 use crate::error::{Code, Error};
 use crate::range::{Wanted, wanted};
 
@@ -43,17 +45,25 @@ struct File {
 
 pub async fn media(
     State(app): State<App>,
+    visitor: Visitor,
     IdOf(id): IdOf,
     Asked(options): Asked<Options>,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
     let download = options.download.is_some_and(|value| value != "0" && value != "false");
-    let (clip, local) = locate(&app, &id).await?;
+    let Found { clip, file, error, .. } = clips::locate(&app, &id).await?;
+    let left = visitor.may_see(&app, &clip)?;
+    if file.as_ref().is_some_and(|file| file.as_os_str().is_empty()) {
+        let detail = error.unwrap_or_else(|| "the clip is still being prepared".into());
+        return Err(Error::new(Code::NotFound, detail).retry_after(Duration::from_secs(1)));
+    }
+    let local = here(file).await;
     let name = download.then(|| file_name(&clip.title, &clip.mime));
+    let presigned = left.map_or(PRESIGNED, |left| left.min(PRESIGNED));
     if local.is_none()
         && app.settings().presign
-        && let Some(url) = app.objects().presign(&clip.object, PRESIGNED, name.as_deref()).await?
+        && let Some(url) = app.objects().presign(&clip.object, presigned, name.as_deref()).await?
     {
         let mut response = StatusCode::FOUND.into_response();
         let location = HeaderValue::from_str(url.as_str()).map_err(|e| Error::internal("the store's address", e))?;
@@ -68,39 +78,28 @@ pub async fn media(
 
 pub async fn poster(
     State(app): State<App>,
+    visitor: Visitor,
     IdOf(id): IdOf,
     method: Method,
     headers: HeaderMap,
 ) -> Result<Response, Error> {
-    let pending = app.local().pending_clip(id.clone()).await?;
-    let (local, key) = match pending.and_then(|p| p.poster.map(|path| (path, p.clip.poster))) {
-        Some((path, key)) => (Some(path), key),
-        None => (None, app.database().clip(&id).await?.ok_or_else(Error::not_found)?.poster),
-    };
-    let key = key.ok_or_else(Error::not_found)?;
+    let found = clips::seen(&app, &visitor, &id).await?;
+    let key = found.clip.poster.ok_or_else(Error::not_found)?;
+    let local = here(found.poster).await;
     let size = match &local {
         Some(path) => tokio::fs::metadata(path).await.map_err(|_| Error::not_found())?.len(),
         None => app.objects().head(&key).await?.ok_or_else(Error::not_found)?.size,
     };
-    let file = File { local, key, mime: "image/jpeg".into(), size, etag: format!("\"poster-{id}\""), name: None };
+    // Another may be chosen.
+    let etag = format!("\"poster-{}\"", key.replace('/', "-"));
+    let file = File { local, key, mime: "image/jpeg".into(), size, etag, name: None };
     send(&app, file, &method, &headers).await
 }
 
-/// The clip, and its file in the spool while that is what counts.
-async fn locate(app: &App, id: &Id) -> Result<(storage::Clip, Option<PathBuf>), Error> {
-    if let Some(pending) = app.local().pending_clip(id.clone()).await? {
-        if pending.file.as_os_str().is_empty() {
-            let detail = pending.error.unwrap_or_else(|| "the clip is still being prepared".into());
-            return Err(Error::new(Code::NotFound, detail).retry_after(Duration::from_secs(1)));
-        }
-        // Stored and cleaned up a moment ago: the object is there.
-        if tokio::fs::try_exists(&pending.file).await.unwrap_or(false) {
-            return Ok((pending.clip, Some(pending.file)));
-        }
-        return Ok((pending.clip, None));
-    }
-    let clip = app.database().clip(id).await?.ok_or_else(Error::not_found)?;
-    Ok((clip, None))
+/// The file in the spool, unless it was stored and cleaned up a moment ago: the object is there then.
+async fn here(file: Option<PathBuf>) -> Option<PathBuf> {
+    let file = file?;
+    tokio::fs::try_exists(&file).await.unwrap_or(false).then_some(file)
 }
 
 async fn send(app: &App, file: File, method: &Method, headers: &HeaderMap) -> Result<Response, Error> {

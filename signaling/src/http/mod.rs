@@ -44,6 +44,7 @@ pub fn routes(app: App) -> Router<App> {
         .route("/api/clips", get(clip::list))
         .route("/api/clips/{id}", patch(clip::edit).get(clip::read).delete(clip::delete))
         .route("/api/clips/{id}/retry", post(clip::retry))
+        .route("/api/clips/{id}/link", post(clip::link))
         .route("/api/clips/{id}/media", get(file::media))
         .route("/api/clips/{id}/poster", get(file::poster));
     let media = Router::new()

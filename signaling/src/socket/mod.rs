@@ -9,7 +9,7 @@ mod room;
 
 pub mod rooms {
     //! The names of rooms, for those who speak to them.
-    pub use super::room::{STREAMERS, of_channel, of_session, of_streamers};
+    pub use super::room::{STREAMERS, of_channel, of_clip, of_session, of_streamers};
 }
 
 use std::ops::AsyncFnOnce;

@@ -29,6 +29,11 @@ pub fn of_session(session: SessionId) -> String {
     format!("session:{session}")
 }
 
+/// Who asked for a clip that is not for all.
+pub fn of_clip(clip: impl std::fmt::Display) -> String {
+    format!("clip:{clip}")
+}
+
 /// A streamer hears its channel from the start; a viewer asks with `watch`.
 pub fn greet(socket: &SocketRef, guest: &Guest) {
     if guest.actor == Actor::Streamer {
@@ -54,7 +59,8 @@ pub fn owns(socket: &SocketRef, session: SessionId) {
     socket.join(of_session(session));
 }
 
-pub async fn clip(app: App, _: SocketRef, guest: Guest, wanted: ClipWanted) -> Result<Requested, Error> {
+pub async fn clip(app: App, socket: SocketRef, guest: Guest, wanted: ClipWanted) -> Result<Requested, Error> {
     let requested = clips::request(&app, &guest.channel, guest.actor, guest.caller, wanted.title).await?;
+    socket.join(of_clip(&requested));
     Ok(Requested { requested: requested.to_string() })
 }

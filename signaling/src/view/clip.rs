@@ -232,6 +232,19 @@ pub enum ClipState {
     Failed,
 }
 
+/// Opens one clip to whoever holds it, until it ends.
+#[derive(Clone, Debug, Serialize, TS)]
+#[serde(rename_all = "camelCase")]
+pub struct ClipAddress {
+    /// Address of the page that plays it.
+    pub page: String,
+    /// Address of the file.
+    pub media: String,
+    /// For the query of any other address of the clip (`?link=`).
+    pub link: String,
+    pub expires_at: i64,
+}
+
 /// What somebody changes about a clip; what is absent stays as it is.
 #[derive(Clone, Debug, Default, Deserialize, TS)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]

@@ -33,6 +33,8 @@ export class Oxbow {
       DATA_DIR: this.dataDir,
       STREAM_KEY: KEY,
       CLIP_LENGTH: "5",
+      // What these stories look at is seen by all; who may see what is not for all has stories of its own.
+      CLIP_VISIBILITY: "published",
       ENVIRONMENT: "dev",
       ...env,
     };

@@ -18,7 +18,7 @@ export type List<T> = { items: Array<T>, };
 /**
  * The closed list of what can be wrong, as programs read it.
  */
-export type Code = "bad_key" | "key_required" | "malformed_offer" | "no_common_codec" | "channel_busy" | "not_live" | "not_found" | "invalid" | "too_large" | "unsupported_media_type" | "method_not_allowed" | "range_not_satisfiable" | "rate_limited" | "conflict" | "precondition_required" | "away" | "full" | "shutting_down" | "forbidden" | "internal";
+export type Code = "bad_key" | "key_required" | "malformed_offer" | "no_common_codec" | "channel_busy" | "not_live" | "not_found" | "gone" | "invalid" | "too_large" | "unsupported_media_type" | "method_not_allowed" | "range_not_satisfiable" | "rate_limited" | "conflict" | "precondition_required" | "away" | "full" | "shutting_down" | "forbidden" | "internal";
 
 /**
  * RFC 9457. `code` is for programs, `detail` for people.
@@ -230,6 +230,23 @@ links?: Array<WebLink>, visibility?: Visibility, pinned?: boolean,
  * Index into `posters`.
  */
 poster?: number, };
+
+/**
+ * Opens one clip to whoever holds it, until it ends.
+ */
+export type ClipAddress = { 
+/**
+ * Address of the page that plays it.
+ */
+page: string, 
+/**
+ * Address of the file.
+ */
+media: string, 
+/**
+ * For the query of any other address of the clip (`?link=`).
+ */
+link: string, expiresAt: number, };
 
 /**
  * Who may see a clip besides those who hold the key.
