@@ -49,6 +49,7 @@ pub const TARGETS: &[Target] = &[
     Target { max_len: 16 * 1024, words: target::session::SDP, ..binary("offer", target::session::offer, 600) },
     Target { words: target::session::SDP, ..binary("fragment", target::session::fragment, 600) },
     Target { max_len: 8000, ..binary("journal", target::journal::part, 2_000) },
+    Target { max_len: 8000, ..binary("units", target::units::table, 20_000) },
     Target { max_len: 4000, ..binary("live", target::live::run, 60) },
 ];
 

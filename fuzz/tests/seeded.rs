@@ -68,5 +68,5 @@ macro_rules! short_runs {
 
 short_runs!(
     rtp, vp8, vp9, av1, red, dependency, h264, sps, fragment, rtcp, twcc, nack, framing, stun, dtls, offer, journal,
-    live
+    units, live
 );

@@ -18,6 +18,8 @@ pub struct ExportJob {
     pub stem: String,
     /// Also write `<stem>.jpg` when there is a picture.
     pub poster: bool,
+    /// Also write `<stem>.units` ([`journal::Units`]), by which a journal can be rebuilt from byte ranges of the file.
+    pub units: bool,
 }
 
 /// A range of one broadcast. It holds what lies at or after `from_ns` and before `to_ns`, so that pieces that share a moment share no
@@ -87,6 +89,10 @@ impl ExportJob {
         self.directory.join(format!("{}.tmp.jpg", self.stem))
     }
 
+    pub(crate) fn temporary_units(&self) -> PathBuf {
+        self.directory.join(format!("{}.tmp.{}", self.stem, journal::units::EXTENSION))
+    }
+
     /// What a job that did not finish may have left behind.
     pub(crate) fn remove_temporaries(&self) {
         let names = [
@@ -94,6 +100,7 @@ impl ExportJob {
             self.temporary(Container::Webm),
             self.faststart(),
             self.temporary_poster(),
+            self.temporary_units(),
         ];
         for name in names {
             match std::fs::remove_file(&name) {
@@ -132,6 +139,8 @@ pub struct Exported {
     pub omitted: Vec<u8>,
     /// The poster, when one was asked for and a keyframe could be decoded.
     pub poster: Option<PathBuf>,
+    /// The table of units, when one was asked for.
+    pub units: Option<PathBuf>,
     /// Parts of the journals that could not be read (a crash, or units that are just written), in bytes.
     pub torn_bytes: u64,
 }

@@ -28,6 +28,7 @@ fn script(folder: &Path) -> WorkersConfig {
         tracks: Vec::new(),
         omitted: Vec::new(),
         poster: None,
+        units: None,
         torn_bytes: 0,
     };
     let reply = serde_json::json!({ "exported": exported }).to_string();

@@ -107,6 +107,7 @@ async fn make(desk: &Desk, row: &LocalClip) -> Result<Option<Clip>, Trouble> {
         directory: desk.config.spool(),
         stem: row.id.to_string(),
         poster: true,
+        units: false,
     };
     let lane = if row.cause == Some(ClipCause::Request) { Lane::ClipNow } else { Lane::Rollover };
     let exported = desk.stores.workers.export(job, lane).await.map_err(|error| Trouble {

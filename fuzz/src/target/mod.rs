@@ -6,6 +6,7 @@ pub mod live;
 pub mod rtcp;
 pub mod rtp;
 pub mod session;
+pub mod units;
 
 use std::sync::LazyLock;
 use std::time::Instant;

@@ -100,6 +100,11 @@ impl ParameterSets {
         self.sps.len() == 1 && ids.len() == self.pps.len()
     }
 
+    /// All of them as a byte stream, sequence sets first.
+    pub(super) fn annex_b(&self) -> Vec<u8> {
+        self.sps.iter().chain(&self.pps).flat_map(|nal| [0, 0, 0, 1].iter().chain(nal)).copied().collect()
+    }
+
     /// `AVCDecoderConfigurationRecord` (ISO/IEC 14496-15 §5.3.3.1) with the first SPS; the others are in band.
     pub(super) fn decoder_configuration(&self) -> Vec<u8> {
         let (Some(sps), true) = (self.sps.first(), self.is_usable()) else { return Vec::new() };

@@ -8,8 +8,10 @@ mod h264;
 mod mp4;
 mod mux;
 mod opus;
+mod places;
 mod plan;
 mod poster;
+mod units;
 mod verify;
 mod webm;
 mod webm_turn;
@@ -45,6 +47,9 @@ pub(crate) fn export(job: &ExportJob, timeout: Duration) -> Result<Exported, Exp
     verify::verify(&temporary, &plan, timeout)?;
     let (size, sha256) = sync_and_hash(&temporary)?;
     let poster = poster(&plan, job);
+    if job.units {
+        units::write(&plan, &places::read(&temporary, plan.container)?, size, &job.temporary_units())?;
+    }
 
     let file = job.directory.join(format!("{}.{}", job.stem, plan.container.extension()));
     std::fs::rename(&temporary, &file)?;
@@ -52,6 +57,8 @@ pub(crate) fn export(job: &ExportJob, timeout: Duration) -> Result<Exported, Exp
         let named = job.directory.join(format!("{}.jpg", job.stem));
         std::fs::rename(&temporary, &named).ok().map(|()| named)
     });
+    let units = job.directory.join(format!("{}.{}", job.stem, journal::units::EXTENSION));
+    let units = job.units.then(|| std::fs::rename(job.temporary_units(), &units).map(|()| units)).transpose()?;
     File::open(&job.directory)?.sync_all()?;
     let (width, height) = plan.video.as_ref().map_or((0, 0), Track::shown);
     Ok(Exported {
@@ -69,6 +76,7 @@ pub(crate) fn export(job: &ExportJob, timeout: Duration) -> Result<Exported, Exp
         omitted: plan.omitted,
         pieces: plan.pieces,
         poster,
+        units,
         torn_bytes: plan.torn_bytes,
     })
 }

@@ -7,6 +7,8 @@ use std::path::Path;
 
 use media::message::Orientation;
 
+use super::places::{Place, Places};
+
 /// Of the index of a file, which is read whole: about ten million samples.
 const LARGEST_INDEX: u64 = 256 * 1024 * 1024;
 /// Where the matrix lies in the content of a `tkhd` of version 0 (§8.3.2). The size of the picture follows it.
@@ -51,6 +53,56 @@ pub(super) fn index(file: &File) -> io::Result<Option<(u64, Vec<u8>)>> {
         at += size;
     }
     Ok(None)
+}
+
+/// Where the samples of the first picture and the first sound lie.
+pub(super) fn places(file: &File) -> io::Result<Places> {
+    let malformed = || io::Error::new(io::ErrorKind::InvalidData, "the muxer wrote no proper table of samples");
+    let (_, index) = index(file)?.ok_or_else(malformed)?;
+    let mut places = Places::default();
+    for (_, track) in boxes(&index).filter(|(name, _)| *name == b"trak") {
+        let list = if is_picture(track) { &mut places.video } else { &mut places.sound };
+        if list.is_empty() {
+            *list = samples(track).ok_or_else(malformed)?;
+        }
+    }
+    Ok(places)
+}
+
+/// From the tables of one track (§8.7): sizes, runs of chunks with equally many samples, offsets of chunks.
+fn samples(track: &[u8]) -> Option<Vec<Place>> {
+    let table =
+        ["mdia", "minf", "stbl"].iter().try_fold(track, |at, name| inside(at, name.as_bytes().try_into().ok()?))?;
+    let sizes = inside(table, b"stsz")?;
+    let (same, count) = (number(sizes, 4)?, number(sizes, 8)? as usize);
+    let size = |sample: usize| if same == 0 { number(sizes, 12 + sample * 4) } else { Some(same) };
+    let runs = inside(table, b"stsc")?;
+    let run = |at: usize, field: usize| number(runs, 8 + at * 12 + field * 4);
+    let long = inside(table, b"co64");
+    let chunks = long.or_else(|| inside(table, b"stco"))?;
+    let chunk = |at: usize| match long {
+        Some(long) => Some(u64::from(number(long, 8 + at * 8)?) << 32 | u64::from(number(long, 12 + at * 8)?)),
+        None => number(chunks, 8 + at * 4).map(u64::from),
+    };
+    let (run_count, chunk_count) = (number(runs, 4)? as usize, number(chunks, 4)? as usize);
+    let mut places = Vec::new();
+    let mut in_run = 0;
+    for at in 0..chunk_count {
+        while in_run + 1 < run_count && run(in_run + 1, 0)? as usize <= at + 1 {
+            in_run += 1;
+        }
+        let mut offset = chunk(at)?;
+        for _ in 0..run(in_run, 1)? {
+            let size = size(places.len())?;
+            places.push(Place { offset, size });
+            offset = offset.checked_add(u64::from(size))?;
+        }
+    }
+    (places.len() == count).then_some(places)
+}
+
+fn number(content: &[u8], at: usize) -> Option<u32> {
+    content.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes)
 }
 
 fn is_picture(track: &[u8]) -> bool {

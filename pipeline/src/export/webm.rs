@@ -9,6 +9,8 @@ use std::io::{self, BufReader, Read, Seek, SeekFrom};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use super::places::{Place, Places};
+
 // Element ids, RFC 9559 §5.1.
 pub(super) const SEGMENT: u32 = 0x1853_8067;
 const INFO: u32 = 0x1549_a966;
@@ -22,12 +24,14 @@ const TRACK_NUMBER: u32 = 0xd7;
 pub(super) const TRACK_TYPE: u32 = 0x83;
 const CLUSTER: u32 = 0x1f43_b675;
 const SIMPLE_BLOCK: u32 = 0xa3;
+const BLOCK_GROUP: u32 = 0xa0;
+const BLOCK: u32 = 0xa1;
 /// Value of a TrackType.
 const AUDIO: u8 = 2;
 /// In the flags of a SimpleBlock.
 const KEYFRAME: u8 = 0x80;
 
-/// What is to be changed.
+/// What is found in a file.
 #[derive(Default)]
 struct Found {
     /// Where its value lies.
@@ -35,8 +39,19 @@ struct Found {
     /// Where the Void begins that was written over it.
     voided: Option<u64>,
     sound: Option<u8>,
-    /// Offsets of the flags of all blocks of sound, and the flags.
-    flags: Vec<(u64, u8)>,
+    blocks: Vec<Block>,
+}
+
+/// A SimpleBlock or a Block.
+struct Block {
+    track: u64,
+    /// Where its flags lie, and what they are.
+    flags_at: u64,
+    flags: u8,
+    /// A SimpleBlock, whose flags tell a keyframe.
+    simple: bool,
+    /// What follows the flags.
+    place: Place,
 }
 
 /// Corrects the file. Its unit of time is the millisecond.
@@ -52,10 +67,22 @@ pub(super) fn correct(path: &Path, duration_ns: u64) -> io::Result<()> {
         (None, Some(at)) => file.write_all_at(&[&DURATION_HEADER[..], &value].concat(), at)?,
         (None, None) => return Err(malformed("there is no duration")),
     }
-    for (at, flags) in found.flags {
-        file.write_all_at(&[flags | KEYFRAME], at)?;
+    for block in found.blocks.iter().filter(|block| block.simple && found.sound.map(u64::from) == Some(block.track)) {
+        file.write_all_at(&[block.flags | KEYFRAME], block.flags_at)?;
     }
     Ok(())
+}
+
+/// Where the pictures and the packets of sound lie.
+pub(super) fn places(path: &Path) -> io::Result<Places> {
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let mut found = Found::default();
+    walk(&mut BufReader::new(&file), 0, length, 0, &mut found)?;
+    let (sound, video): (Vec<_>, Vec<_>) =
+        found.blocks.iter().partition(|block| found.sound.map(u64::from) == Some(block.track));
+    let places = |blocks: Vec<&Block>| blocks.into_iter().map(|block| block.place).collect();
+    Ok(Places { video: places(video), sound: places(sound) })
 }
 
 pub(super) fn malformed(what: &str) -> io::Error {
@@ -73,7 +100,7 @@ fn walk(input: &mut BufReader<&File>, mut at: u64, end: u64, parent: u32, found:
             begin.checked_add(size).filter(|next| *next <= end).ok_or_else(|| malformed("an element is cut off"))?;
         let id = u32::try_from(id).unwrap_or(0);
         match id {
-            SEGMENT | INFO | TRACKS | TRACK_ENTRY | CLUSTER => walk(input, begin, next, id, found)?,
+            SEGMENT | INFO | TRACKS | TRACK_ENTRY | CLUSTER | BLOCK_GROUP => walk(input, begin, next, id, found)?,
             // As long as the Duration was: one byte more than it says.
             VOID if parent == INFO && size == 8 => {
                 found.voided = Some(at);
@@ -83,13 +110,20 @@ fn walk(input: &mut BufReader<&File>, mut at: u64, end: u64, parent: u32, found:
             DURATION if size == 8 => found.duration = Some(begin),
             TRACK_NUMBER if size == 1 => track.0 = byte(input)?,
             TRACK_TYPE if size == 1 => track.1 = byte(input)?,
-            SIMPLE_BLOCK => {
-                let (of, number_bytes) = number(input, false)?;
+            SIMPLE_BLOCK | BLOCK => {
+                let (track, number_bytes) = number(input, false)?;
                 let mut rest = [0; 3];
                 input.read_exact(&mut rest)?;
-                if found.sound.is_some_and(|sound| u64::from(sound) == of) {
-                    found.flags.push((begin + number_bytes + 2, rest[2]));
-                }
+                let offset = begin + number_bytes + 3;
+                let size = next.checked_sub(offset).and_then(|size| u32::try_from(size).ok());
+                let size = size.ok_or_else(|| malformed("a block is cut off"))?;
+                found.blocks.push(Block {
+                    track,
+                    flags_at: offset - 1,
+                    flags: rest[2],
+                    simple: id == SIMPLE_BLOCK,
+                    place: Place { offset, size },
+                });
             }
             _ => {}
         }

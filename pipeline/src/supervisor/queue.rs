@@ -80,6 +80,7 @@ mod tests {
             directory: "/nowhere".into(),
             stem: stem.into(),
             poster: false,
+            units: false,
         };
         let (reply, answer) = oneshot::channel();
         (Waiting { job, reply }, answer)

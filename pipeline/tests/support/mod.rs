@@ -136,6 +136,7 @@ pub fn job(folder: &Path, journals: Vec<PathBuf>) -> ExportJob {
         directory: folder.to_owned(),
         stem: "clip".into(),
         poster: false,
+        units: false,
     }
 }
 

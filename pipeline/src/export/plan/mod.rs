@@ -5,7 +5,8 @@ mod track;
 
 use std::path::PathBuf;
 
-use journal::{Index, Range, Tail};
+use journal::index::Gap;
+use journal::{Header, Index, Range, Record, Tail};
 use media::id::TrackId;
 use media::message::Codec;
 
@@ -18,6 +19,8 @@ pub(super) struct Plan {
     pub journals: Vec<PathBuf>,
     /// What is shown of each, never empty. All tracks of a piece share its place.
     pub pieces: Vec<ExportedPiece>,
+    /// Where each comes from.
+    pub sources: Vec<Source>,
     pub video: Option<Track>,
     pub sound: Option<Track>,
     /// Tracks of the pieces that are not in the file: it has one picture and one sound.
@@ -36,8 +39,17 @@ impl Plan {
     }
 }
 
-/// The tracks of one piece.
+/// Of one piece.
+pub(super) struct Source {
+    /// Of its first journal.
+    pub header: Header,
+    /// Gap records of the range.
+    pub gaps: Vec<Record>,
+}
+
+/// One piece.
 struct Part {
+    source: Source,
     video: Option<Track>,
     sound: Option<Track>,
     omitted: Vec<u8>,
@@ -52,6 +64,7 @@ pub(super) fn plan(job: &ExportJob) -> Result<Plan, ExportError> {
         container: Container::Mp4,
         journals: Vec::new(),
         pieces: Vec::new(),
+        sources: Vec::new(),
         video: None,
         sound: None,
         omitted: Vec::new(),
@@ -91,7 +104,7 @@ impl Plan {
         let shown = ExportedPiece { from_ns, to_ns, offset_ns: self.length_ns() };
         for (mine, new) in [(&mut self.video, part.video), (&mut self.sound, part.sound)] {
             let Some(mut new) = new else { continue };
-            new.place(&shown, self.journals.len());
+            new.place(&shown, self.pieces.len(), self.journals.len());
             match mine {
                 Some(mine) => mine.extend(new)?,
                 none => *none = Some(new),
@@ -99,6 +112,7 @@ impl Plan {
         }
         self.journals.extend(piece.journals.iter().cloned());
         self.pieces.push(shown);
+        self.sources.push(part.source);
         self.omitted.extend(part.omitted);
         self.torn_bytes += part.torn_bytes;
         Ok(())
@@ -118,7 +132,11 @@ fn part(piece: &Piece, job: &ExportJob) -> Result<Part, ExportError> {
     let mut ids: Vec<TrackId> = indexes.iter().flat_map(|index| index.select(range)).map(|entry| entry.track).collect();
     ids.sort_unstable();
     ids.dedup();
-    let mut part = Part { video: None, sound: None, omitted: Vec::new(), torn_bytes: indexes.iter().map(torn).sum() };
+    let Some(source) = source(&indexes, range) else {
+        return Err(ExportError::Refused("there is no journal".into()));
+    };
+    let torn_bytes = indexes.iter().map(torn).sum();
+    let mut part = Part { source, video: None, sound: None, omitted: Vec::new(), torn_bytes };
     let mut undecodable = 0;
     for id in ids {
         let track = Track::collect(id, &indexes, range, &piece.journals)?;
@@ -141,6 +159,14 @@ fn part(piece: &Piece, job: &ExportJob) -> Result<Part, ExportError> {
         }));
     }
     Ok(part)
+}
+
+fn source(indexes: &[Index], range: Range) -> Option<Source> {
+    let gaps = indexes.iter().flat_map(|index| &index.gaps);
+    let gaps = gaps.filter(|gap| gap.from_ns < range.to_ns && gap.to_ns > range.from_ns);
+    let record =
+        |gap: &Gap| Record::Gap { track: gap.track, from_ns: gap.from_ns, to_ns: gap.to_ns, reason: gap.reason };
+    Some(Source { header: indexes.first()?.header.clone(), gaps: gaps.map(record).collect() })
 }
 
 fn torn(index: &Index) -> u64 {

@@ -39,11 +39,16 @@ pub(in super::super) struct Track {
     /// In order of time; not empty in a plan.
     pub samples: Vec<Sample>,
     pub undecodable: u64,
-    configured: bool,
+    /// The first sample that each holds for, in order; one at least where there is a sample.
+    configs: Vec<(usize, CodecConfig)>,
 }
 
 /// A unit that becomes a sample.
 pub(in super::super) struct Sample {
+    /// Its track in that broadcast, since those of other pieces may be numbered otherwise.
+    pub track: TrackId,
+    /// Index into the plan's pieces.
+    pub piece: usize,
     /// Index into the plan's journals.
     pub journal: usize,
     /// Of its record.
@@ -56,8 +61,12 @@ pub(in super::super) struct Sample {
     /// In the file.
     pub at_ns: u64,
     pub duration_ns: u64,
+    pub utc_us: u64,
     pub first_seq: u64,
     pub last_seq: u64,
+    /// As the journal counts it.
+    pub number: Option<u64>,
+    pub after_given_up: bool,
 }
 
 impl Track {
@@ -72,6 +81,11 @@ impl Track {
 
     pub(in super::super) fn first_pts_ns(&self) -> Option<u64> {
         self.samples.first().map(|sample| sample.pts_ns)
+    }
+
+    /// The configuration of a sample, and the first sample that has it.
+    pub(in super::super) fn config_at(&self, sample: usize) -> Option<&(usize, CodecConfig)> {
+        self.configs.iter().rfind(|(from, _)| *from <= sample)
     }
 
     /// Of its last sample, on the broadcast's timeline.
@@ -138,6 +152,8 @@ impl Track {
                     track.orientation = index.orientation(id, entry.pts_ns);
                 }
                 track.push(Sample {
+                    track: id,
+                    piece: 0,
                     at_ns: 0,
                     journal,
                     offset: entry.offset,
@@ -145,8 +161,11 @@ impl Track {
                     key: entry.key || !track.codec.is_video(),
                     pts_ns: entry.pts_ns,
                     duration_ns,
+                    utc_us: entry.utc_us,
                     first_seq: entry.first_seq,
                     last_seq: entry.last_seq,
+                    number: entry.number,
+                    after_given_up: entry.after_given_up,
                 })?;
             }
             if track.codec == Codec::H264 && !track.parameter_sets.is_usable() {
@@ -179,16 +198,21 @@ impl Track {
             orientation: Orientation::UPRIGHT,
             samples: Vec::new(),
             undecodable: 0,
-            configured: false,
+            configs: Vec::new(),
         }
     }
 
     /// The same codec throughout, the largest picture of all.
     fn apply(&mut self, config: &CodecConfig) -> Result<(), ExportError> {
-        if self.configured && self.codec != config.codec {
+        if self.configs.last().is_some_and(|(_, known)| known == config) {
+            return Ok(());
+        }
+        if !self.configs.is_empty() && self.codec != config.codec {
             return Err(ExportError::Refused(format!("track {} changes its codec within the range", self.id.0)));
         }
-        self.configured = true;
+        // One that no sample has used yet is nobody's.
+        self.configs.retain(|(from, _)| *from < self.samples.len());
+        self.configs.push((self.samples.len(), config.clone()));
         self.codec = config.codec;
         if config.codec == Codec::Av1 && self.av1_sequence.is_empty() {
             self.av1_sequence = config.parameter_sets.clone();
@@ -200,8 +224,9 @@ impl Track {
     }
 
     /// Gives the samples of a piece their place in the file; the journals of the pieces before it come first.
-    pub(super) fn place(&mut self, piece: &ExportedPiece, journals: usize) {
+    pub(super) fn place(&mut self, piece: &ExportedPiece, number: usize, journals: usize) {
         for sample in &mut self.samples {
+            sample.piece = number;
             sample.at_ns = sample.pts_ns - piece.from_ns + piece.offset_ns;
             sample.journal += journals;
         }
@@ -226,6 +251,8 @@ impl Track {
         self.channels = self.channels.max(next.channels);
         self.parameter_sets.merge(next.parameter_sets);
         self.undecodable += next.undecodable;
+        let before = self.samples.len();
+        self.configs.extend(next.configs.into_iter().map(|(from, config)| (before + from, config)));
         self.samples.extend(next.samples);
         Ok(())
     }
