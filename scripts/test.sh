@@ -18,9 +18,10 @@ npm --prefix web run --silent test
 npm --prefix web run --silent build
 npm --prefix web run --silent size
 
-step "Test tools: S3 server, database server, aiortc, socket.io client"
+step "Test tools: S3 server, database server, aiortc, schemathesis, socket.io client"
 scripts/install-test-tools.sh
 scripts/install-python.sh
+scripts/install-schemathesis.sh
 
 step "Lints"
 cargo clippy --locked --workspace --all-targets -- -D warnings

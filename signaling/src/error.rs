@@ -10,12 +10,13 @@ use media::message::Refusal;
 use serde::Serialize;
 use storage::StorageError;
 use ts_rs::TS;
+use utoipa::ToSchema;
 
 use crate::socket::event::{Ack, AckError};
 use crate::view::Problem;
 
 /// The closed list of what can be wrong, as programs read it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, TS, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum Code {
     BadKey,

@@ -17,6 +17,7 @@ mod http;
 mod limits;
 mod listen;
 mod lives;
+pub mod openapi;
 mod range;
 mod socket;
 mod turn;

@@ -10,9 +10,10 @@ pub use clip::*;
 
 use serde::Serialize;
 use ts_rs::TS;
+use utoipa::ToSchema;
 
 /// A list, newest first. `next` is the cursor of the page that follows, absent on the last one.
-#[derive(Clone, Debug, Serialize, TS)]
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
 pub struct Page<T> {
     pub items: Vec<T>,
     pub next: Option<String>,
@@ -23,13 +24,13 @@ pub struct Page<T> {
 }
 
 /// A list that is always whole.
-#[derive(Clone, Debug, Serialize, TS)]
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
 pub struct List<T> {
     pub items: Vec<T>,
 }
 
 /// A channel that is on air, or whose streamer has dropped and may still come back.
-#[derive(Clone, Debug, PartialEq, Serialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Live {
     pub channel: String,
@@ -49,7 +50,7 @@ pub struct Live {
     pub heights: Vec<u16>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum LiveState {
     Live,
@@ -57,7 +58,7 @@ pub enum LiveState {
     Reconnecting,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum AirState {
     Live,
@@ -74,7 +75,7 @@ impl From<LiveState> for AirState {
     }
 }
 
-#[derive(Clone, Debug, Serialize, TS)]
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChannelState {
     pub channel: String,
@@ -84,7 +85,7 @@ pub struct ChannelState {
 }
 
 /// One live from start to end, across reconnects.
-#[derive(Clone, Debug, PartialEq, Serialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Broadcast {
     pub id: String,
@@ -100,7 +101,7 @@ pub struct Broadcast {
 }
 
 /// The server as a visitor may know it.
-#[derive(Clone, Debug, Serialize, TS)]
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServerInfo {
     pub version: String,
@@ -113,14 +114,14 @@ pub struct ServerInfo {
     pub away: Vec<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum StorageKind {
     Folder,
     S3,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum DatabaseKind {
     Sqlite,
@@ -128,13 +129,13 @@ pub enum DatabaseKind {
 }
 
 /// Who the browser is, as `GET /api/session` says.
-#[derive(Clone, Copy, Debug, Serialize, TS)]
+#[derive(Clone, Copy, Debug, Serialize, TS, ToSchema)]
 pub struct Session {
     pub streamer: bool,
 }
 
 /// What the server receives from the streamer, for the health column.
-#[derive(Clone, Debug, Serialize, TS)]
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ChannelStats {
     pub channel: String,
@@ -150,7 +151,7 @@ pub struct ChannelStats {
     pub current_clip_ms: Option<u64>,
 }
 
-#[derive(Clone, Debug, Serialize, TS)]
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TrackFigures {
     pub track: u8,
@@ -170,7 +171,7 @@ pub struct TrackFigures {
     pub jitter_ms: f64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TrackKind {
     Video,
@@ -178,13 +179,13 @@ pub enum TrackKind {
 }
 
 /// `GET /readyz`.
-#[derive(Clone, Debug, Serialize, TS)]
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
 pub struct Readiness {
     pub ready: bool,
     pub away: Vec<AwayPart>,
 }
 
-#[derive(Clone, Debug, Serialize, TS)]
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
 pub struct AwayPart {
     /// "database" or "storage".
     pub part: String,
@@ -193,7 +194,7 @@ pub struct AwayPart {
 }
 
 /// RFC 9457. `code` is for programs, `detail` for people.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, TS)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, TS, ToSchema)]
 pub struct Problem {
     #[serde(rename = "type")]
     pub kind: String,
@@ -204,7 +205,7 @@ pub struct Problem {
 }
 
 /// A clip was asked for; it is cut at the next keyframe and announced by the event `clip`.
-#[derive(Clone, Debug, Serialize, TS)]
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
 pub struct Requested {
     /// The id the clip will have.
     pub requested: String,

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use storage::{ClipEdit, Id, Visibility};
 
 use crate::files::{BODY, Shelf};
-use crate::harness::{header, problem};
+use crate::harness::{Server, header, problem};
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -34,11 +34,33 @@ fn expected(who: Who, visibility: Visibility) -> u16 {
     }
 }
 
-/// Reading addresses of a clip, all of which exist for the clips of this story.
-const READING: [&str; 3] = ["", "/media", "/poster"];
-/// Writing ones, which need the key whatever the clip is.
-const WRITING: [(Method, &str); 4] =
-    [(Method::PATCH, ""), (Method::DELETE, ""), (Method::POST, "/retry"), (Method::POST, "/link")];
+/// Everything that can be asked of a clip, as the server describes itself: what is read, and what is written.
+struct Addresses {
+    /// What follows the clip's own address.
+    reading: Vec<String>,
+    writing: Vec<(Method, String)>,
+}
+
+impl Addresses {
+    async fn of(shelf: &Shelf) -> Self {
+        let interface: Value = shelf.server.get("/api/openapi.json").await.json().await.unwrap();
+        let (mut reading, mut writing) = (Vec::new(), Vec::new());
+        for (path, methods) in interface["paths"].as_object().unwrap() {
+            let Some(suffix) = path.strip_prefix("/api/clips/{id}") else { continue };
+            let suffix = suffix.replace("{n}", "0").replace("{number}", "0");
+            assert!(!suffix.contains('{'), "a story for {path}");
+            for method in methods.as_object().unwrap().keys() {
+                match method.as_str() {
+                    "get" => reading.push(suffix.clone()),
+                    other => writing.push((other.to_uppercase().parse().unwrap(), suffix.clone())),
+                }
+            }
+        }
+        assert!(["", "/media", "/poster"].iter().all(|known| reading.iter().any(|suffix| suffix == known)));
+        assert!(writing.len() > 3, "{writing:?}");
+        Self { reading, writing }
+    }
+}
 
 struct Links {
     own: String,
@@ -56,6 +78,38 @@ fn ask(shelf: &Shelf, who: Who, links: &Links, method: Method, path: &str) -> Re
         Who::Forger => with("v1.99999999999.00"),
         Who::Stranger => shelf.server.request(method, path),
     }
+}
+
+/// What strangers may do to the server: begin a session, ask for a clip of what is on air, watch.
+const OPEN_TO_ALL: [(&str, &str); 6] = [
+    ("post", "/api/session"),
+    ("delete", "/api/session"),
+    ("post", "/api/channels/{channel}/clip"),
+    ("post", "/whep/{channel}"),
+    ("patch", "/whep/{channel}/{token}"),
+    ("delete", "/whep/{channel}/{token}"),
+];
+
+#[tokio::test]
+async fn whatever_changes_something_needs_the_key() {
+    let server = Server::start(&[]);
+    let interface: Value = server.get("/api/openapi.json").await.json().await.unwrap();
+    let mut asked = 0;
+    for (path, methods) in interface["paths"].as_object().unwrap() {
+        for method in methods.as_object().unwrap().keys().filter(|method| *method != "get") {
+            if OPEN_TO_ALL.contains(&(method.as_str(), path.as_str())) {
+                continue;
+            }
+            let filled = path.replace("{channel}", "main").replace("{id}", "0000000000000000000000000a");
+            let filled =
+                filled.split('/').map(|part| if part.starts_with('{') { "0" } else { part }).collect::<Vec<_>>();
+            let request = server.request(method.to_uppercase().parse().unwrap(), &filled.join("/"));
+            let answer = request.header("content-type", "application/json").body("{}").send().await.unwrap();
+            assert_eq!(problem(answer).await, "key_required", "{method} {path}");
+            asked += 1;
+        }
+    }
+    assert!(asked > 10, "{asked} addresses");
 }
 
 async fn show(shelf: &Shelf, clip: &Id, visibility: Visibility) {
@@ -80,6 +134,7 @@ async fn everybody_sees_what_is_for_them_at_every_address() {
     let late = link_to(&shelf, &clip, 1).await;
     let links = Links { own: link_to(&shelf, &clip, 600).await, late, elsewhere: link_to(&shelf, &other, 600).await };
     let media = format!("/api/clips/{clip}/media");
+    let addresses = Addresses::of(&shelf).await;
     // The link of a second is over when the server says so, and not before.
     while ask(&shelf, Who::Late, &links, Method::HEAD, &media).send().await.unwrap().status().as_u16() == 200 {
         tokio::time::sleep(std::time::Duration::from_millis(50)).await;
@@ -87,15 +142,24 @@ async fn everybody_sees_what_is_for_them_at_every_address() {
     for visibility in [Visibility::Hidden, Visibility::Link, Visibility::Published] {
         show(&shelf, &clip, visibility).await;
         for who in EVERYBODY {
-            for suffix in READING {
+            for suffix in &addresses.reading {
                 let path = format!("/api/clips/{clip}{suffix}");
                 for method in [Method::GET, Method::HEAD] {
                     let answer = ask(&shelf, who, &links, method.clone(), &path).send().await.unwrap();
-                    let status = expected(who, visibility);
+                    // Who may see the clip is told what who holds the key is told: it may have no such thing.
+                    let status = match expected(who, visibility) {
+                        200 => ask(&shelf, Who::KeyHolder, &links, method.clone(), &path)
+                            .send()
+                            .await
+                            .unwrap()
+                            .status()
+                            .as_u16(),
+                        refused => refused,
+                    };
                     assert_eq!(answer.status().as_u16(), status, "{who:?} {visibility} {method} {suffix}");
                     let cache = header(&answer, "cache-control").to_owned();
                     assert!(!cache.contains("public"), "{who:?} {visibility} {suffix}: {cache}");
-                    if status == 404 && method == Method::GET {
+                    if expected(who, visibility) == 404 && method == Method::GET {
                         let nothing = path.replace(clip.as_str(), "0000000000000000000000000a");
                         let nothing = shelf.server.get(&nothing).await.text().await.unwrap();
                         assert_eq!(answer.text().await.unwrap(), nothing, "as if there were none");
@@ -108,7 +172,7 @@ async fn everybody_sees_what_is_for_them_at_every_address() {
             } else {
                 assert_eq!(part.status().as_u16(), expected(who, visibility), "{who:?} {visibility}, a part of it");
             }
-            for (method, suffix) in WRITING.into_iter().filter(|_| who != Who::KeyHolder) {
+            for (method, suffix) in addresses.writing.iter().filter(|_| who != Who::KeyHolder) {
                 let path = format!("/api/clips/{clip}{suffix}");
                 let answer = ask(&shelf, who, &links, method.clone(), &path).json(&json!({})).send().await.unwrap();
                 assert_eq!(problem(answer).await, "key_required", "{who:?} {visibility} {method} {suffix}");

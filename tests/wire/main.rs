@@ -11,6 +11,7 @@ mod files;
 mod negotiate;
 mod presign;
 mod rest;
+mod schema;
 mod secrets;
 mod sockets;
 mod start;

@@ -6,21 +6,31 @@ use http::StatusCode;
 use media::message::EndReason;
 use serde::Deserialize;
 use storage::{BroadcastQuery, Id};
+use utoipa::IntoParams;
 
 use super::extract::{Asked, IdOf, channel_name};
 use crate::app::{App, now_ms};
 use crate::auth::Streamer;
 use crate::clips::limit;
 use crate::error::Error;
+use crate::openapi::Problems;
 use crate::view::{Broadcast, Live, Page};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct Query {
     channel: Option<String>,
     cursor: Option<String>,
     limit: Option<u32>,
 }
 
+#[utoipa::path(
+    get,
+    path = "/api/broadcasts",
+    summary = "Broadcasts, past and going on",
+    params(Query),
+    responses((status = 200, description = "Newest first", body = Page<Broadcast>), Problems),
+)]
 pub async fn list(State(app): State<App>, Asked(query): Asked<Query>) -> Result<Json<Page<Broadcast>>, Error> {
     if let Some(channel) = &query.channel {
         channel_name(channel)?;
@@ -48,6 +58,13 @@ pub async fn list(State(app): State<App>, Asked(query): Asked<Query>) -> Result<
     Ok(Json(Page { items, next: page.next, partial: false }))
 }
 
+#[utoipa::path(
+    get,
+    path = "/api/broadcasts/{id}",
+    summary = "One broadcast",
+    params(("id" = String, Path, description = "26 characters of Crockford base 32")),
+    responses((status = 200, description = "The broadcast", body = Broadcast), Problems),
+)]
 pub async fn read(State(app): State<App>, IdOf(id): IdOf) -> Result<Json<Broadcast>, Error> {
     let lives = app.lives().all().await;
     let live = lives.iter().find(|live| live.broadcast == id.as_str());
@@ -59,6 +76,14 @@ pub async fn read(State(app): State<App>, IdOf(id): IdOf) -> Result<Json<Broadca
     }
 }
 
+#[utoipa::path(
+    post,
+    path = "/api/broadcasts/{id}/stop",
+    summary = "End a broadcast",
+    params(("id" = String, Path, description = "26 characters of Crockford base 32")),
+    responses((status = 204, description = "It is over"), Problems),
+    security(("key" = []), ("session" = []))
+)]
 pub async fn stop(State(app): State<App>, _: Streamer, IdOf(id): IdOf) -> Result<StatusCode, Error> {
     let broadcast = id.as_str().parse().map_err(|_| Error::not_found())?;
     app.plane().end(broadcast, EndReason::Stopped).await?;

@@ -7,6 +7,7 @@ use http::{HeaderMap, Method, StatusCode};
 use media::id::ChannelName;
 use serde::Deserialize;
 use storage::BroadcastQuery;
+use utoipa::ToSchema;
 
 use super::broadcast;
 use super::extract::{ChannelOf, Json};
@@ -15,12 +16,26 @@ use crate::auth::{Caller, Streamer, actor};
 use crate::clips;
 use crate::error::Error;
 use crate::lives;
+use crate::openapi::Problems;
 use crate::view::{AirState, ChannelState, ChannelStats, List, Live, Requested, TrackFigures, TrackKind};
 
+#[utoipa::path(
+    get,
+    path = "/api/channels",
+    summary = "Who is on air",
+    responses((status = 200, description = "Who is on air", body = List<Live>), Problems),
+)]
 pub async fn list(State(app): State<App>) -> Answer<List<Live>> {
     Answer(List { items: app.lives().all().await })
 }
 
+#[utoipa::path(
+    get,
+    path = "/api/channels/{channel}",
+    summary = "One channel",
+    params(("channel" = String, Path, description = "1 to 32 of a-z, 0-9 and -")),
+    responses((status = 200, description = "Its state", body = ChannelState), Problems),
+)]
 pub async fn read(State(app): State<App>, ChannelOf(channel): ChannelOf) -> Answer<ChannelState> {
     let live = app.lives().of(&channel).await;
     let last = last_broadcast(&app, &channel, live.as_ref()).await;
@@ -36,11 +51,19 @@ async fn last_broadcast(app: &App, channel: &ChannelName, live: Option<&Live>) -
     Some(broadcast::view(over, false))
 }
 
-#[derive(Default, Deserialize)]
+#[derive(Default, Deserialize, ToSchema)]
 pub struct Wanted {
     title: Option<String>,
 }
 
+#[utoipa::path(
+    post,
+    path = "/api/channels/{channel}/clip",
+    summary = "Clip what is on air",
+    params(("channel" = String, Path, description = "1 to 32 of a-z, 0-9 and -")),
+    request_body = Wanted,
+    responses((status = 202, description = "It is on its way", body = Requested), Problems),
+)]
 pub async fn clip(
     State(app): State<App>,
     Caller(caller): Caller,
@@ -54,6 +77,14 @@ pub async fn clip(
     Ok((StatusCode::ACCEPTED, Answer(Requested { requested: requested.to_string() })).into_response())
 }
 
+#[utoipa::path(
+    get,
+    path = "/api/channels/{channel}/stats",
+    summary = "What the server receives from a streamer",
+    params(("channel" = String, Path, description = "1 to 32 of a-z, 0-9 and -")),
+    responses((status = 200, description = "What the server receives", body = ChannelStats), Problems),
+    security(("key" = []), ("session" = []))
+)]
 pub async fn stats(
     State(app): State<App>,
     _: Streamer,

@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Deserialize;
 use storage::model::tidy_tags;
 use storage::{ClipQuery, Id};
+use utoipa::{IntoParams, ToSchema};
 
 use super::extract::{Asked, IdOf, Json, channel_name};
 use crate::access::{self, Visitor};
@@ -14,9 +15,11 @@ use crate::app::App;
 use crate::auth::Streamer;
 use crate::clips;
 use crate::error::Error;
+use crate::openapi::Problems;
 use crate::view::{Clip, ClipAddress, ClipEdit, Page};
 
-#[derive(Deserialize)]
+#[derive(Deserialize, IntoParams)]
+#[into_params(parameter_in = Query)]
 pub struct Query {
     channel: Option<String>,
     broadcast: Option<String>,
@@ -64,6 +67,13 @@ impl Query {
     }
 }
 
+#[utoipa::path(
+    get,
+    path = "/api/clips",
+    summary = "Clips",
+    params(Query),
+    responses((status = 200, description = "Newest first", body = Page<Clip>), Problems),
+)]
 pub async fn list(
     State(app): State<App>,
     visitor: Visitor,
@@ -72,12 +82,19 @@ pub async fn list(
     Ok(Answer(clips::page(&app, visitor.narrow(query.check()?)?).await?))
 }
 
+#[utoipa::path(
+    get,
+    path = "/api/clips/{id}",
+    summary = "One clip",
+    params(("id" = String, Path, description = "26 characters of Crockford base 32"), ("link" = Option<String>, Query, description = "Of a clip that is link only")),
+    responses((status = 200, description = "The clip", body = Clip), Problems),
+)]
 pub async fn read(State(app): State<App>, visitor: Visitor, IdOf(id): IdOf) -> Result<Response, Error> {
     let found = clips::seen(&app, &visitor, &id).await?;
     Ok(tagged(found.into()))
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct LinkWanted {
     /// How long it is good.
@@ -88,6 +105,15 @@ pub struct LinkWanted {
 const LINK_SECONDS: u64 = 7 * 24 * 3600;
 const LONGEST_LINK: u64 = 366 * 24 * 3600;
 
+#[utoipa::path(
+    post,
+    path = "/api/clips/{id}/link",
+    summary = "Addresses that open a clip",
+    params(("id" = String, Path, description = "26 characters of Crockford base 32")),
+    request_body = LinkWanted,
+    responses((status = 200, description = "Addresses that end by themselves", body = ClipAddress), Problems),
+    security(("key" = []), ("session" = []))
+)]
 pub async fn link(
     State(app): State<App>,
     _: Streamer,
@@ -111,6 +137,15 @@ pub async fn link(
     }))
 }
 
+#[utoipa::path(
+    patch,
+    path = "/api/clips/{id}",
+    summary = "Change what is said of a clip",
+    params(("id" = String, Path, description = "26 characters of Crockford base 32"), ("If-Match" = Option<String>, Header, description = "The ETag that was edited")),
+    request_body = ClipEdit,
+    responses((status = 200, description = "The clip as it is now", body = Clip), Problems),
+    security(("key" = []), ("session" = []))
+)]
 pub async fn edit(
     State(app): State<App>,
     _: Streamer,
@@ -122,11 +157,27 @@ pub async fn edit(
     Ok(tagged(clip))
 }
 
+#[utoipa::path(
+    delete,
+    path = "/api/clips/{id}",
+    summary = "Delete a clip",
+    params(("id" = String, Path, description = "26 characters of Crockford base 32")),
+    responses((status = 204, description = "It is gone"), Problems),
+    security(("key" = []), ("session" = []))
+)]
 pub async fn delete(State(app): State<App>, _: Streamer, IdOf(id): IdOf) -> Result<StatusCode, Error> {
     clips::delete(&app, &id).await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
+#[utoipa::path(
+    post,
+    path = "/api/clips/{id}/retry",
+    summary = "Try now what failed",
+    params(("id" = String, Path, description = "26 characters of Crockford base 32")),
+    responses((status = 200, description = "The clip", body = Clip), Problems),
+    security(("key" = []), ("session" = []))
+)]
 pub async fn retry(State(app): State<App>, _: Streamer, IdOf(id): IdOf) -> Result<Response, Error> {
     Ok(tagged(clips::retry(&app, &id).await?))
 }

@@ -13,14 +13,16 @@ use media::message::{CloseReason, Quality, Role, SrtpProfile};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use ts_rs::TS;
+use utoipa::ToSchema;
 
 use crate::app::App;
 use crate::auth::Streamer;
 use crate::error::Error;
+use crate::openapi::Problems;
 use crate::view::List;
 
 /// A media session. What ends in `Ms` counts from `openedAt`, and is null while it has not come.
-#[derive(Serialize, TS)]
+#[derive(Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Connection {
     session: String,
@@ -47,7 +49,7 @@ pub struct Connection {
 }
 
 /// One source of a streamer.
-#[derive(Serialize, TS)]
+#[derive(Serialize, TS, ToSchema)]
 #[ts(rename = "ConnectionSource")]
 #[serde(rename_all = "camelCase")]
 pub struct Source {
@@ -62,7 +64,7 @@ pub struct Source {
 }
 
 /// All that is known of one.
-#[derive(Serialize, TS)]
+#[derive(Serialize, TS, ToSchema)]
 #[ts(rename = "ConnectionReport")]
 #[serde(rename_all = "camelCase")]
 pub struct Report {
@@ -83,10 +85,25 @@ pub struct Wanted {
     download: Option<String>,
 }
 
+#[utoipa::path(
+    get,
+    path = "/api/connections",
+    summary = "Media sessions",
+    responses((status = 200, description = "Media sessions, open ones first", body = List<Connection>), Problems),
+    security(("key" = []), ("session" = []))
+)]
 pub async fn list(State(app): State<App>, _: Streamer) -> Answer<List<Connection>> {
     Answer(List { items: app.plane().diagnose_all().await.iter().map(connection).collect() })
 }
 
+#[utoipa::path(
+    get,
+    path = "/api/connections/{session}",
+    summary = "One media session",
+    params(("session" = String, Path), ("download" = Option<String>, Query)),
+    responses((status = 200, description = "All that is known of it", body = Report), Problems),
+    security(("key" = []), ("session" = []))
+)]
 pub async fn read(
     State(app): State<App>,
     _: Streamer,
@@ -114,10 +131,26 @@ pub async fn read(
 }
 
 /// Keeps more of a viewer from now on; of a streamer: of the viewers who join from now on.
+#[utoipa::path(
+    post,
+    path = "/api/connections/{session}/trace",
+    summary = "Trace a viewer, or the viewers of a streamer",
+    params(("session" = String, Path)),
+    responses((status = 204, description = "Traced from now on"), Problems),
+    security(("key" = []), ("session" = []))
+)]
 pub async fn trace(State(app): State<App>, _: Streamer, Path(session): Path<String>) -> Result<StatusCode, Error> {
     set_trace(&app, &session, true).await
 }
 
+#[utoipa::path(
+    delete,
+    path = "/api/connections/{session}/trace",
+    summary = "End a trace",
+    params(("session" = String, Path)),
+    responses((status = 204, description = "Traced no longer"), Problems),
+    security(("key" = []), ("session" = []))
+)]
 pub async fn untrace(State(app): State<App>, _: Streamer, Path(session): Path<String>) -> Result<StatusCode, Error> {
     set_trace(&app, &session, false).await
 }

@@ -19,6 +19,7 @@ use crate::app::App;
 use crate::assets::matches_etag;
 use crate::clips::{self, Found};
 use crate::error::{Code, Error};
+use crate::openapi::Problems;
 use crate::range::{Wanted, wanted};
 
 /// How long a presigned address works: a viewing with pauses.
@@ -43,6 +44,13 @@ struct File {
     name: Option<String>,
 }
 
+#[utoipa::path(
+    get,
+    path = "/api/clips/{id}/media",
+    summary = "The file of a clip",
+    params(("id" = String, Path, description = "26 characters of Crockford base 32"), ("link" = Option<String>, Query, description = "Of a clip that is link only"), ("download" = Option<String>, Query), ("Range" = Option<String>, Header)),
+    responses((status = 200, description = "The whole file", content_type = "video/mp4"), (status = 206, description = "The range asked for", content_type = "video/mp4"), (status = 302, description = "At an address of the store"), (status = 304, description = "As you have it"), Problems),
+)]
 pub async fn media(
     State(app): State<App>,
     visitor: Visitor,
@@ -76,6 +84,13 @@ pub async fn media(
     send(&app, file, &method, &headers).await
 }
 
+#[utoipa::path(
+    get,
+    path = "/api/clips/{id}/poster",
+    summary = "The poster of a clip",
+    params(("id" = String, Path, description = "26 characters of Crockford base 32"), ("link" = Option<String>, Query, description = "Of a clip that is link only")),
+    responses((status = 200, description = "The picture", content_type = "image/jpeg"), (status = 206, description = "A part of it", content_type = "image/jpeg"), (status = 304, description = "As you have it"), Problems),
+)]
 pub async fn poster(
     State(app): State<App>,
     visitor: Visitor,

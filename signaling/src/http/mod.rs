@@ -1,18 +1,18 @@
 //! The routes, in one list. What each does is in the file it names; what is common to all (address, log line, headers) is
 //! in `layer.rs`.
 
-mod broadcast;
-mod channel;
-mod clip;
+pub mod broadcast;
+pub mod channel;
+pub mod clip;
 pub mod connection;
 mod extract;
-mod file;
-mod health;
+pub mod file;
+pub mod health;
 mod layer;
 pub mod negotiate;
-mod session;
-mod whep;
-mod whip;
+pub mod session;
+pub mod whep;
+pub mod whip;
 
 pub use layer::identify;
 
@@ -25,12 +25,14 @@ use http::{HeaderMap, Method, Uri};
 use crate::app::App;
 use crate::assets;
 use crate::error::{Code, Error};
+use crate::openapi;
 
 /// Everything but the socket, whose layer the caller adds.
 pub fn routes(app: App) -> Router<App> {
     let api = Router::new()
         .route("/api/session", get(session::read).post(session::open).delete(session::close))
         .route("/api/server", get(health::server))
+        .route("/api/openapi.json", get(openapi::serve))
         .route("/api/connections", get(connection::list))
         .route("/api/connections/{session}", get(connection::read))
         .route("/api/connections/{session}/trace", post(connection::trace).delete(connection::untrace))

@@ -10,7 +10,16 @@ use super::negotiate::{IcePatch, Token, created, still_open};
 use crate::app::App;
 use crate::auth::Caller;
 use crate::error::Error;
+use crate::openapi::Problems;
 
+#[utoipa::path(
+    post,
+    path = "/whep/{channel}",
+    summary = "WHEP: watch",
+    params(("channel" = String, Path, description = "1 to 32 of a-z, 0-9 and -")),
+    request_body(content = String, content_type = "application/sdp"),
+    responses((status = 201, description = "The answer; Location is the session", body = String, content_type = "application/sdp"), Problems),
+)]
 pub async fn watch(
     State(app): State<App>,
     Caller(caller): Caller,
@@ -25,6 +34,14 @@ pub async fn watch(
 }
 
 /// Trickled candidates, or an ICE restart, as for WHIP.
+#[utoipa::path(
+    patch,
+    path = "/whep/{channel}/{token}",
+    summary = "WHEP: candidates, or an ICE restart",
+    params(("channel" = String, Path, description = "1 to 32 of a-z, 0-9 and -"), ("token" = String, Path), ("If-Match" = Option<String>, Header)),
+    request_body(content = String, content_type = "application/trickle-ice-sdpfrag"),
+    responses((status = 200, description = "The new ICE of a restart", body = String, content_type = "application/trickle-ice-sdpfrag"), (status = 204, description = "Candidates taken"), Problems),
+)]
 pub async fn ice(
     State(app): State<App>,
     Path((channel, token)): Path<(String, String)>,
@@ -35,6 +52,13 @@ pub async fn ice(
 }
 
 /// Whoever has the address has the session: it cannot be guessed.
+#[utoipa::path(
+    delete,
+    path = "/whep/{channel}/{token}",
+    summary = "WHEP: end",
+    params(("channel" = String, Path, description = "1 to 32 of a-z, 0-9 and -"), ("token" = String, Path)),
+    responses((status = 200, description = "It is over"), Problems),
+)]
 pub async fn stop(State(app): State<App>, Path((channel, token)): Path<(String, String)>) -> Result<StatusCode, Error> {
     channel_name(&channel)?;
     let token = Token::read(&app, &token)?;

@@ -11,11 +11,29 @@ use super::negotiate::{IcePatch, Token, created, still_open};
 use crate::app::App;
 use crate::auth::Streamer;
 use crate::error::Error;
+use crate::openapi::Problems;
 
+#[utoipa::path(
+    post,
+    path = "/whip",
+    summary = "WHIP: go live on the channel main",
+    request_body(content = String, content_type = "application/sdp"),
+    responses((status = 201, description = "The answer; Location is the session", body = String, content_type = "application/sdp"), Problems),
+    security(("key" = []), ("session" = []))
+)]
 pub async fn publish_main(state: State<App>, streamer: Streamer, offer: Offer) -> Result<Response, Error> {
     publish(state, streamer, Path("main".to_owned()), offer).await
 }
 
+#[utoipa::path(
+    post,
+    path = "/whip/{channel}",
+    summary = "WHIP: go live",
+    params(("channel" = String, Path, description = "1 to 32 of a-z, 0-9 and -")),
+    request_body(content = String, content_type = "application/sdp"),
+    responses((status = 201, description = "The answer; Location is the session", body = String, content_type = "application/sdp"), Problems),
+    security(("key" = []), ("session" = []))
+)]
 pub async fn publish(
     State(app): State<App>,
     _: Streamer,
@@ -34,6 +52,15 @@ pub async fn publish(
 }
 
 /// Trickled candidates, or an ICE restart (RFC 9725 §4.3).
+#[utoipa::path(
+    patch,
+    path = "/whip/{channel}/{token}",
+    summary = "WHIP: candidates, or an ICE restart",
+    params(("channel" = String, Path, description = "1 to 32 of a-z, 0-9 and -"), ("token" = String, Path), ("If-Match" = Option<String>, Header)),
+    request_body(content = String, content_type = "application/trickle-ice-sdpfrag"),
+    responses((status = 200, description = "The new ICE of a restart", body = String, content_type = "application/trickle-ice-sdpfrag"), (status = 204, description = "Candidates taken"), Problems),
+    security(("key" = []), ("session" = []))
+)]
 pub async fn ice(
     State(app): State<App>,
     _: Streamer,
@@ -44,6 +71,14 @@ pub async fn ice(
     patch.apply(&app, &token).await
 }
 
+#[utoipa::path(
+    delete,
+    path = "/whip/{channel}/{token}",
+    summary = "WHIP: end",
+    params(("channel" = String, Path, description = "1 to 32 of a-z, 0-9 and -"), ("token" = String, Path)),
+    responses((status = 200, description = "It is over"), Problems),
+    security(("key" = []), ("session" = []))
+)]
 pub async fn stop(
     State(app): State<App>,
     _: Streamer,

@@ -2,9 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
+use utoipa::ToSchema;
 
 /// A kept piece of a broadcast.
-#[derive(Clone, Debug, PartialEq, Serialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Clip {
     pub id: String,
@@ -69,7 +70,7 @@ pub struct Clip {
     pub waveform: Option<String>,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ClipKind {
     /// Cut off by the recording as it went on.
@@ -79,7 +80,7 @@ pub enum ClipKind {
 }
 
 /// Who may see a clip besides those who hold the key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Visibility {
     Hidden,
@@ -88,7 +89,7 @@ pub enum Visibility {
     Published,
 }
 
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, TS, ToSchema)]
 pub struct WebLink {
     pub title: String,
     /// Begins with http:// or https://.
@@ -96,7 +97,7 @@ pub struct WebLink {
 }
 
 /// How a clip was made.
-#[derive(Clone, Debug, PartialEq, Serialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Recipe {
     pub pieces: Vec<Piece>,
@@ -107,7 +108,7 @@ pub struct Recipe {
 }
 
 /// A range of a broadcast, milliseconds since its media began.
-#[derive(Clone, Debug, PartialEq, Serialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Piece {
     pub broadcast: String,
@@ -117,7 +118,7 @@ pub struct Piece {
 }
 
 /// How good a clip is, measured.
-#[derive(Clone, Debug, PartialEq, Serialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Health {
     /// 0 to 100; 100: nothing was found.
@@ -131,7 +132,7 @@ pub struct Health {
     pub av_offset_ms: Option<i32>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PosterChoice {
     /// Address of the picture (JPEG).
@@ -141,7 +142,7 @@ pub struct PosterChoice {
 }
 
 /// The units of a clip, and the clip before it.
-#[derive(Clone, Debug, PartialEq, Serialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Continuity {
     pub tracks: Vec<TrackContinuity>,
@@ -149,7 +150,7 @@ pub struct Continuity {
     pub before: Option<ClipBefore>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClipBefore {
     pub clip: String,
@@ -159,7 +160,7 @@ pub struct ClipBefore {
 }
 
 /// One track of a clip. Access units are counted from 0 since the broadcast began.
-#[derive(Clone, Debug, PartialEq, Serialize, TS)]
+#[derive(Clone, Debug, PartialEq, Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct TrackContinuity {
     pub track: u8,
@@ -221,7 +222,7 @@ impl From<storage::TrackContinuity> for TrackContinuity {
 }
 
 /// Where a clip is on its way from the spool to the store. It is playable from `Queued` on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS, ToSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ClipState {
     Exporting,
@@ -233,7 +234,7 @@ pub enum ClipState {
 }
 
 /// Opens one clip to whoever holds it, until it ends.
-#[derive(Clone, Debug, Serialize, TS)]
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClipAddress {
     /// Address of the page that plays it.
@@ -246,7 +247,7 @@ pub struct ClipAddress {
 }
 
 /// What somebody changes about a clip; what is absent stays as it is.
-#[derive(Clone, Debug, Default, Deserialize, TS)]
+#[derive(Clone, Debug, Default, Deserialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 #[ts(optional_fields)]
 pub struct ClipEdit {
