@@ -15,6 +15,30 @@ pub(crate) fn h264_decoder() -> Result<&'static str, String> {
     ["avdec_h264", "openh264dec"].into_iter().find(there).ok_or_else(|| "no H.264 decoder is installed".into())
 }
 
+/// x264, else openh264: one slice per picture in order, at most `bitrate` bits per second.
+pub(crate) fn h264_encoder(bitrate: u64) -> Result<String, String> {
+    if gst::ElementFactory::find("x264enc").is_some() {
+        let kbit = bitrate.div_ceil(1000);
+        return Ok(format!(
+            "x264enc tune=zerolatency speed-preset=veryfast threads=2 sliced-threads=false bframes=0 aud=false byte-stream=true pass=qual \
+             quantizer=19 bitrate={kbit} vbv-buf-capacity=1000 key-int-max=120"
+        ));
+    }
+    if gst::ElementFactory::find("openh264enc").is_some() {
+        return Ok(format!(
+            "openh264enc rate-control=bitrate bitrate={bitrate} complexity=medium multi-thread=1 slice-mode=n-slices num-slices=1 \
+             enable-frame-skip=false"
+        ));
+    }
+    Err("no H.264 encoder is installed: x264enc or openh264enc".into())
+}
+
+/// Where a sample lies in the playback of its stream, edit lists applied.
+pub(crate) fn running_time(sample: &gst::Sample) -> Option<u64> {
+    let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
+    segment.to_running_time(sample.buffer()?.pts()?).map(gst::ClockTime::nseconds)
+}
+
 /// A pipeline that is set to Null when it goes: one that is dropped in any other state takes the process down later.
 pub(crate) struct Running {
     pub pipeline: gst::Pipeline,

@@ -11,7 +11,7 @@ use gstreamer_app::{AppSink, AppSinkCallbacks};
 use gstreamer_video::prelude::*;
 use gstreamer_video::{VideoFrameRef, VideoInfo};
 
-use crate::gst::Running;
+use crate::gst::{Running, running_time};
 use crate::number;
 
 const DECODE: Duration = Duration::from_secs(300);
@@ -150,11 +150,6 @@ fn attach(pipeline: &gst::Pipeline, pad: &gst::Pad, clip: &Arc<Mutex<Clip>>) -> 
         Some(())
     };
     link().ok_or_else(|| "a track cannot be decoded".into())
-}
-
-fn running_time(sample: &gst::Sample) -> Option<u64> {
-    let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
-    segment.to_running_time(sample.buffer()?.pts()?).map(gst::ClockTime::nseconds)
 }
 
 fn picture(sample: &gst::Sample, clip: &mut Clip) -> Option<()> {

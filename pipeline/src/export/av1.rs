@@ -69,7 +69,7 @@ fn configuration(obu: &[u8]) -> Option<Vec<u8>> {
 }
 
 /// Reads a sequence header OBU with its size field.
-fn sequence(obu: &[u8]) -> Option<SequenceHeader> {
+pub(super) fn sequence(obu: &[u8]) -> Option<SequenceHeader> {
     let with_extension = obu.first()? & 0x04 != 0;
     let size = if with_extension { 2 } else { 1 };
     // A sequence header is shorter than 128 bytes, so that its size takes one.

@@ -4,6 +4,7 @@
 //! whole.
 
 mod av1;
+mod exact;
 mod h264;
 mod mp4;
 mod mux;
@@ -11,6 +12,7 @@ mod opus;
 mod places;
 mod plan;
 mod poster;
+mod redo;
 mod units;
 mod verify;
 mod webm;
@@ -29,7 +31,7 @@ use crate::job::{Container, ExportError, ExportJob, Exported, ExportedTrack};
 
 /// `timeout` bounds each of the pipelines; the supervisor bounds the whole.
 pub(crate) fn export(job: &ExportJob, timeout: Duration) -> Result<Exported, ExportError> {
-    let plan = plan::plan(job)?;
+    let plan = plan::plan(job, timeout)?;
     let temporary = job.temporary(plan.container);
     mux::mux(&plan, job, timeout)?;
     if plan.container == Container::Webm {

@@ -9,7 +9,7 @@ use std::time::Duration;
 use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app::AppSrc;
-use journal::{Reader, Record};
+use journal::Reader;
 use media::message::Codec;
 use media::rtp::codec::vp9;
 
@@ -186,19 +186,10 @@ fn feed(plan: &Plan, track: &Track, source: &AppSrc) -> Result<(), ExportError> 
     let in_band = !track.parameter_sets.is_single();
     let mut open: Option<(usize, Reader)> = None;
     for sample in &track.samples {
-        let reader = match &mut open {
-            Some((journal, reader)) if *journal == sample.journal => reader,
-            other => {
-                let reader = Reader::open(&plan.journals[sample.journal]).map_err(super::plan::open_error)?;
-                &mut other.insert((sample.journal, reader)).1
-            }
-        };
-        let Record::Unit(unit) = reader.read_at(sample.offset)? else {
-            return Err(ExportError::Io(format!("{}: no unit at {}", reader.path().display(), sample.offset)));
-        };
+        let unit = track.unit(sample, &plan.journals, &mut open)?;
         let mut buffer = match track.codec {
-            Codec::H264 => gst::Buffer::from_slice(h264::sample(&unit.data, in_band)),
-            _ => gst::Buffer::from_slice(unit.data),
+            Codec::H264 => gst::Buffer::from_slice(h264::sample(&unit, in_band)),
+            _ => gst::Buffer::from_slice(unit),
         };
         if let Some(buffer) = buffer.get_mut() {
             let at = gst::ClockTime::from_nseconds(sample.at_ns);

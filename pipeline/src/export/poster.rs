@@ -10,11 +10,10 @@ use gstreamer::prelude::*;
 use gstreamer_app::{AppSink, AppSrc};
 use gstreamer_video::prelude::*;
 use gstreamer_video::{VideoFrameRef, VideoInfo};
-use journal::{Reader, Record};
 use media::message::{Codec, Orientation};
 use media::rtp::codec::{vp8, vp9};
 
-use super::plan::{Sample, Track};
+use super::plan::Track;
 use crate::gst::Running;
 
 /// Keyframes looked at before the brightest one is taken.
@@ -39,8 +38,10 @@ struct Still {
 pub(super) fn poster(track: &Track, journals: &[PathBuf], to: &Path) -> Result<(), String> {
     let mut best: Option<Still> = None;
     let mut last_error = None;
+    let mut open = None;
     for key in track.samples.iter().filter(|sample| sample.key).take(CANDIDATES) {
-        match read(key, journals).and_then(|unit| decode(track.codec, &unit)) {
+        let unit = track.unit(key, journals, &mut open).map_err(|error| error.to_string());
+        match unit.and_then(|unit| decode(track.codec, &unit)) {
             Ok(still) => {
                 let found = still.luma > NOT_BLACK;
                 if best.as_ref().is_none_or(|best| still.luma > best.luma) {
@@ -56,15 +57,6 @@ pub(super) fn poster(track: &Track, journals: &[PathBuf], to: &Path) -> Result<(
     let best = best.ok_or_else(|| last_error.unwrap_or_else(|| "there is no keyframe".into()))?;
     let jpeg = encode(&best, track.orientation)?;
     std::fs::write(to, jpeg).and_then(|()| std::fs::File::open(to)?.sync_all()).map_err(|error| error.to_string())
-}
-
-fn read(key: &Sample, journals: &[PathBuf]) -> Result<bytes::Bytes, String> {
-    let mut reader = Reader::open(&journals[key.journal]).map_err(|error| error.to_string())?;
-    match reader.read_at(key.offset) {
-        Ok(Record::Unit(unit)) => Ok(unit.data),
-        Ok(_) => Err("there is no unit".into()),
-        Err(error) => Err(error.to_string()),
-    }
 }
 
 fn decode(codec: Codec, unit: &[u8]) -> Result<Still, String> {

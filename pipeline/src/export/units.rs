@@ -8,7 +8,7 @@ use journal::{Record, Unit, Units, UnitsPiece};
 use media::message::{Codec, CodecConfig};
 
 use super::places::{Place, Places};
-use super::plan::{Plan, Sample, Track};
+use super::plan::{Origin, Plan, Sample, Track};
 use crate::job::ExportError;
 
 /// Writes the table and syncs it.
@@ -74,7 +74,7 @@ fn unit(sample: &Sample, place: Place) -> Unit {
     Unit {
         track: sample.track,
         key: sample.key,
-        made: false,
+        made: matches!(sample.origin, Origin::Made(_)),
         pts_ns: sample.pts_ns,
         duration_ns: sample.duration_ns,
         utc_us: sample.utc_us,

@@ -10,7 +10,7 @@ use gstreamer::prelude::*;
 use gstreamer_app::{AppSink, AppSinkCallbacks};
 
 use super::plan::{Plan, Track};
-use crate::gst::Running;
+use crate::gst::{Running, running_time};
 use crate::job::{Container, ExportError};
 
 /// WebM counts milliseconds. MP4 rounds to 1/90000 s and the offset between the tracks to 0.1 ms.
@@ -97,13 +97,6 @@ fn attach(pipeline: &gst::Pipeline, pad: &gst::Pad, found: &Found) -> Result<(),
     let input = sink.static_pad("sink").ok_or("no sink")?;
     pad.link(&input).map_err(|_| "no link")?;
     Ok(())
-}
-
-/// Where the sample lies in the file's playback, edit lists applied.
-fn running_time(sample: &gst::Sample) -> Option<u64> {
-    let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;
-    let pts = sample.buffer()?.pts()?;
-    segment.to_running_time(pts).map(gst::ClockTime::nseconds)
 }
 
 fn compare(kind: &str, found: &[u64], track: &Track) -> Result<(), ExportError> {

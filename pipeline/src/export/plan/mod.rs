@@ -4,13 +4,15 @@
 mod track;
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use journal::index::Gap;
 use journal::{Header, Index, Range, Record, Tail};
 use media::id::TrackId;
 use media::message::Codec;
 
-pub(super) use self::track::{Sample, Track, codec_name};
+pub(super) use self::track::{Origin, Sample, Track, codec_name};
+use super::exact;
 use crate::job::{Border, Container, ExportError, ExportJob, ExportedPiece, Format, Piece, Precision};
 
 pub(super) struct Plan {
@@ -56,9 +58,10 @@ struct Part {
     torn_bytes: u64,
 }
 
-pub(super) fn plan(job: &ExportJob) -> Result<Plan, ExportError> {
-    if job.precision == Precision::Exact || job.format == Format::Compatible {
-        return Err(ExportError::Refused(format!("{:?} and {:?} together", job.precision, job.format)));
+/// `timeout` bounds each pipeline that makes pictures anew.
+pub(super) fn plan(job: &ExportJob, timeout: Duration) -> Result<Plan, ExportError> {
+    if job.format == Format::Compatible {
+        return Err(ExportError::Refused("no H.264 and AAC yet".into()));
     }
     let mut plan = Plan {
         container: Container::Mp4,
@@ -74,7 +77,7 @@ pub(super) fn plan(job: &ExportJob) -> Result<Plan, ExportError> {
         return Err(ExportError::Refused("there is no piece".into()));
     }
     for (number, piece) in job.pieces.iter().enumerate() {
-        let part = part(piece, job).map_err(|error| within(error, number, job))?;
+        let part = part(piece, job, timeout).map_err(|error| within(error, number, job))?;
         plan.append(part, piece).map_err(|error| within(error, number, job))?;
     }
     plan.omitted.sort_unstable();
@@ -119,7 +122,7 @@ impl Plan {
     }
 }
 
-fn part(piece: &Piece, job: &ExportJob) -> Result<Part, ExportError> {
+fn part(piece: &Piece, job: &ExportJob, timeout: Duration) -> Result<Part, ExportError> {
     let mut indexes = Vec::with_capacity(piece.journals.len());
     for path in &piece.journals {
         indexes.push(Index::build(path).map_err(open_error)?);
@@ -137,9 +140,17 @@ fn part(piece: &Piece, job: &ExportJob) -> Result<Part, ExportError> {
     };
     let torn_bytes = indexes.iter().map(torn).sum();
     let mut part = Part { source, video: None, sound: None, omitted: Vec::new(), torn_bytes };
+    let is_exact = job.border == Border::Asked && job.precision == Precision::Exact;
     let mut undecodable = 0;
     for id in ids {
-        let track = Track::collect(id, &indexes, range, &piece.journals)?;
+        let mut track = Track::collect(id, &indexes, range, &piece.journals)?;
+        if let Some(from_ns) = piece.from_ns.filter(|_| is_exact) {
+            if track.codec.is_video() {
+                exact::begin(&mut track, from_ns, &piece.journals, timeout)?;
+            } else {
+                track.forget(track.samples.partition_point(|sample| sample.pts_ns < from_ns));
+            }
+        }
         let is_wanted = job.format != Format::Audio || !track.codec.is_video();
         let slot = if track.codec.is_video() { &mut part.video } else { &mut part.sound };
         if track.samples.is_empty() {

@@ -39,21 +39,30 @@ pub(in super::super) struct Track {
     /// In order of time; not empty in a plan.
     pub samples: Vec<Sample>,
     pub undecodable: u64,
+    /// Pictures that were encoded for this file.
+    pub made: Vec<bytes::Bytes>,
     /// The first sample that each holds for, in order; one at least where there is a sample.
     configs: Vec<(usize, CodecConfig)>,
 }
 
+/// Where the bytes of a sample are.
+#[derive(Clone, Copy)]
+pub(in super::super) enum Origin {
+    /// Index into the plan's journals, and where the record begins.
+    Journal { journal: usize, offset: u64 },
+    /// Index into [`Track::made`].
+    Made(usize),
+}
+
 /// A unit that becomes a sample.
+#[derive(Clone)]
 pub(in super::super) struct Sample {
     /// Its track in that broadcast, since those of other pieces may be numbered otherwise.
     pub track: TrackId,
     /// Index into the plan's pieces.
     pub piece: usize,
-    /// Index into the plan's journals.
-    pub journal: usize,
-    /// Of its record.
-    pub offset: u64,
-    /// Bytes as received.
+    pub origin: Origin,
+    /// Bytes as received, or as made.
     pub size: u32,
     pub key: bool,
     /// The broadcast's timeline.
@@ -155,8 +164,7 @@ impl Track {
                     track: id,
                     piece: 0,
                     at_ns: 0,
-                    journal,
-                    offset: entry.offset,
+                    origin: Origin::Journal { journal, offset: entry.offset },
                     size: entry.size,
                     key: entry.key || !track.codec.is_video(),
                     pts_ns: entry.pts_ns,
@@ -198,6 +206,7 @@ impl Track {
             orientation: Orientation::UPRIGHT,
             samples: Vec::new(),
             undecodable: 0,
+            made: Vec::new(),
             configs: Vec::new(),
         }
     }
@@ -223,17 +232,59 @@ impl Track {
         Ok(())
     }
 
+    /// The unit of a sample. `open` keeps the journal that was read last.
+    pub(in super::super) fn unit(
+        &self,
+        sample: &Sample,
+        journals: &[PathBuf],
+        open: &mut Option<(usize, Reader)>,
+    ) -> Result<bytes::Bytes, ExportError> {
+        let (journal, offset) = match sample.origin {
+            Origin::Made(at) => return Ok(self.made[at].clone()),
+            Origin::Journal { journal, offset } => (journal, offset),
+        };
+        let reader = match open {
+            Some((known, reader)) if *known == journal => reader,
+            other => &mut other.insert((journal, Reader::open(&journals[journal]).map_err(open_error)?)).1,
+        };
+        match reader.read_at(offset)? {
+            journal::Record::Unit(unit) => Ok(unit.data),
+            _ => Err(ExportError::Io(format!("{}: no unit at {offset}", reader.path().display()))),
+        }
+    }
+
+    /// Takes the first samples away.
+    pub(in super::super) fn forget(&mut self, count: usize) {
+        self.samples.drain(..count);
+        self.shift_configs(count, 0);
+    }
+
+    /// What held from sample `was` on holds from `is` on; of those before it the last is still in force.
+    pub(in super::super) fn shift_configs(&mut self, was: usize, is: usize) {
+        for (from, _) in &mut self.configs {
+            *from = if *from >= was { *from - was + is } else { (*from).min(is) };
+        }
+        let mut kept: Vec<(usize, CodecConfig)> = Vec::with_capacity(self.configs.len());
+        for (from, config) in self.configs.drain(..) {
+            kept.retain(|(known, _)| *known < from);
+            kept.push((from, config));
+        }
+        self.configs = kept;
+    }
+
     /// Gives the samples of a piece their place in the file; the journals of the pieces before it come first.
     pub(super) fn place(&mut self, piece: &ExportedPiece, number: usize, journals: usize) {
         for sample in &mut self.samples {
             sample.piece = number;
             sample.at_ns = sample.pts_ns - piece.from_ns + piece.offset_ns;
-            sample.journal += journals;
+            if let Origin::Journal { journal, .. } = &mut sample.origin {
+                *journal += journals;
+            }
         }
     }
 
     /// What comes after, of another piece. A decoder goes on with it, so what is said once for the whole file must be the same.
-    pub(super) fn extend(&mut self, next: Track) -> Result<(), ExportError> {
+    pub(super) fn extend(&mut self, mut next: Track) -> Result<(), ExportError> {
         let refuse = |why: String| Err(ExportError::Refused(why));
         if self.codec != next.codec {
             let (was, is) = (codec_name(self.codec), codec_name(next.codec));
@@ -251,7 +302,13 @@ impl Track {
         self.channels = self.channels.max(next.channels);
         self.parameter_sets.merge(next.parameter_sets);
         self.undecodable += next.undecodable;
-        let before = self.samples.len();
+        let (before, made) = (self.samples.len(), self.made.len());
+        self.made.extend(next.made);
+        for sample in &mut next.samples {
+            if let Origin::Made(at) = &mut sample.origin {
+                *at += made;
+            }
+        }
         self.configs.extend(next.configs.into_iter().map(|(from, config)| (before + from, config)));
         self.samples.extend(next.samples);
         Ok(())
