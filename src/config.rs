@@ -14,7 +14,7 @@ use std::time::Duration;
 use signaling::Turn;
 use signaling::address::Network;
 use storage::object::PART_BYTES;
-use storage::{ChecksumMode, MongoConfig, S3Config, Secret, Visibility};
+use storage::{ChecksumMode, Mark, MongoConfig, S3Config, Secret, Visibility, Watermarks};
 use url::Url;
 
 use crate::reach::PeerHost;
@@ -101,6 +101,16 @@ pub const SETTINGS: &[Setting] = &[
     ),
     plain("JOURNAL_KEEP", "24", "Hours for which a journal is kept after its clip is stored, 0 to 8760."),
     plain(
+        "DISK_SOFT",
+        "10%,5000",
+        "What should stay free on the disk of DATA_DIR: a share (5%), megabytes (2000), or the smaller of both. Below it journals of stored clips go before JOURNAL_KEEP is over. 0: never.",
+    ),
+    plain(
+        "DISK_HARD",
+        "2%,1000",
+        "What must stay free there, in the same form. Below it nothing is recorded, with an alarm, until there is space again; lives and uploads go on. 0: recorded until the disk refuses.",
+    ),
+    plain(
         "FILE_HOST",
         "",
         "Address of the S3-compatible store, such as https://gateway.storjshare.io. Unset: a folder under DATA_DIR.",
@@ -186,6 +196,7 @@ pub struct Config {
     pub clip_length: Duration,
     pub clip_visibility: Visibility,
     pub journal_keep: Duration,
+    pub watermarks: Watermarks,
     pub files: Files,
     pub presign: bool,
     pub rows: Rows,
@@ -307,6 +318,7 @@ impl Raw {
             clip_length: Duration::from_secs(self.number("CLIP_LENGTH", 2..=86_400, "whole seconds, 2 to 86400")),
             clip_visibility: self.visibility(),
             journal_keep: Duration::from_secs(self.number("JOURNAL_KEEP", 0..=8760, "whole hours, 0 to 8760") * 3600),
+            watermarks: Watermarks { soft: self.mark("DISK_SOFT"), hard: self.mark("DISK_HARD") },
             presign: self.flag("S3_PRESIGN"),
             files: self.files(),
             rows: self.rows(),
@@ -355,6 +367,11 @@ impl Raw {
         self.text("CLIP_VISIBILITY").parse().unwrap_or_else(|_| {
             self.no("CLIP_VISIBILITY", "is \"hidden\", \"link\" or \"published\"", Visibility::Hidden)
         })
+    }
+
+    fn mark(&mut self, name: &str) -> Mark {
+        let mark = self.text(name).parse();
+        mark.unwrap_or_else(|_| self.no(name, "is a share (5%), megabytes (2000), or both (5%,2000)", Mark::NOTHING))
     }
 
     fn parsed<T: FromStr>(&mut self, name: &str, form: &str) -> Option<T> {

@@ -11,7 +11,7 @@ use media::stats::Spans;
 use metrics::{counter, gauge, histogram};
 use recorder::RecorderStatus;
 use shard::MediaPlane;
-use storage::{Health, StoreStatus};
+use storage::{Disk, DiskState, Health, StoreStatus};
 use tokio::sync::watch;
 
 const EVERY: Duration = Duration::from_secs(2);
@@ -115,14 +115,31 @@ fn of_recorder(status: &RecorderStatus) {
         let clips = status.waiting.get(&reason).copied().unwrap_or(0);
         gauge!("oxbow_outbox_waiting", "reason" => reason.as_str()).set(clips as f64);
     }
-    gauge!("oxbow_journal_bytes").set(status.journal_bytes as f64);
-    gauge!("oxbow_disk_free_bytes").set(status.disk_free_bytes as f64);
+    of_disk(&status.node.disk);
     gauge!("oxbow_recordings").set(status.open as f64);
     gauge!("oxbow_recordings_failing").set(status.failing as f64);
     counter!("oxbow_recorded_units_total").absolute(status.units);
     counter!("oxbow_recorded_bytes_total").absolute(status.written_bytes);
     counter!("oxbow_recorder_dropped_units_total").absolute(status.dropped_units);
     counter!("oxbow_recorder_dropped_events_total").absolute(status.dropped_events);
+}
+
+fn of_disk(disk: &Disk) {
+    for (name, bytes) in [
+        ("oxbow_journal_bytes", disk.journal_bytes),
+        ("oxbow_spool_bytes", disk.spool_bytes),
+        ("oxbow_disk_total_bytes", disk.total_bytes),
+        ("oxbow_disk_free_bytes", disk.free_bytes),
+        ("oxbow_disk_soft_bytes", disk.soft_bytes),
+        ("oxbow_disk_hard_bytes", disk.hard_bytes),
+    ] {
+        gauge!(name).set(bytes as f64);
+    }
+    for state in DiskState::ALL {
+        gauge!("oxbow_disk_state", "state" => state.as_str()).set(f64::from(state == disk.state));
+    }
+    // as Prometheus writes a time that never comes
+    gauge!("oxbow_disk_full_timestamp_seconds").set(disk.full_at_ms.map_or(f64::INFINITY, |at| at as f64 / 1000.0));
 }
 
 #[cfg(test)]

@@ -163,6 +163,7 @@ async fn build(
         clip_length: config.clip_length,
         visibility: config.clip_visibility,
         journal_keep: config.journal_keep,
+        watermarks: config.watermarks,
     };
     let (recorder, recorded) = Recorder::start(
         recorder_config,
@@ -178,7 +179,7 @@ async fn build(
     let own_metrics = config.metrics_bind.is_none().then_some(metrics);
     let app = App::new(
         settings(config, key, own_metrics),
-        Parts { plane: plane.clone(), database, objects, local, health: health.clone() },
+        Parts { plane: plane.clone(), database, objects, local, health: health.clone(), node: recorder.node() },
     );
     let site = Arc::new(Site::new(app.clone()));
     let announcer = site.announcer.clone();

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
-use support::{House, Publisher, Server, show};
+use support::{House, KEY, Publisher, Server, show};
 
 const FPS: u32 = 30;
 
@@ -47,6 +47,22 @@ impl SmallDisk {
         PathBuf::from(format!("/proc/{}/root{}", self.holder.id(), inside.display()))
     }
 
+    /// Free bytes, as those who write there see them.
+    fn free_bytes(&self) -> u64 {
+        let inside = PathBuf::from(format!("/proc/{}/root{}", self.holder.id(), self.folder.display()));
+        let found = rustix::fs::statvfs(inside).expect("a file system");
+        found.f_bavail * found.f_frsize
+    }
+
+    /// So many bytes are left.
+    fn leave(&self, bytes: u64) {
+        let size = self.free_bytes().saturating_sub(bytes);
+        let mut file = File::options().append(true).create(true).open(self.filler()).expect("a file on the small disk");
+        for _ in 0..size / 65_536 {
+            file.write_all(&[0; 65_536]).expect("there is space");
+        }
+    }
+
     /// Not a byte is left.
     fn fill(&self) {
         let mut file = File::create(self.filler()).expect("a file on the small disk");
@@ -78,7 +94,8 @@ async fn metric(server: &Server, name: &str) -> f64 {
 
 #[tokio::test]
 async fn a_live_goes_on_while_its_disk_is_full() {
-    let mut house = House::new(&[("CLIP_LENGTH", "3")]);
+    // without watermarks: until the disk itself refuses
+    let mut house = House::new(&[("CLIP_LENGTH", "3"), ("DISK_SOFT", "0"), ("DISK_HARD", "0")]);
     let disk = SmallDisk::mount(house.data(), 32);
     house.through = disk.through();
     let server = house.start();
@@ -125,6 +142,98 @@ async fn a_live_goes_on_while_its_disk_is_full() {
         let times = printed.lines().filter(|line| line.contains(alarm)).count();
         assert!(times <= 3, "said {times} times: {alarm}\n{printed}");
     }
+    assert!(server.stop().success());
+    let (status, report) = house.check();
+    assert!(status.success(), "{report}");
+}
+
+/// The journals in the data folder.
+fn journals(disk: &SmallDisk) -> Vec<String> {
+    let root = PathBuf::from(format!("/proc/{}/root{}", disk.holder.id(), disk.folder.join("journal").display()));
+    let folders = std::fs::read_dir(root).expect("journals").flatten();
+    let files = folders.flat_map(|folder| std::fs::read_dir(folder.path()).into_iter().flatten().flatten());
+    let mut names: Vec<String> = files.map(|file| file.file_name().to_string_lossy().into_owned()).collect();
+    names.sort();
+    names
+}
+
+async fn storage(server: &Server) -> serde_json::Value {
+    let asked = server.http.get(server.url("/api/storage")).bearer_auth(KEY);
+    asked.send().await.expect("the server answers").json().await.expect("a report")
+}
+
+async fn is_in(server: &Server, state: &str) {
+    server
+        .until(Duration::from_secs(20), &format!("the disk is {state}"), async |server| {
+            (storage(server).await["disk"]["state"] == state).then_some(())
+        })
+        .await;
+}
+
+const MB: u64 = 1_000_000;
+
+#[tokio::test]
+async fn below_its_watermarks_journals_go_then_recording_stops_and_comes_back() {
+    let settings = [("CLIP_LENGTH", "3"), ("DISK_SOFT", "24"), ("DISK_HARD", "12")];
+    let mut house = House::new(&settings);
+    let disk = SmallDisk::mount(house.data(), 64);
+    house.through = disk.through();
+    let server = house.start();
+    assert_eq!(server.http.get(server.url("/api/storage")).send().await.expect("an answer").status(), 401);
+    Publisher::start(&server, "main", &["--codec", "vp8", "--size", "640x360", "--seconds", "7"]).finish();
+    let before = server.ended(Duration::from_secs(30)).await;
+    is_in(&server, "ok").await;
+    assert_eq!(journals(&disk).len(), before.len(), "a journal is kept after its clip is stored");
+
+    // Soft: what the journals hold is stored, so they go; recording goes on.
+    let publisher = Publisher::start(&server, "main", &["--codec", "vp8", "--size", "640x360", "--seconds", "45"]);
+    server.all_stored(before.len() + 1, Duration::from_secs(30)).await;
+    disk.leave(20 * MB);
+    server
+        .until(Duration::from_secs(20), "journals of stored clips go", async |_| {
+            let left = journals(&disk).concat();
+            before.iter().all(|clip| !left.contains(clip["id"].as_str().expect("an id"))).then_some(())
+        })
+        .await;
+    let clips = server.clips().await.len();
+    server.all_stored(clips + 1, Duration::from_secs(30)).await;
+    assert!(!server.printed().contains("recording has stopped"), "{}", server.printed());
+
+    // Hard: recording stops, the live does not, what was recorded is stored.
+    disk.leave(9 * MB);
+    is_in(&server, "full").await;
+    let alarms = storage(&server).await["alarms"].to_string();
+    assert!(alarms.contains("recording has stopped: the disk has") && alarms.contains("DISK_HARD"), "{alarms}");
+    let stopped = server
+        .until(Duration::from_secs(20), "the part that was recorded is stored", async |server| {
+            let clips = server.clips().await;
+            let whole = clips.last().is_some_and(|clip| clip["cause"] == "interrupted");
+            (whole && clips.iter().all(|clip| clip["state"] == "stored")).then_some(clips.len())
+        })
+        .await;
+    let received = metric(&server, "oxbow_packets_in_total").await;
+    server
+        .until(Duration::from_secs(10), "the live goes on", async |server| {
+            (metric(server, "oxbow_packets_in_total").await > received + 200.0).then_some(())
+        })
+        .await;
+    assert_eq!(server.get("/api/channels/main").await["live"]["state"], "live");
+    assert_eq!(server.clips().await.len(), stopped, "nothing is recorded");
+
+    // Space again: it goes on by itself, in the same broadcast.
+    disk.free();
+    is_in(&server, "ok").await;
+    publisher.finish();
+    let clips = server.ended(Duration::from_secs(60)).await;
+    let clips = &clips[before.len()..];
+    assert!(clips.len() > stopped - before.len(), "it went on");
+    assert!(clips.iter().all(|clip| clip["broadcast"] == clips[0]["broadcast"]), "{clips:#?}");
+    let shown = show(&server, clips, FPS).await;
+    let holes = shown.numbers.windows(2).filter(|pair| pair[1] != pair[0] + 1).count();
+    assert_eq!((shown.duplicate, holes), (0, 1), "one hole, while it was stopped: {:?}", shown.numbers);
+    let said: u64 = clips.iter().filter_map(|clip| clip["lostMs"].as_u64()).sum();
+    let lost = u64::from(shown.missing) * 1_000 / u64::from(FPS);
+    assert!(said.abs_diff(lost) <= 500, "{said} ms are said to be lost, {lost} ms are");
     assert!(server.stop().success());
     let (status, report) = house.check();
     assert!(status.success(), "{report}");

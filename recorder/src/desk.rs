@@ -6,7 +6,7 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use storage::{Broadcast, Clip, ClipState, Reason};
+use storage::{Alarm, Broadcast, Clip, ClipState, NodeStatus, Reason};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -41,10 +41,8 @@ pub struct RecorderStatus {
     pub outbox_age_ms: u64,
     /// Clips that wait after a failure, by its reason.
     pub waiting: BTreeMap<Reason, u64>,
-    /// Of all journals on disk.
-    pub journal_bytes: u64,
-    /// For this process on the volume of the data folder.
-    pub disk_free_bytes: u64,
+    /// Disk and alarms.
+    pub node: NodeStatus,
     /// Since start.
     pub units: u64,
     pub written_bytes: u64,
@@ -53,14 +51,6 @@ pub struct RecorderStatus {
     /// Recordings that run, and those of them that the disk refuses at the moment.
     pub open: u64,
     pub failing: u64,
-    /// UTC milliseconds and text, newest last.
-    pub alarms: Vec<(i64, String)>,
-}
-
-struct Alarm {
-    utc_ms: i64,
-    channel: String,
-    text: String,
 }
 
 pub(crate) struct Desk {
@@ -72,6 +62,7 @@ pub(crate) struct Desk {
     alarms: Mutex<VecDeque<Alarm>>,
     dropped_events: std::sync::atomic::AtomicU64,
     status: watch::Sender<RecorderStatus>,
+    node: watch::Sender<NodeStatus>,
 }
 
 impl Desk {
@@ -85,6 +76,7 @@ impl Desk {
             alarms: Mutex::new(VecDeque::new()),
             dropped_events: 0.into(),
             status: watch::Sender::default(),
+            node: watch::Sender::default(),
         }
     }
 
@@ -150,7 +142,12 @@ impl Desk {
     /// Publishes what the housekeeper counted.
     pub(crate) fn publish(&self, mut status: RecorderStatus) {
         self.fill(&mut status);
+        self.node.send_replace(status.node.clone());
         self.status.send_replace(status);
+    }
+
+    pub(crate) fn node(&self) -> watch::Receiver<NodeStatus> {
+        self.node.subscribe()
     }
 
     /// The part that costs nothing to read.
@@ -164,7 +161,7 @@ impl Desk {
         }
         status.dropped_events = self.dropped_events.load(Relaxed);
         let alarms = self.alarms.lock().unwrap_or_else(PoisonError::into_inner);
-        status.alarms = alarms.iter().map(|alarm| (alarm.utc_ms, alarm.text.clone())).collect();
+        status.node.alarms = alarms.iter().cloned().collect();
     }
 
     /// Returns when no clip is on its way any more. Failed ones are not.

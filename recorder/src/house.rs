@@ -1,14 +1,16 @@
-//! The housekeeper: watches the journal thread, drops journals that were kept long enough, counts what there is.
+//! The housekeeper: watches the journal thread and the disk, drops journals that were kept long enough, counts what there is.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
-use storage::StorageError;
+use storage::local::LocalClip;
+use storage::{Disk, NodeStatus, StorageError};
 use tokio::time::Instant;
 
 use crate::desk::{Desk, RecorderStatus};
+use crate::guard::Guard;
 use crate::{clock, upload};
 
 const LOOK: Duration = Duration::from_secs(1);
@@ -23,10 +25,14 @@ const ROUND: u32 = 100;
 
 pub(crate) async fn run(desk: Arc<Desk>) {
     let (mut count_at, mut tidy_at) = (Instant::now(), Instant::now());
+    let mut guard = Guard::new(desk.config.watermarks);
     let mut stuck = false;
     loop {
         let now = Instant::now();
         watch(&desk, &mut stuck);
+        if let Err(error) = guard.look(&desk).await {
+            tracing::warn!(%error, "no space can be made on the disk");
+        }
         if now >= tidy_at {
             tidy_at = now + TIDY;
             if let Err(error) = tidy(&desk).await {
@@ -35,7 +41,7 @@ pub(crate) async fn run(desk: Arc<Desk>) {
         }
         if now >= count_at {
             count_at = now + COUNT;
-            match count(&desk).await {
+            match count(&desk, guard.disk()).await {
                 Ok(status) => desk.publish(status),
                 Err(error) => tracing::warn!(%error, "the recorder's figures cannot be read"),
             }
@@ -60,45 +66,50 @@ async fn tidy(desk: &Desk) -> Result<(), StorageError> {
     let local = &desk.stores.local;
     let before = clock::utc_ms() - desk.config.journal_keep.as_millis() as i64;
     for row in local.expired(before, ROUND).await? {
-        upload::remove_spool(&row).await?;
-        upload::remove(&row.journal).await?;
-        if let Some(folder) = row.journal.parent() {
-            let _ = tokio::fs::remove_dir(folder).await; // only when it is empty
-        }
-        local.forget(row.id).await?;
+        drop_journal(desk, &row).await?;
     }
     local.forget_broadcasts().await?;
     local.forget_requests(clock::utc_ms() - REQUESTS_KEPT_MS).await?;
     Ok(())
 }
 
-async fn count(desk: &Desk) -> Result<RecorderStatus, StorageError> {
+/// Of a clip that is stored. Its row goes last.
+pub(crate) async fn drop_journal(desk: &Desk, row: &LocalClip) -> Result<(), StorageError> {
+    upload::remove_spool(row).await?;
+    upload::remove(&row.journal).await?;
+    if let Some(folder) = row.journal.parent() {
+        let _ = tokio::fs::remove_dir(folder).await; // only when it is empty
+    }
+    desk.stores.local.forget(row.id.clone()).await
+}
+
+async fn count(desk: &Desk, disk: Disk) -> Result<RecorderStatus, StorageError> {
     let clips = desk.stores.local.counts_by_state().await?;
     let outbox = desk.stores.local.outbox().await?;
     let waiting = desk.stores.local.waiting_by_reason().await?;
-    let (journals, data) = (desk.config.journals(), desk.config.data_dir.clone());
-    let disk = tokio::task::spawn_blocking(move || (size_of_folder(&journals), disk_free(&data))).await;
-    let (journal_bytes, disk_free_bytes) = disk.unwrap_or_default();
+    let (journals, spool) = (desk.config.journals(), desk.config.spool());
+    let sizes = tokio::task::spawn_blocking(move || (size_of(&journals_in(&journals)), size_of(&list(&spool)))).await;
+    let (journal_bytes, spool_bytes) = sizes.unwrap_or_default();
     Ok(RecorderStatus {
         outbox: outbox.depth,
         waiting,
         outbox_age_ms: outbox.oldest_ms.map_or(0, |at| (clock::utc_ms() - at).max(0) as u64),
-        journal_bytes,
-        disk_free_bytes,
+        node: NodeStatus { disk: Disk { journal_bytes, spool_bytes, ..disk }, ..NodeStatus::default() },
         clips,
         ..RecorderStatus::default()
     })
 }
 
-fn size_of_folder(folder: &Path) -> u64 {
-    journals_in(folder).iter().filter_map(|path| path.metadata().ok()).map(|m| m.len()).sum()
+fn size_of(files: &[PathBuf]) -> u64 {
+    files.iter().filter_map(|path| path.metadata().ok()).filter(|m| m.is_file()).map(|m| m.len()).sum()
+}
+
+fn list(folder: &Path) -> Vec<PathBuf> {
+    std::fs::read_dir(folder).map(|found| found.flatten().map(|e| e.path()).collect()).unwrap_or_default()
 }
 
 /// Every journal below `root`, sorted: by broadcast, then part.
 pub(crate) fn journals_in(root: &Path) -> Vec<PathBuf> {
-    let list = |folder: &Path| -> Vec<PathBuf> {
-        std::fs::read_dir(folder).map(|found| found.flatten().map(|e| e.path()).collect()).unwrap_or_default()
-    };
     let mut found: Vec<_> = list(root)
         .iter()
         .flat_map(|folder| list(folder))
@@ -106,9 +117,4 @@ pub(crate) fn journals_in(root: &Path) -> Vec<PathBuf> {
         .collect();
     found.sort();
     found
-}
-
-/// 0 when the system does not say.
-fn disk_free(path: &Path) -> u64 {
-    rustix::fs::statvfs(path).map_or(0, |s| s.f_bavail.saturating_mul(s.f_frsize))
 }

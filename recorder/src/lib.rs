@@ -6,7 +6,8 @@
 //! - the ledger ([`ledger`]), which turns what the thread says into rows, and rows of requests into cuts,
 //! - the exporter ([`clip`]), which has a worker make a file of each closed part,
 //! - the outbox ([`upload`]), which brings files and rows to the store and the database, for ever if need be,
-//! - the housekeeper ([`house`]), which drops journals that were kept long enough, watches the thread and counts,
+//! - the housekeeper ([`house`]), which drops journals that were kept long enough, watches the thread and the disk ([`guard`]) and
+//!   counts,
 //! - the sweep ([`orphans`]), which aborts uploads that nobody will complete.
 //!
 //! A broken store, database or worker never reaches the live. The order of all steps and what they keep: `docs/journal.md`.
@@ -18,6 +19,8 @@ mod clip;
 mod clock;
 mod continuity;
 mod desk;
+mod forecast;
+mod guard;
 mod house;
 mod ledger;
 mod orphans;
@@ -38,7 +41,7 @@ use std::time::Duration;
 use media::id::BroadcastId;
 use pipeline::Workers;
 use shard::{MediaPlane, Taps};
-use storage::{Database, Local, ObjectStore, StorageError, Visibility};
+use storage::{Database, Local, NodeStatus, ObjectStore, StorageError, Visibility, Watermarks};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -62,6 +65,8 @@ pub struct RecorderConfig {
     pub journal_keep: Duration,
     /// Who may see the parts of a recording.
     pub visibility: Visibility,
+    /// What must stay free on the volume of the data folder.
+    pub watermarks: Watermarks,
 }
 
 impl RecorderConfig {
@@ -180,6 +185,12 @@ impl Recorder {
     #[must_use]
     pub fn watch(&self) -> tokio::sync::watch::Receiver<RecorderStatus> {
         self.desk.watch()
+    }
+
+    /// What the node says of itself, for those who know no recorder.
+    #[must_use]
+    pub fn node(&self) -> tokio::sync::watch::Receiver<NodeStatus> {
+        self.desk.node()
     }
 
     /// Closes the journals, then makes and stores clips until `deadline` has passed; what is left then is continued by the

@@ -83,6 +83,21 @@ pub enum Action {
         cause: Cause,
     },
     AskKeyframe,
+    /// The unit belongs to no part, since nothing is to be written at the moment.
+    Skip {
+        track: TrackId,
+        at_ns: u64,
+    },
+}
+
+/// Whether parts are written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Hold {
+    Open,
+    /// Units are counted and skipped.
+    Held,
+    /// Units are skipped until one that can be shown without those before it.
+    Resuming,
 }
 
 /// The state of one broadcast.
@@ -104,6 +119,7 @@ pub struct Rollover {
     /// The pictures of the running part lie differently since some of them: a file has one orientation, so the next keyframe cuts.
     turned: bool,
     asked: Option<Instant>,
+    hold: Hold,
 }
 
 #[derive(Debug)]
@@ -149,6 +165,7 @@ impl Rollover {
             format: None,
             turned: false,
             asked: None,
+            hold: Hold::Open,
         }
     }
 
@@ -174,12 +191,29 @@ impl Rollover {
         self.ask(now, out);
     }
 
+    /// Ends the running part where it is. Units that come from now on are counted and belong to no part.
+    pub fn hold(&mut self, out: &mut Vec<Action>) {
+        self.hold = Hold::Held;
+        self.close(Cause::Interrupted, out);
+        self.ahead.clear();
+        (self.ahead_bytes, self.evicted_ns) = (0, None);
+    }
+
+    /// Parts are written again from the next picture that can be shown without those before it.
+    pub fn resume(&mut self, now: Instant, out: &mut Vec<Action>) {
+        if self.hold == Hold::Held {
+            self.hold = Hold::Resuming;
+            self.asked = None;
+            self.ask(now, out);
+        }
+    }
+
     /// Time passed.
     pub fn tick(&mut self, now: Instant, out: &mut Vec<Action>) {
         if let Some(l) = self.lingering.take_if(|l| now >= l.until) {
             out.push(Action::Close { part: l.number, cause: l.cause });
         }
-        if self.requested && self.current.is_some() {
+        if self.hold == Hold::Resuming || (self.requested && self.current.is_some()) {
             self.ask(now, out);
         }
     }
@@ -232,6 +266,10 @@ impl Rollover {
         let number = state.units;
         state.units += 1;
         let lead = self.lead();
+        if self.is_skipped(&unit, lead) {
+            out.push(Action::Skip { track, at_ns });
+            return;
+        }
         if let Some(late) = self.lingering.as_ref().filter(|l| Some(track) != lead && at_ns < l.cut_ns) {
             out.push(Action::Unit { part: late.number, number, unit });
             return;
@@ -258,6 +296,15 @@ impl Rollover {
         if (self.turned || self.is_soft(at_ns).is_some()) && lead.is_some_and(|lead| self.is_video(lead)) {
             self.ask(now, out);
         }
+    }
+
+    /// Whether the unit belongs to no part.
+    fn is_skipped(&mut self, unit: &AccessUnit, lead: Option<TrackId>) -> bool {
+        let begins = lead == Some(unit.track) && (unit.key || !self.is_video(unit.track));
+        if self.hold == Hold::Resuming && begins {
+            self.hold = Hold::Open;
+        }
+        self.hold != Hold::Open
     }
 
     /// Whether this unit begins a new part, and why.
@@ -361,13 +408,17 @@ impl Rollover {
     }
 
     fn end(&mut self, reason: EndReason, out: &mut Vec<Action>) {
-        if let Some(l) = self.lingering.take() {
-            out.push(Action::Close { part: l.number, cause: l.cause });
-        }
         let cause = match reason {
             EndReason::Dropped => Cause::Interrupted,
             EndReason::Stopped | EndReason::Shutdown => Cause::End,
         };
+        self.close(cause, out);
+    }
+
+    fn close(&mut self, cause: Cause, out: &mut Vec<Action>) {
+        if let Some(l) = self.lingering.take() {
+            out.push(Action::Close { part: l.number, cause: l.cause });
+        }
         if let Some(part) = self.current.take() {
             out.push(Action::Close { part: part.number, cause });
         }

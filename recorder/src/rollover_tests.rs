@@ -94,6 +94,7 @@ impl Play {
                     assert!(self.closed.insert(part, cause).is_none(), "closed twice");
                 }
                 Action::AskKeyframe => self.asked += 1,
+                Action::Skip { .. } => panic!("nobody held it"),
             }
         }
     }

@@ -95,6 +95,23 @@ impl Stream {
         self.carry_out(now, actions, desk);
     }
 
+    /// Ends the running part where it is, which answers what was asked for, and writes no other until [`Stream::resume`].
+    pub(crate) fn hold(&mut self, now: Instant, desk: &Desk) {
+        if let Some(mut running) = self.parts.last_entry() {
+            running.get_mut().requests.append(&mut self.requests);
+        }
+        let mut actions = Vec::new();
+        self.rollover.hold(&mut actions);
+        self.carry_out(now, actions, desk);
+    }
+
+    /// Goes on after [`Stream::hold`], from the next keyframe.
+    pub(crate) fn resume(&mut self, now: Instant, desk: &Desk) {
+        let mut actions = Vec::new();
+        self.rollover.resume(now, &mut actions);
+        self.carry_out(now, actions, desk);
+    }
+
     /// Writes what waits; with `sync`, hands the files over to be synced.
     pub(crate) fn tick(&mut self, now: Instant, sync: bool, desk: &Desk) {
         let mut actions = Vec::new();
@@ -151,6 +168,11 @@ impl Stream {
                     }
                 }
                 Action::AskKeyframe => desk.ask_keyframe(self.broadcast),
+                Action::Skip { track, at_ns } => {
+                    desk.figures.dropped_units.fetch_add(1, Relaxed);
+                    self.given_up.insert(track);
+                    self.dropping_from_ns.get_or_insert(at_ns);
+                }
             }
         }
     }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
-use journal::Index;
+use journal::{Cause, Index};
 use media::message::{Codec, CodecConfig};
 use pipeline::ExportedTrack;
 use rand::rngs::StdRng;
@@ -344,4 +344,46 @@ fn what_a_disk_does_not_take_is_written_down_and_no_break() {
         assert!(walk(&unexplained).len() <= explained, "seed {seed}");
     }
     assert!(given_up > 100, "the disk refused for eight seconds at a time, {given_up} units were given up");
+}
+
+#[test]
+fn a_recording_that_is_held_ends_its_part_and_goes_on_with_a_keyframe() {
+    for seed in 0..12 {
+        let mut live = Live::new(seed);
+        if seed % 4 > 0 {
+            live.play(Codec::Vp8, 5);
+        }
+        live.tick();
+        let (now, before) = (live.now(), live.sent.clone());
+        live.stream.hold(now, &live.desk);
+        live.tick();
+        let closed = live.parts.len();
+        live.play(Codec::Vp8, 6);
+        live.tick();
+        assert_eq!(live.parts.len(), closed, "seed {seed}: no part while it is held");
+        assert!(live.stream.parts.is_empty(), "seed {seed}: none is open");
+        let (now, held) = (live.now(), live.sent.clone());
+        live.stream.resume(now, &live.desk);
+        live.play(Codec::Vp8, 6);
+        live.end();
+        let indexes = live.indexes();
+        assert_eq!(walk(&clips(&indexes)), Vec::<String>::new(), "seed {seed}");
+        let (ended, went_on) = indexes.split_at(closed);
+        if let Some(last) = ended.last() {
+            assert_eq!(last.cause, Some(Cause::Interrupted), "seed {seed}");
+        }
+        let first = &went_on.first().expect("it went on").entries[0];
+        assert!(first.track == VIDEO && first.key, "seed {seed}: {first:?}");
+        let count = |track| before.get(&track).copied().unwrap_or(0);
+        for (track, sent) in &live.sent {
+            let found = numbers(&indexes, &live.parts, *track);
+            assert!(found.iter().all(|(sent, counted)| sent == counted), "seed {seed}");
+            assert!(found.windows(2).all(|pair| pair[0] < pair[1]), "seed {seed}: twice");
+            let of_before: Vec<u64> = found.iter().map(|(n, _)| *n).filter(|n| *n < count(*track)).collect();
+            assert_eq!(of_before, (0..count(*track)).collect::<Vec<_>>(), "seed {seed}: nothing before is lost");
+            assert!(found.iter().all(|(n, _)| *n < count(*track) || *n >= held[track]), "seed {seed}: nothing between");
+            let of_after = found.iter().filter(|(n, _)| *n >= held[track]).count() as u64;
+            assert!(of_after > 0 && sent - held[track] - of_after < 200, "seed {seed}: it waits for a keyframe only");
+        }
+    }
 }

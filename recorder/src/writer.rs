@@ -56,6 +56,8 @@ impl Items for Taps {
 pub(crate) enum Command {
     /// Cut at the next keyframe.
     Cut { broadcast: BroadcastId, requests: Vec<Id> },
+    /// Whether nothing is to be written: running parts end, no other begins. Broadcasts stay open.
+    Hold(bool),
     /// End everything in order and stop.
     Stop,
 }
@@ -171,7 +173,7 @@ pub(crate) fn start(
     let WriterConfig { root, limits } = config;
     let desk = Desk { root, limits, figures: Arc::clone(&figures), facts, keyframes, syncs };
     let thread = thread::Builder::new().name("journal".into()).spawn(move || {
-        Turn { desk, items, inbox, streams: BTreeMap::new() }.run();
+        Turn { desk, items, inbox, streams: BTreeMap::new(), held: false }.run();
         let _ = syncer.join(); // its queue closed with the desk
     })?;
     Ok(Writer { commands, figures, thread })
@@ -192,6 +194,7 @@ struct Turn {
     items: Box<dyn Items>,
     inbox: Receiver<Command>,
     streams: BTreeMap<BroadcastId, Stream>,
+    held: bool,
 }
 
 impl Turn {
@@ -221,6 +224,7 @@ impl Turn {
             while let Ok(command) = self.inbox.try_recv() {
                 match command {
                     Command::Cut { broadcast, requests } => self.cut(now, broadcast, requests),
+                    Command::Hold(held) => self.hold(now, held),
                     Command::Stop if stopping => {}
                     Command::Stop => {
                         self.drain();
@@ -262,7 +266,10 @@ impl Turn {
             let opened =
                 Fact::Opened { broadcast, channel: channel.to_string(), media_zero_utc_us: *media_zero_utc_us };
             self.desk.tell(opened);
-            let stream = Stream::new(broadcast, channel.clone(), *media_zero_utc_us, self.desk.limits);
+            let mut stream = Stream::new(broadcast, channel.clone(), *media_zero_utc_us, self.desk.limits);
+            if self.held {
+                stream.hold(Instant::now(), &self.desk);
+            }
             self.streams.insert(broadcast, stream);
             return;
         }
@@ -278,6 +285,17 @@ impl Turn {
             None => {
                 let (utc_us, reason) = (clock::utc_us(), EndReason::Stopped);
                 self.desk.tell(Fact::Closed { broadcast, utc_us, reason, unanswered: requests });
+            }
+        }
+    }
+
+    fn hold(&mut self, now: Instant, held: bool) {
+        self.held = held;
+        for stream in self.streams.values_mut().filter(|stream| !stream.has_ended()) {
+            if held {
+                stream.hold(now, &self.desk);
+            } else {
+                stream.resume(now, &self.desk);
             }
         }
     }

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use shard::MediaPlane;
 use storage::local::Local;
-use storage::{Database, Health, Id, ObjectStore, Secret};
+use storage::{Database, Health, Id, NodeStatus, ObjectStore, Secret};
 use tokio::sync::watch;
 use url::Url;
 
@@ -55,6 +55,8 @@ pub struct Parts {
     pub objects: ObjectStore,
     pub local: Local,
     pub health: Health,
+    /// What the recorder says of this node.
+    pub node: watch::Receiver<NodeStatus>,
 }
 
 /// A cheap handle on all of it.
@@ -121,6 +123,11 @@ impl App {
 
     pub fn health(&self) -> &Health {
         &self.inner.parts.health
+    }
+
+    /// Disk and alarms, a few seconds old.
+    pub fn node(&self) -> NodeStatus {
+        self.inner.parts.node.borrow().clone()
     }
 
     pub fn keys(&self) -> &Keys {

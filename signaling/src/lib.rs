@@ -19,6 +19,7 @@ mod listen;
 mod lives;
 pub mod openapi;
 mod range;
+pub mod report;
 mod socket;
 mod turn;
 pub mod typescript;

@@ -6,6 +6,7 @@ use ts_rs::{Config, TS};
 
 use crate::error::Code;
 use crate::http::connection::{Connection, Report, Source};
+use crate::report::*;
 use crate::socket::event::*;
 use crate::turn::IceServer;
 use crate::view::*;
@@ -58,6 +59,13 @@ pub fn text() -> String {
         Readiness,
         AwayPart,
         Requested,
+        StorageReport,
+        DiskReport,
+        DiskState,
+        ChannelStorage,
+        OutboxReport,
+        OutboxState,
+        AlarmReport,
         Connection,
         Source,
         Report,

@@ -10,15 +10,18 @@ mod blocking;
 mod clock;
 pub mod continuity;
 pub mod database;
+pub mod disk;
 pub mod error;
 pub mod health;
 pub mod key;
 pub mod local;
 pub mod model;
 pub mod object;
+pub mod usage;
 
 pub use continuity::{Continuity, Link, Tombstone, TrackContinuity};
 pub use database::{Database, MongoConfig};
+pub use disk::{Alarm, Disk, DiskState, Mark, NodeStatus, Watermarks};
 pub use error::{Reason, StorageError};
 pub use health::{Health, StoreStatus};
 pub use local::{ClipRequest, ClipState, Local, PendingClip, Requester};
@@ -29,3 +32,4 @@ pub use model::{
 pub use object::{
     ChecksumMode, ObjectBody, ObjectEntry, ObjectInfo, ObjectStore, S3Config, Stored, content_disposition,
 };
+pub use usage::ChannelUsage;

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use storage::model::{PAGE_ROWS, TITLE_CHARS};
 use storage::{
-    Broadcast, BroadcastQuery, Clip, ClipCause, ClipKind, ClipQuery, Database, Format, MongoConfig, Page, Piece,
-    Precision, Recipe, StorageError, Tombstone,
+    Broadcast, BroadcastQuery, ChannelUsage, Clip, ClipCause, ClipEdit, ClipKind, ClipQuery, Database, Format,
+    MongoConfig, Page, Piece, Precision, Recipe, StorageError, Tombstone, Visibility,
 };
 use support::MongoServer;
 use support::place::{Place, channel, connect, id, mongo, sqlite, titled};
@@ -24,6 +24,7 @@ over_every_database!(
     what_makes_no_sense_is_invalid,
     a_broadcast_ends_once,
     pages_of_broadcasts,
+    what_the_clips_of_a_channel_take_is_summed,
     many_writers_at_once,
 );
 
@@ -338,6 +339,29 @@ async fn sqlite_keeps_its_rows_and_its_deletions_when_it_is_opened_again() {
     assert_eq!(again.clip(&kept.id).await.unwrap(), Some(kept));
     again.insert_clip(&gone).await.unwrap();
     assert_eq!(again.clip(&gone.id).await.unwrap(), None);
+}
+
+async fn what_the_clips_of_a_channel_take_is_summed(place: Place) {
+    let usage = async || place.database.usage().await.unwrap().into_iter().find(|u| u.channel == place.channel);
+    assert_eq!(usage().await, None);
+    let gone = place.insert(1, "gone").await;
+    place.insert(2, "kept").await;
+    place.database.delete_clip(&gone.id).await.unwrap();
+    place.database.insert_clip(&Clip { size: 5, ..place.clip(3, "small") }).await.unwrap();
+    let made = Clip { kind: ClipKind::Made, size: 11, ..place.clip(4, "made") };
+    place.database.insert_clip(&made).await.unwrap();
+    for (at, edit) in [
+        (5, ClipEdit { pinned: Some(true), ..ClipEdit::default() }),
+        (6, ClipEdit { visibility: Some(Visibility::Published), ..ClipEdit::default() }),
+        (7, ClipEdit { visibility: Some(Visibility::Link), ..ClipEdit::default() }),
+    ] {
+        let clip = Clip { size: 100, ..place.clip(at, "edited") };
+        place.database.insert_clip(&clip).await.unwrap();
+        place.database.edit_clip(&clip.id, &edit, None).await.unwrap();
+    }
+    let channel = place.channel.clone();
+    let (bytes, kept_bytes) = (3_000_000_316, 211);
+    assert_eq!(usage().await, Some(ChannelUsage { channel, clips: 6, bytes, kept_clips: 3, kept_bytes }));
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use pipeline::{Workers, WorkersConfig, inspect};
 use recorder::check::Report;
 use recorder::{Items, Recorder, RecorderConfig, RecorderEvent, Stores};
 use shard::TapError;
-use storage::{Clip, ClipQuery, ClipState, Database, Id, Local, ObjectStore};
+use storage::{Clip, ClipQuery, ClipState, Database, Id, Local, ObjectStore, Watermarks};
 use tokio::sync::mpsc;
 
 pub const VIDEO: TrackId = TrackId(0);
@@ -74,6 +74,7 @@ impl Node {
             clip_length: limits.length,
             journal_keep: Duration::from_secs(3600),
             visibility: storage::Visibility::Hidden,
+            watermarks: Watermarks::NONE,
         };
         let stores = Stores {
             workers: workers.clone(),
@@ -138,7 +139,7 @@ impl Node {
             (stored == clips && counts.values().sum::<u64>() == clips && ended && sent && spool.is_empty())
                 .then_some(())
                 .ok_or_else(|| {
-                    let alarms = self.recorder.status().alarms;
+                    let alarms = self.recorder.status().node.alarms;
                     format!("wanted {clips} stored, have {counts:?}, ended {ended}, sent {sent}, {spool:?}, {alarms:?}")
                 })
         });
@@ -154,7 +155,7 @@ impl Node {
             let spool = files(&self.data.join("spool"));
             (counts.values().sum::<u64>() == stored && sent && spool.is_empty())
                 .then_some(())
-                .ok_or_else(|| format!("{counts:?} {spool:?} {:?}", self.recorder.status().alarms))
+                .ok_or_else(|| format!("{counts:?} {spool:?} {:?}", self.recorder.status().node.alarms))
         });
         told.await;
     }

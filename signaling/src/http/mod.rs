@@ -11,6 +11,7 @@ pub mod health;
 mod layer;
 pub mod negotiate;
 pub mod session;
+pub mod storage;
 pub mod whep;
 pub mod whip;
 
@@ -33,6 +34,7 @@ pub fn routes(app: App) -> Router<App> {
         .route("/api/session", get(session::read).post(session::open).delete(session::close))
         .route("/api/server", get(health::server))
         .route("/api/openapi.json", get(openapi::serve))
+        .route("/api/storage", get(storage::read))
         .route("/api/connections", get(connection::list))
         .route("/api/connections/{session}", get(connection::read))
         .route("/api/connections/{session}/trace", post(connection::trace).delete(connection::untrace))

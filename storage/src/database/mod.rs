@@ -18,8 +18,8 @@ pub use self::mongo::MongoConfig;
 use crate::clock::utc_ms;
 use crate::model::{self, PAGE_ROWS, TITLE_CHARS};
 use crate::{
-    Broadcast, BroadcastQuery, Clip, ClipEdit, ClipFacts, ClipQuery, Id, Page, Recipe, StorageError, Tombstone,
-    continuity, key,
+    Broadcast, BroadcastQuery, ChannelUsage, Clip, ClipEdit, ClipFacts, ClipQuery, Id, Page, Recipe, StorageError,
+    Tombstone, continuity, key,
 };
 
 /// The door. Clones share one database.
@@ -164,6 +164,16 @@ impl Database {
     /// Away, Refused or Corrupt.
     pub async fn tombstones(&self) -> Result<Vec<Tombstone>, StorageError> {
         call!(self.tombstones())
+    }
+
+    /// What the clips of each channel take, in the order of their names.
+    ///
+    /// # Errors
+    /// Away, Refused or Corrupt.
+    pub async fn usage(&self) -> Result<Vec<ChannelUsage>, StorageError> {
+        let mut usage = call!(self.usage())?;
+        usage.sort_by(|a, b| a.channel.cmp(&b.channel));
+        Ok(usage)
     }
 
     /// Adds a broadcast or brings it up to date. An open one that arrives after its end changes nothing; counts and durations

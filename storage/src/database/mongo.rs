@@ -19,9 +19,10 @@ use tokio::sync::{Mutex, OnceCell};
 use super::cursor::Cursor;
 use super::fold;
 use crate::error::redact;
+use crate::usage::Sums;
 use crate::{
-    Broadcast, BroadcastQuery, Clip, ClipCause, ClipKind, ClipQuery, Id, Secret, StorageError, Tombstone, Trouble,
-    Visibility,
+    Broadcast, BroadcastQuery, ChannelUsage, Clip, ClipCause, ClipKind, ClipQuery, Id, Secret, StorageError, Tombstone,
+    Trouble, Visibility,
 };
 
 /// How long to look for a server that can take a call.
@@ -182,6 +183,20 @@ impl Mongo {
             _ => Err(StorageError::Corrupt("a deleted clip left something else than a tombstone".into())),
         };
         found.into_iter().map(read).collect()
+    }
+
+    /// Summed here: not every server that speaks the protocol sums large numbers.
+    pub async fn usage(&self) -> Result<Vec<ChannelUsage>, StorageError> {
+        let fields = doc! { "_id": 0, "channel": 1, "size": 1, "kind": 1, "visibility": 1, "pinned": 1 };
+        let rows = self.run(async |db| {
+            let mut found = db.clips.find(doc! { "deleted": false }).projection(fields.clone()).await?;
+            let mut sums = Sums::default();
+            while let Some(row) = found.try_next().await? {
+                sums.add(&deserialize_from_document(row)?);
+            }
+            Ok(sums)
+        });
+        Ok(rows.await?.into_usage())
     }
 
     pub async fn upsert_broadcast(&self, broadcast: &Broadcast) -> Result<(), StorageError> {

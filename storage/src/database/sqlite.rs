@@ -16,7 +16,8 @@ use super::cursor::Cursor;
 use super::fold;
 use crate::blocking::blocking;
 use crate::{
-    Broadcast, BroadcastQuery, Clip, ClipCause, ClipKind, ClipQuery, Id, StorageError, Tombstone, Trouble, Visibility,
+    Broadcast, BroadcastQuery, ChannelUsage, Clip, ClipCause, ClipKind, ClipQuery, Id, StorageError, Tombstone,
+    Trouble, Visibility,
 };
 
 #[derive(Debug)]
@@ -132,6 +133,25 @@ impl Sqlite {
         self.with(|db| {
             let mut found = db.prepare_cached("SELECT tombstone FROM deleted_clips WHERE tombstone IS NOT NULL")?;
             found.query_map([], |row| json(row, "tombstone"))?.collect()
+        })
+        .await
+    }
+
+    pub async fn usage(&self) -> Result<Vec<ChannelUsage>, StorageError> {
+        self.with(|db| {
+            let sql = "SELECT channel, count(*) AS clips, sum(size) AS bytes, sum(kept) AS kept_clips, sum(kept * size) AS kept_bytes
+                       FROM (SELECT channel, size, pinned = 1 OR visibility = 'published' OR kind = 'made' AS kept FROM clips)
+                       GROUP BY channel";
+            let read = |row: &Row<'_>| {
+                Ok(ChannelUsage {
+                    channel: row.get("channel")?,
+                    clips: unsigned(row, "clips")?,
+                    bytes: unsigned(row, "bytes")?,
+                    kept_clips: unsigned(row, "kept_clips")?,
+                    kept_bytes: unsigned(row, "kept_bytes")?,
+                })
+            };
+            db.prepare_cached(sql)?.query_map([], read)?.collect()
         })
         .await
     }

@@ -375,6 +375,70 @@ export type Requested = {
  */
 requested: string, };
 
+export type StorageReport = { disk: DiskReport, 
+/**
+ * Of all journals, those included whose clips are stored.
+ */
+journalBytes: number, 
+/**
+ * Of finished clips on their way to the store.
+ */
+spoolBytes: number, 
+/**
+ * Stored clips, by channel; null while the database is away.
+ */
+channels: Array<ChannelStorage> | null, outbox: OutboxReport, 
+/**
+ * What needed somebody's attention lately, oldest first.
+ */
+alarms: Array<AlarmReport>, };
+
+/**
+ * The volume of the server's data folder. All zero in the first seconds.
+ */
+export type DiskReport = { totalBytes: number, freeBytes: number, 
+/**
+ * Below it space is made.
+ */
+softBytes: number, 
+/**
+ * Below it nothing is recorded.
+ */
+hardBytes: number, state: DiskState, 
+/**
+ * When recording would stop if the disk filled as it does now; null when it does not fill.
+ */
+fullAt: number | null, };
+
+export type DiskState = "ok" | "low" | "full";
+
+export type ChannelStorage = { channel: string, clips: number, bytes: number, 
+/**
+ * Those of them that are kept for good, published, or made by somebody.
+ */
+keptClips: number, keptBytes: number, };
+
+/**
+ * Finished clips that are not stored yet.
+ */
+export type OutboxReport = { 
+/**
+ * Every state that a clip can wait in, 0 included.
+ */
+states: Array<OutboxState>, 
+/**
+ * When the oldest that waits was made; null when none does.
+ */
+oldestAt: number | null, };
+
+export type OutboxState = { state: ClipState, clips: number, };
+
+export type AlarmReport = { at: number, 
+/**
+ * Null when it concerns the whole server.
+ */
+channel: string | null, text: string, };
+
 /**
  * A media session. What ends in `Ms` counts from `openedAt`, and is null while it has not come.
  */
