@@ -113,6 +113,29 @@ pub async fn page(app: &App, query: ClipQuery) -> Result<Page<Clip>, Error> {
     Ok(Page { items: all.into_iter().map(|(_, clip)| clip).collect(), next, partial })
 }
 
+/// Of one page, those of this node that are in a state in which no database knows them.
+///
+/// # Errors
+/// `invalid` for a cursor.
+pub async fn unfinished(
+    app: &App,
+    query: &ClipQuery,
+    of_that_state: impl Fn(ClipState) -> bool,
+) -> Result<Page<Clip>, Error> {
+    let after = query.cursor.as_deref().map(place).transpose()?;
+    let here = app.local().pending_clips().await?.into_iter();
+    let mut all: Vec<(Place, Clip)> = here
+        .filter(|pending| of_that_state(shown(pending.state)) && query.matches(&pending.clip))
+        .map(|pending| (key(&pending.clip), of_pending(pending)))
+        .filter(|(at, _)| after.as_ref().is_none_or(|after| at < after))
+        .collect();
+    all.sort_by(|(a, _), (b, _)| b.cmp(a));
+    let more = all.len() > query.limit as usize;
+    all.truncate(query.limit as usize);
+    let next = all.last().filter(|_| more).map(|((started, id), _)| format!("{started}.{id}"));
+    Ok(Page { items: all.into_iter().map(|(_, clip)| clip).collect(), next, partial: false })
+}
+
 /// Rows sort by start, then id; a cursor is the last of them.
 type Place = (i64, Id);
 

@@ -25,6 +25,7 @@ use crate::view;
         at::channel::list, at::channel::read, at::channel::clip, at::channel::stats,
         at::broadcast::list, at::broadcast::read, at::broadcast::stop,
         at::clip::list, at::clip::read, at::clip::edit, at::clip::delete, at::clip::retry, at::clip::link,
+        at::bulk::change,
         at::file::media, at::file::poster,
         at::whip::publish_main, at::whip::publish, at::whip::ice, at::whip::stop,
         at::whep::watch, at::whep::ice, at::whep::stop,

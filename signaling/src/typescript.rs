@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use ts_rs::{Config, TS};
 
 use crate::error::Code;
+use crate::http::bulk::{BulkChange, BulkDone};
 use crate::http::connection::{Connection, Report, Source};
 use crate::report::*;
 use crate::socket::event::*;
@@ -69,6 +70,8 @@ pub fn text() -> String {
         Connection,
         Source,
         Report,
+        BulkChange,
+        BulkDone,
     ];
     // What the socket carries.
     types![

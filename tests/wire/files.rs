@@ -54,6 +54,7 @@ pub fn clip(number: u32, title: &str) -> Clip {
     }
 }
 
+/// A server with rows and objects that are put there.
 pub struct Shelf {
     pub server: Server,
     pub database: Database,

@@ -6,6 +6,7 @@ mod stores;
 
 mod access;
 mod away;
+mod bulk;
 mod diagnostics;
 mod files;
 mod negotiate;

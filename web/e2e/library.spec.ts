@@ -108,9 +108,13 @@ test("a title is changed, found by search, and kept", async ({ page }) => {
   await expect(page.locator("[data-clip]")).toHaveCount(1);
   await expect(page).toHaveURL(/q=DELAY/);
   await page.getByRole("searchbox").fill("nothing is called this");
-  await expect(page.getByText("No title contains “nothing is called this”.")).toBeVisible();
+  await expect(
+    page.getByText("No clip has “nothing is called this” in its title, description or tags."),
+  ).toBeVisible();
   await page.reload();
-  await expect(page.getByText("No title contains “nothing is called this”.")).toBeVisible();
+  await expect(
+    page.getByText("No clip has “nothing is called this” in its title, description or tags."),
+  ).toBeVisible();
 });
 
 test("delete can be undone, and without that is for good", async ({ page, oxbow }) => {

@@ -16,7 +16,7 @@ use crate::auth::Streamer;
 use crate::clips;
 use crate::error::Error;
 use crate::openapi::Problems;
-use crate::view::{Clip, ClipAddress, ClipEdit, Page};
+use crate::view::{Clip, ClipAddress, ClipEdit, ClipState, Page};
 
 #[derive(Deserialize, IntoParams)]
 #[into_params(parameter_in = Query)]
@@ -32,8 +32,18 @@ pub struct Query {
     to: Option<i64>,
     trouble: Option<String>,
     score: Option<u8>,
+    state: Option<Progress>,
     cursor: Option<String>,
     limit: Option<u32>,
+}
+
+/// Those that are not at rest.
+#[derive(Clone, Copy, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+enum Progress {
+    /// Not stored yet.
+    Waiting,
+    Failed,
 }
 
 /// Longest text to search for, in characters.
@@ -79,7 +89,18 @@ pub async fn list(
     visitor: Visitor,
     Asked(query): Asked<Query>,
 ) -> Result<Answer<Page<Clip>>, Error> {
-    Ok(Answer(clips::page(&app, visitor.narrow(query.check()?)?).await?))
+    let state = query.state;
+    let query = visitor.narrow(query.check()?)?;
+    Ok(Answer(match state {
+        None => clips::page(&app, query).await?,
+        Some(state) => {
+            let of_that_state = |now: ClipState| match state {
+                Progress::Waiting => !matches!(now, ClipState::Stored | ClipState::Failed),
+                Progress::Failed => now == ClipState::Failed,
+            };
+            clips::unfinished(&app, &query, of_that_state).await?
+        }
+    }))
 }
 
 #[utoipa::path(

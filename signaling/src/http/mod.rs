@@ -2,6 +2,7 @@
 //! in `layer.rs`.
 
 pub mod broadcast;
+pub mod bulk;
 pub mod channel;
 pub mod clip;
 pub mod connection;
@@ -46,6 +47,7 @@ pub fn routes(app: App) -> Router<App> {
         .route("/api/broadcasts/{id}", get(broadcast::read))
         .route("/api/broadcasts/{id}/stop", post(broadcast::stop))
         .route("/api/clips", get(clip::list))
+        .route("/api/clips/bulk", post(bulk::change))
         .route("/api/clips/{id}", patch(clip::edit).get(clip::read).delete(clip::delete))
         .route("/api/clips/{id}/retry", post(clip::retry))
         .route("/api/clips/{id}/link", post(clip::link))

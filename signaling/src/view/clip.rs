@@ -139,6 +139,8 @@ pub struct PosterChoice {
     pub url: String,
     /// Place in the clip.
     pub at_ms: u64,
+    /// It is the clip's poster.
+    pub chosen: bool,
 }
 
 /// The units of a clip, and the clip before it.
@@ -283,9 +285,11 @@ impl Clip {
     pub fn of(clip: storage::Clip, state: ClipState, error: Option<String>) -> Self {
         let id = clip.id.to_string();
         let pictures = clip.pictures.unwrap_or_default();
+        let chosen = clip.poster.clone();
         let poster = |(number, choice): (usize, storage::PosterChoice)| PosterChoice {
             url: format!("/api/clips/{id}/posters/{number}.jpg"),
             at_ms: choice.at_ms,
+            chosen: chosen.as_ref() == Some(&choice.object),
         };
         Self {
             media: format!("/api/clips/{id}/media"),

@@ -1,9 +1,12 @@
 // Every REST address of the server, by name. Shapes come from the generated types.
 import type {
   Broadcast,
+  BulkChange,
+  BulkDone,
   ChannelState,
   ChannelStats,
   Clip,
+  ClipEdit,
   Connection,
   ConnectionReport,
   List,
@@ -20,11 +23,21 @@ export type ClipFilter = {
   channel?: string;
   broadcast?: string;
   text?: string;
+  kind?: Clip["kind"];
+  visibility?: Clip["visibility"];
+  tag?: string;
+  pinned?: boolean;
+  /** Milliseconds since 1970: its first frame is at or after this. */
+  from?: number;
+  /** Before this. */
+  to?: number;
+  trouble?: "silent" | "black" | "frozen" | "gaps" | "recovered";
+  state?: "waiting" | "failed";
   cursor?: string;
   limit?: number;
 };
 
-function query(values: Record<string, string | number | undefined>): string {
+function query(values: Record<string, string | number | boolean | undefined>): string {
   const search = new URLSearchParams();
   for (const [name, value] of Object.entries(values)) {
     if (value !== undefined && value !== "") search.set(name, String(value));
@@ -54,8 +67,9 @@ export const api = {
   broadcasts: (limit: number) => call<Page<Broadcast>>(`/api/broadcasts${query({ limit })}`),
   clips: (filter: ClipFilter) => call<Page<Clip>>(`/api/clips${query(filter)}`),
   clip: (id: string) => call<Clip>(`/api/clips/${at(id)}`),
-  renameClip: (id: string, title: string, revision: number) =>
-    call<Clip>(`/api/clips/${at(id)}`, { method: "PATCH", body: { title }, ifMatch: revision }),
+  editClip: (id: string, edit: ClipEdit, revision: number) =>
+    call<Clip>(`/api/clips/${at(id)}`, { method: "PATCH", body: edit, ifMatch: revision }),
+  bulk: (change: BulkChange) => call<List<BulkDone>>("/api/clips/bulk", { method: "POST", body: change }),
   retryClip: (id: string) => call<Clip>(`/api/clips/${at(id)}/retry`, { method: "POST" }),
   deleteClip: (id: string) => call<void>(`/api/clips/${at(id)}`, { method: "DELETE" }),
 };

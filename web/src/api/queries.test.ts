@@ -1,5 +1,6 @@
 import { QueryClient } from "@tanstack/react-query";
 import { expect, it } from "vitest";
+import type { ClipFilter } from "./client";
 import type { Clip, Page } from "./generated/protocol";
 import { belongs, hideClip, place, placeClip, unhideClip } from "./queries";
 
@@ -52,6 +53,22 @@ it("an announced clip belongs to the lists whose filter it meets", () => {
   expect(belongs(clip("a"), { broadcast: "b2" })).toBe(false);
   expect(belongs(clip("a"), { channel: "main", text: "LIGHT" })).toBe(true);
   expect(belongs(clip("a"), { text: "dark" })).toBe(false);
+  const made = clip("a", { kind: "made", tags: ["dark", "drums"], visibility: "link", lostMs: 5 });
+  expect(
+    belongs(made, { text: "DARK", tag: "drums", kind: "made", visibility: "link", trouble: "gaps" }),
+  ).toBe(true);
+  const others: ClipFilter[] = [
+    { tag: "dru" },
+    { kind: "part" },
+    { visibility: "published" },
+    { pinned: true },
+    { trouble: "silent" },
+    { from: 1_001 },
+    { to: 1_000 },
+    { state: "failed" },
+  ];
+  for (const other of others) expect(belongs(made, other), JSON.stringify(other)).toBe(false);
+  expect(belongs(made, { from: 1_000, to: 1_001, state: "waiting" })).toBe(true);
 });
 
 it("a new clip comes first, a known one keeps its place", () => {
@@ -64,6 +81,16 @@ it("a new clip comes first, a known one keeps its place", () => {
     ["b", "queued"],
     ["a", "stored"],
   ]);
+});
+
+it("a clip that was changed leaves the lists whose filter it no longer meets", () => {
+  const queries = new QueryClient();
+  const hidden = ["clips", { visibility: "hidden" }];
+  queries.setQueryData(hidden, pages(clip("b"), clip("a")));
+  placeClip(queries, clip("a", { visibility: "published" }));
+  expect(
+    queries.getQueryData<ReturnType<typeof pages>>(hidden)?.pages[0]?.items.map((one) => one.id),
+  ).toEqual(["b"]);
 });
 
 it("a clip whose deletion can still be undone is not brought back by an announcement", () => {

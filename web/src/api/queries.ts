@@ -167,8 +167,8 @@ export function placeClip(queries: QueryClient, clip: Clip): void {
   queries.setQueryData(["clip", clip.id], clip);
   for (const [key, data] of queries.getQueriesData<ClipPages>({ queryKey: ["clips"] })) {
     const filter = (key[1] ?? {}) as ClipFilter;
-    if (data === undefined || !belongs(clip, filter)) continue;
-    queries.setQueryData<ClipPages>(key, place(data, clip));
+    if (data === undefined) continue;
+    queries.setQueryData<ClipPages>(key, belongs(clip, filter) ? place(data, clip) : drop(data, clip.id));
   }
 }
 
@@ -215,11 +215,40 @@ export async function deleteClip(queries: QueryClient, id: string): Promise<Resu
 }
 
 export function belongs(clip: Clip, filter: ClipFilter): boolean {
+  const is = <T>(wanted: T | undefined, value: T) => wanted === undefined || wanted === value;
+  const text = `${clip.title}\n${clip.description}\n${clip.tags.join("\n")}`.toLowerCase();
   return (
-    (filter.channel === undefined || filter.channel === clip.channel) &&
-    (filter.broadcast === undefined || filter.broadcast === clip.broadcast) &&
-    (filter.text === undefined || clip.title.toLowerCase().includes(filter.text.toLowerCase()))
+    is(filter.channel, clip.channel) &&
+    is(filter.broadcast, clip.broadcast) &&
+    (filter.text === undefined || text.includes(filter.text.toLowerCase())) &&
+    is(filter.kind, clip.kind) &&
+    is(filter.visibility, clip.visibility) &&
+    is(filter.pinned, clip.pinned) &&
+    (filter.tag === undefined || clip.tags.includes(filter.tag)) &&
+    (filter.from === undefined || clip.startedAt >= filter.from) &&
+    (filter.to === undefined || clip.startedAt < filter.to) &&
+    (filter.trouble === undefined || has(clip, filter.trouble)) &&
+    (filter.state === undefined || (filter.state === "failed" ? clip.state === "failed" : isMoving(clip)))
   );
+}
+
+function has({ health, lostMs, cause }: Clip, trouble: NonNullable<ClipFilter["trouble"]>): boolean {
+  const found = {
+    silent: (health?.silentMs ?? 0) > 0,
+    black: (health?.blackMs ?? 0) > 0,
+    frozen: (health?.frozenMs ?? 0) > 0,
+    gaps: lostMs > 0,
+    recovered: cause === "recovered",
+  };
+  return found[trouble];
+}
+
+/** Without a clip that does not belong there any more. */
+export function drop(data: ClipPages, id: string): ClipPages {
+  return {
+    ...data,
+    pages: data.pages.map((page) => ({ ...page, items: page.items.filter((item) => item.id !== id) })),
+  };
 }
 
 export function place(data: ClipPages, clip: Clip): ClipPages {
@@ -244,7 +273,7 @@ export function useRenameClip() {
   const queries = useQueryClient();
   return useMutation({
     mutationFn: (change: { id: string; title: string; revision: number }) =>
-      need(api.renameClip(change.id, change.title, change.revision)),
+      need(api.editClip(change.id, { title: change.title }, change.revision)),
     onSuccess: (clip) => placeClip(queries, clip),
     onError: () => queries.invalidateQueries({ queryKey: ["clips"] }),
   });

@@ -1,23 +1,47 @@
+import { useQueryClient } from "@tanstack/react-query";
 import { Search, X } from "lucide-react";
-import { useDeferredValue, useEffect, useRef, useState } from "react";
+import { useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
 import { Link, useLocation, useNavigate, useParams, useSearchParams } from "react-router";
 import type { Clip } from "@/api/generated/protocol";
+import { deleteClips } from "@/api/library";
 import { RequestError, useBroadcasts, useClips, useLives, useSession } from "@/api/queries";
 import { AwayBanner } from "@/features/clips/away-banner";
+import { BulkBar, deleteWithUndo } from "@/features/clips/bulk-bar";
 import { ClipGrid } from "@/features/clips/clip-card";
 import { ClipPlayer } from "@/features/clips/clip-player";
+import { type Chip, chipsOf, type Name, queryOf, readFilter, withFilter } from "@/features/clips/filter";
+import { FilterRail, FilterSheet } from "@/features/clips/filter-rail";
 import { useFollowClips } from "@/features/clips/follow";
 import { BroadcastGroup } from "@/features/clips/group";
 import { groupByBroadcast, useClipList, useFresh } from "@/features/clips/list";
+import { NoMatch } from "@/features/clips/no-match";
+import { all, NOTHING, only, toggle } from "@/features/clips/select";
+import { useCards } from "@/features/clips/use-cards";
 import { m } from "@/messages";
 import { Button } from "@/ui/button";
 import { cn } from "@/ui/cn";
 import { inputClass } from "@/ui/field";
 import { useKeys, useNow, useTitle } from "@/ui/hooks";
+import { KeyList } from "@/ui/key-list";
 import { Block, Empty, Failed, Slow } from "@/ui/state";
 
 /** Where a clip was opened from; closing it leads back there. */
 type From = { back?: string } | null;
+
+const KEYS = [
+  ["\u2190 \u2192 \u2191 \u2193", m.library.keys.move],
+  ["Home End", m.library.keys.ends],
+  ["Enter", m.library.keys.open],
+  ["Space", m.library.keys.select],
+  ["Ctrl + A", m.library.keys.all],
+  ["Delete", m.library.keys.delete],
+  ["Esc", m.library.keys.clear],
+  ["F", m.library.keys.filters],
+  ["/", m.library.keys.search],
+] as const;
+
+/** Tags to choose from beside the clips. */
+const TAGS = 12;
 
 /** Find, play and manage clips. `/c/<clip>` is this page with that clip open. */
 export default function LibraryPage() {
@@ -25,15 +49,14 @@ export default function LibraryPage() {
   const navigate = useNavigate();
   const from = useLocation().state as From;
   const [search, setSearch] = useSearchParams();
-  const broadcast = search.get("broadcast") ?? undefined;
-  const channel = search.get("channel") ?? undefined;
-  const text = useDeferredValue(search.get("q")?.trim() || undefined);
+  const filter = readFilter(search);
+  const { broadcast, channel } = filter;
+  const asked = useDeferredValue(JSON.stringify(queryOf(filter)));
   useTitle(m.app.title(m.library.title));
 
   const now = useNow(5_000);
   const mayWrite = useSession().data?.streamer ?? false;
-  const filter = { ...(broadcast && { broadcast }), ...(channel && { channel }), ...(text && { text }) };
-  const query = useClips(filter);
+  const query = useClips(useMemo(() => JSON.parse(asked), [asked]));
   const clips = useClipList(query.data);
   const fresh = useFresh(clips, query.isSuccess && !query.isPlaceholderData);
   const broadcasts = useBroadcasts();
@@ -42,169 +65,198 @@ export default function LibraryPage() {
     lives
       .filter((live) => live.recording && (!channel || live.channel === channel))
       .map((live) => live.channel),
+    mayWrite,
   );
   const groups = groupByBroadcast(clips, broadcasts.data?.items ?? [], now);
+  const shown = groups.flatMap((group) => group.clips);
+  const choice = useChoice(shown, mayWrite && openClip === undefined);
 
   const here = `/library${search.size > 0 ? `?${search}` : ""}`;
   const linkTo = (clip: Clip) => ({ to: clip.watch, state: { back: here } });
-  const filtered = broadcast !== undefined || channel !== undefined || text !== undefined;
+  const change = (name: Name, value: string) =>
+    setSearch((before) => withFilter(before, name, value), { replace: true });
+  const broadcastTitle = broadcast && (groups[0]?.title ?? titleOf(broadcast, broadcasts.data?.items));
+  const chips = chipsOf(filter, broadcastTitle);
+  const filters = {
+    filter,
+    channels: [...new Set((broadcasts.data?.items ?? []).map((item) => item.channel))].sort(),
+    tags: tagsOf(clips, filter.tag),
+    onChange: change,
+  };
+  const none = query.isSuccess && clips.length === 0;
   return (
-    <main
-      id="content"
-      className="mx-auto w-full max-w-[1800px] flex-1 px-3.5 pt-3 pb-14 tablet:px-6 tablet:pt-[18px]"
-    >
-      <h1 className="text-page">{m.library.heading}</h1>
-      <Tools
-        text={search.get("q") ?? ""}
-        channel={channel}
-        broadcast={broadcast && (groups[0]?.title ?? m.library.onlyBroadcast)}
-        channels={[...new Set((broadcasts.data?.items ?? []).map((item) => item.channel))].sort()}
-        onChange={(name, value) =>
-          setSearch(
-            (before) => {
-              const next = new URLSearchParams(before);
-              if (value) next.set(name, value);
-              else next.delete(name);
-              return next;
-            },
-            { replace: true },
-          )
-        }
-      />
-      <AwayBanner />
-      {query.isPending && <Loading />}
-      {query.isError && clips.length === 0 && (
-        <Failed
-          text={
-            query.error instanceof RequestError && query.error.failure.code === "away"
-              ? m.library.failedAway
-              : m.library.failed
-          }
-          details={
-            query.error instanceof RequestError
-              ? `${query.error.failure.code} ${query.error.failure.detail}`
-              : undefined
-          }
-          onAgain={() => void query.refetch()}
-        />
-      )}
-      {query.isSuccess && clips.length === 0 && !filtered && !query.data.pages[0]?.partial && (
-        <Empty title={m.library.emptyTitle} text={m.library.emptyText}>
-          <Button asChild variant="water">
-            <Link to="/studio">{m.app.goLive}</Link>
-          </Button>
-        </Empty>
-      )}
-      {query.isSuccess && clips.length === 0 && filtered && (
-        <Empty title={text ? m.library.noMatch(text) : m.library.noMatchFilter} text="">
-          <Button onClick={() => setSearch({}, { replace: true })}>{m.library.dropFilter}</Button>
-        </Empty>
-      )}
-      {groups.map((group) => (
-        <BroadcastGroup
-          key={group.id}
-          group={group}
-          now={now}
-          fresh={fresh}
-          mayWrite={mayWrite}
-          single={broadcast !== undefined}
-          linkTo={linkTo}
-          onOpen={(id) => navigate(`/c/${id}`, { state: { back: here } })}
-        />
-      ))}
-      {query.data?.pages[0]?.partial && (
-        <p className="border-t border-line pt-3 text-dense text-ink-2">{m.library.failedAway}</p>
-      )}
-      {query.hasNextPage && (
-        <div className="grid place-items-center border-t border-line pt-5">
-          <Button onClick={() => void query.fetchNextPage()} disabled={query.isFetchingNextPage}>
-            {m.library.more}
-          </Button>
+    <div className="flex flex-1 items-start">
+      {mayWrite && <FilterRail {...filters} />}
+      <main
+        id="content"
+        className="mx-auto w-full max-w-[1800px] min-w-0 flex-1 px-3.5 pt-3 pb-24 tablet:px-6 tablet:pt-[18px]"
+      >
+        <h1 className="text-page">{m.library.heading}</h1>
+        <div className="mt-3 mb-3.5 flex flex-wrap items-center gap-2.5 max-tablet:gap-2">
+          <SearchField text={filter.q ?? ""} onChange={(text) => change("q", text)} />
+          {mayWrite && <FilterSheet {...filters} />}
+          <Chips chips={chips.filter((chip) => chip.name !== "q")} onRemove={(name) => change(name, "")} />
         </div>
-      )}
-      {openClip !== undefined && (
-        <ClipPlayer id={openClip} mayWrite={mayWrite} onClose={() => navigate(from?.back ?? "/library")} />
-      )}
-    </main>
+        <AwayBanner />
+        {query.isPending && <Loading />}
+        {query.isError && clips.length === 0 && (
+          <Failed
+            text={
+              query.error instanceof RequestError && query.error.failure.code === "away"
+                ? m.library.failedAway
+                : m.library.failed
+            }
+            details={
+              query.error instanceof RequestError
+                ? `${query.error.failure.code} ${query.error.failure.detail}`
+                : undefined
+            }
+            onAgain={() => void query.refetch()}
+          />
+        )}
+        {none && chips.length === 0 && !query.data.pages[0]?.partial && (
+          <Empty title={m.library.emptyTitle} text={m.library.emptyText}>
+            <Button asChild variant="water">
+              <Link to="/studio">{m.app.goLive}</Link>
+            </Button>
+          </Empty>
+        )}
+        {none && chips.length > 0 && (
+          <NoMatch
+            filter={filter}
+            broadcastTitle={broadcastTitle}
+            onDrop={(name) => change(name, "")}
+            onDropAll={() => setSearch({}, { replace: true })}
+          />
+        )}
+        {groups.map((group) => (
+          <BroadcastGroup
+            key={group.id}
+            group={group}
+            now={now}
+            fresh={fresh}
+            mayWrite={mayWrite}
+            single={broadcast !== undefined}
+            linkTo={linkTo}
+            choice={choice.of}
+            onOpen={(id) => navigate(`/c/${id}`, { state: { back: here } })}
+          />
+        ))}
+        {query.data?.pages[0]?.partial && (
+          <p className="border-t border-line pt-3 text-dense text-ink-2">{m.library.failedAway}</p>
+        )}
+        {query.hasNextPage && (
+          <div className="grid place-items-center border-t border-line pt-5">
+            <Button onClick={() => void query.fetchNextPage()} disabled={query.isFetchingNextPage}>
+              {m.library.more}
+            </Button>
+          </div>
+        )}
+        {choice.chosen.length > 0 && <BulkBar clips={choice.chosen} onClear={choice.clear} />}
+        {openClip !== undefined ? (
+          <ClipPlayer id={openClip} mayWrite={mayWrite} onClose={() => navigate(from?.back ?? "/library")} />
+        ) : (
+          <KeyList keys={KEYS} />
+        )}
+      </main>
+    </div>
   );
 }
 
-function Tools({
-  text,
-  channel,
-  broadcast,
-  channels,
-  onChange,
-}: {
-  text: string;
-  channel: string | undefined;
-  broadcast: string | undefined;
-  channels: readonly string[];
-  onChange: (name: "q" | "channel" | "broadcast", value: string) => void;
-}) {
+/** What is chosen of the clips that are shown, and the keys for it. */
+function useChoice(shown: readonly Clip[], enabled: boolean) {
+  const queries = useQueryClient();
+  const [selection, setSelection] = useState(NOTHING);
+  const order = shown.map((clip) => clip.id);
+  const there = only(selection, order);
+  const chosen = enabled ? shown.filter((clip) => there.ids.has(clip.id)) : [];
+  const clear = () => setSelection(NOTHING);
+  useCards(
+    {
+      all: () => setSelection(all(order)),
+      clear,
+      remove: () => {
+        if (chosen.length === 0) return;
+        deleteWithUndo([...there.ids], (ids) => deleteClips(queries, ids));
+        clear();
+      },
+    },
+    enabled,
+  );
+  const of = (clip: Clip) => ({
+    on: there.ids.has(clip.id),
+    onToggle: (range: boolean) => setSelection(toggle(there, clip.id, order, range)),
+  });
+  return { chosen, clear, of: enabled ? of : undefined };
+}
+
+function titleOf(broadcast: string, all: readonly { id: string; title: string }[] | undefined) {
+  return all?.find((item) => item.id === broadcast)?.title || undefined;
+}
+
+/** The tags of these clips, the most used first; the one that is filtered by is always among them. */
+function tagsOf(clips: readonly Clip[], chosen: string | undefined): string[] {
+  const counts = new Map<string, number>();
+  for (const tag of clips.flatMap((clip) => clip.tags)) counts.set(tag, (counts.get(tag) ?? 0) + 1);
+  const used = [...counts].sort((a, b) => b[1] - a[1] || a[0].localeCompare(b[0])).map(([tag]) => tag);
+  return chosen === undefined ? used.slice(0, TAGS) : [...new Set([chosen, ...used])].slice(0, TAGS);
+}
+
+function SearchField({ text, onChange }: { text: string; onChange: (text: string) => void }) {
   const field = useRef<HTMLInputElement>(null);
   const [typed, setTyped] = useState(text);
   const report = useRef(onChange);
   report.current = onChange;
   // The address follows the typing, a moment later.
   useEffect(() => {
-    if (typed === text) return;
-    const timer = setTimeout(() => report.current("q", typed), 250);
+    if (typed.trim() === text) return;
+    const timer = setTimeout(() => report.current(typed.trim()), 250);
     return () => clearTimeout(timer);
   }, [typed, text]);
+  // A chip that is dropped empties the field.
+  useEffect(() => {
+    if (text === "") setTyped("");
+  }, [text]);
   useKeys({ "/": () => field.current?.focus() });
   return (
-    <div className="mt-3 mb-3.5 flex items-center gap-2.5 max-tablet:gap-2 tablet:flex-wrap">
-      <div className="relative min-w-0 flex-1 tablet:w-80 tablet:flex-none">
-        <Search
-          aria-hidden
-          className="pointer-events-none absolute top-1/2 left-[11px] size-[15px] -translate-y-1/2 text-ink-2"
-          strokeWidth={1.75}
-        />
-        <input
-          ref={field}
-          type="search"
-          value={typed}
-          aria-label={m.library.searchLabel}
-          placeholder={m.library.search}
-          onChange={(event) => setTyped(event.target.value)}
-          className={cn(inputClass(), "pl-[34px]")}
-        />
-      </div>
-      {channels.length > 1 && !broadcast && (
-        <select
-          aria-label={m.library.channels}
-          value={channel ?? ""}
-          onChange={(event) => onChange("channel", event.target.value)}
-          className={cn(inputClass(), "w-auto max-w-[46%] shrink-0 pr-2")}
-        >
-          <option value="">{m.library.allChannels}</option>
-          {channels.map((name) => (
-            <option key={name} value={name}>
-              @{name}
-            </option>
-          ))}
-        </select>
-      )}
-      {channel && (channels.length <= 1 || broadcast) && (
-        <Chip what={`@${channel}`} onRemove={() => onChange("channel", "")} />
-      )}
-      {broadcast && <Chip what={broadcast} onRemove={() => onChange("broadcast", "")} />}
+    <div className="relative min-w-0 flex-1 tablet:w-80 tablet:flex-none">
+      <Search
+        aria-hidden
+        className="pointer-events-none absolute top-1/2 left-[11px] size-[15px] -translate-y-1/2 text-ink-2"
+        strokeWidth={1.75}
+      />
+      <input
+        ref={field}
+        type="search"
+        value={typed}
+        aria-label={m.library.searchLabel}
+        placeholder={m.library.search}
+        onChange={(event) => setTyped(event.target.value)}
+        className={cn(inputClass(), "pl-[34px]")}
+      />
     </div>
   );
 }
 
-function Chip({ what, onRemove }: { what: string; onRemove: () => void }) {
+/** What the page is filtered by, each to be taken away. */
+function Chips({ chips, onRemove }: { chips: readonly Chip[]; onRemove: (name: Name) => void }) {
+  if (chips.length === 0) return null;
   return (
-    <button
-      type="button"
-      aria-label={m.library.removeFilter(what)}
-      onClick={onRemove}
-      className="inline-flex h-9 max-w-[50%] min-w-0 items-center gap-1.5 rounded-control bg-water-soft px-2.5 text-dense font-control text-water-2 max-tablet:h-11"
-    >
-      <span className="truncate">{what}</span>
-      <X aria-hidden className="size-[15px] shrink-0" strokeWidth={1.75} />
-    </button>
+    <ul aria-label={m.library.filteredBy} className="contents">
+      {chips.map(({ name, what }) => (
+        <li key={name} className="max-w-full min-w-0">
+          <button
+            type="button"
+            aria-label={m.library.removeFilter(what)}
+            onClick={() => onRemove(name)}
+            className="inline-flex h-9 max-w-full min-w-0 items-center gap-1.5 rounded-control bg-water-soft px-2.5 text-dense font-control text-water-2 max-tablet:h-11"
+          >
+            <span className="truncate">{what}</span>
+            <X aria-hidden className="size-[15px] shrink-0" strokeWidth={1.75} />
+          </button>
+        </li>
+      ))}
+    </ul>
   );
 }
 

@@ -31,6 +31,17 @@ export function useTitle(title: string): void {
   }, [title]);
 }
 
+const TYPING = [
+  "input:not([type=checkbox], [type=radio], [type=range])",
+  "textarea",
+  "select",
+  "[contenteditable]",
+  "[role=menu]",
+].join();
+const PRESSED = "button, a, input, [role=button], media-play-button, media-mute-button";
+const MOVES = /^(arrow.*|home|end|page.*)$/;
+const MOVED = "input, media-time-range, media-volume-range";
+
 /** Single-key commands of a page, by lower-case key name. Off while typing, in a menu, and with Ctrl, Alt or Meta. */
 export function useKeys(keys: Record<string, (event: KeyboardEvent) => void>, enabled = true): void {
   const latest = useRef(keys);
@@ -40,12 +51,11 @@ export function useKeys(keys: Record<string, (event: KeyboardEvent) => void>, en
     const heard = (event: KeyboardEvent) => {
       if (event.ctrlKey || event.altKey || event.metaKey || event.defaultPrevented) return;
       const target = event.target as HTMLElement | null;
-      if (target?.closest("input, textarea, select, [contenteditable], [role=menu]")) return;
+      if (target?.closest(TYPING)) return;
       const key = event.key.toLowerCase();
-      if (key.startsWith("arrow") && target?.closest("media-time-range, media-volume-range")) return;
-      // Space on a button is that button's own.
-      if (key === " " && target?.closest("button, a, [role=button], media-play-button, media-mute-button"))
-        return;
+      // Space on a button is that button's own, as arrows are a slider's.
+      if (key === " " && target?.closest(PRESSED)) return;
+      if (MOVES.test(key) && target?.closest(MOVED)) return;
       const command = latest.current[key];
       if (!command) return;
       event.preventDefault();

@@ -306,7 +306,11 @@ url: string,
 /**
  * Place in the clip.
  */
-atMs: number, };
+atMs: number, 
+/**
+ * It is the clip's poster.
+ */
+chosen: boolean, };
 
 /**
  * The server as a visitor may know it.
@@ -453,6 +457,28 @@ export type ConnectionSource = { mid: string, rid: string | null, ssrc: number |
  * All that is known of one.
  */
 export type ConnectionReport = { version: string, offer: string | null, answer: string | null, flight: { atMs: number, work: number, what: string, count?: number, reason?: string, dropped?: string | null }[], notesLost: number, session: string, channel: string, role: "publisher" | "viewer", state: "new" | "connected" | "closed", openedAt: number, pathMs: number | null, connectedMs: number | null, firstPacketMs: number | null, firstKeyframeMs: number | null, closedMs: number | null, closeReason: string | null, srtpProfile: string | null, address: string | null, addresses: Array<string>, estimate: number | null, sources: Array<ConnectionSource>, packetsIn: number, packetsOut: number, drops: { [key in string]: number }, };
+
+/**
+ * One change to many clips: an edit and tags that are added and removed, or `delete` alone.
+ */
+export type BulkChange = { 
+/**
+ * 1 to 100; one that is named twice counts once.
+ */
+ids: Array<string>, edit?: ClipEdit, addTags?: Array<string>, removeTags?: Array<string>, delete?: boolean, };
+
+/**
+ * What became of one of them.
+ */
+export type BulkDone = { id: string, 
+/**
+ * As it is now; null when it was deleted, and when there is a problem.
+ */
+clip: Clip | null, 
+/**
+ * Null when all went well.
+ */
+problem: Problem | null, };
 
 /**
  * What a client may send in the handshake, as `auth` or as query parameters.

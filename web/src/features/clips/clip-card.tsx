@@ -1,3 +1,4 @@
+import { Pin } from "lucide-react";
 import type { ReactNode } from "react";
 import { Link } from "react-router";
 import type { Broadcast, Clip } from "@/api/generated/protocol";
@@ -6,7 +7,9 @@ import { ago, length, size } from "@/ui/format";
 import { Pill } from "@/ui/pill";
 import { Provenance } from "@/ui/river";
 import { Corner, Still } from "@/ui/still";
-import { hasPicture, how, lost, stateOf } from "./words";
+import { SelectBox } from "./select-box";
+import { chooseOnSpace } from "./use-cards";
+import { hasPicture, how, lost, stateOf, troubles } from "./words";
 
 /** A clip: bent still, where it was cut, title, when and why, and in the library its state. */
 export function ClipCard({
@@ -19,6 +22,7 @@ export function ClipCard({
   link,
   eager = false,
   actions,
+  choice,
 }: {
   clip: Clip;
   /** The broadcast it was cut from, when it is known. */
@@ -33,13 +37,23 @@ export function ClipCard({
   link: { to: string; state?: unknown };
   eager?: boolean;
   actions?: ReactNode;
+  /** Where clips can be chosen: whether this one is. */
+  choice?: { on: boolean; onToggle: (range: boolean) => void } | undefined;
 }) {
   const state = stateOf(clip);
   const missing = lost(clip);
   return (
     <article className="group relative min-w-0" data-clip={clip.id} data-state={clip.state}>
-      <Link to={link.to} state={link.state} className="block rounded-picture">
+      {choice && <SelectBox title={clip.title} {...choice} />}
+      <Link
+        to={link.to}
+        state={link.state}
+        data-card
+        {...(choice && { onKeyDown: chooseOnSpace(choice.onToggle) })}
+        className="block rounded-picture"
+      >
         <Still
+          className={choice?.on ? "outline-2 outline-offset-2 outline-water" : ""}
           kind="clip"
           src={clip.poster}
           sound={!hasPicture(clip)}
@@ -77,6 +91,24 @@ export function ClipCard({
               <Pill tone="warn" title={m.clip.lostTip}>
                 {missing}
               </Pill>
+            )}
+            {troubles(clip).map((word) => (
+              <Pill key={word} tone="warn">
+                {word}
+              </Pill>
+            ))}
+            {clip.visibility !== "hidden" && (
+              <Pill tone={clip.visibility === "published" ? "ok" : "past"}>
+                {m.library.visibility[clip.visibility]}
+              </Pill>
+            )}
+            {clip.pinned && (
+              <Pin
+                role="img"
+                aria-label={m.library.pinned}
+                className="size-[15px] text-ink-2"
+                strokeWidth={1.75}
+              />
             )}
             <span className="num text-caption whitespace-nowrap text-ink-3">{size(clip.size)}</span>
           </div>

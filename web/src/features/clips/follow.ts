@@ -7,7 +7,8 @@ import { ChannelSocket } from "@/api/socket";
 /** More channels than this are left to the list's own refresh. */
 const MOST = 4;
 
-export function useFollowClips(channels: readonly string[]): void {
+/** `streamer`: also of clips that are not for everybody; the session has to hold the key. */
+export function useFollowClips(channels: readonly string[], streamer: boolean): void {
   const queries = useQueryClient();
   const key = channels.slice(0, MOST).join(" ");
   useEffect(() => {
@@ -15,7 +16,7 @@ export function useFollowClips(channels: readonly string[]): void {
       .split(" ")
       .filter(Boolean)
       .map((channel) => {
-        const socket = new ChannelSocket({ channel, streamer: false });
+        const socket = new ChannelSocket({ channel, streamer });
         socket.on("clip", ({ clip }) => placeClip(queries, clip));
         socket.onConnect(() => void socket.watch());
         return socket;
@@ -23,5 +24,5 @@ export function useFollowClips(channels: readonly string[]): void {
     return () => {
       for (const socket of sockets) socket.close();
     };
-  }, [key, queries]);
+  }, [key, streamer, queries]);
 }

@@ -17,6 +17,7 @@ export function BroadcastGroup({
   single,
   linkTo,
   onOpen,
+  choice,
 }: {
   group: Group;
   now: number;
@@ -26,6 +27,8 @@ export function BroadcastGroup({
   single: boolean;
   linkTo: (clip: Clip) => { to: string; state?: unknown };
   onOpen: (id: string) => void;
+  /** Where clips can be chosen. */
+  choice: ((clip: Clip) => { on: boolean; onToggle: (range: boolean) => void }) | undefined;
 }) {
   return (
     <section className="border-t border-line pt-3 pb-5" data-broadcast={group.id}>
@@ -73,6 +76,7 @@ export function BroadcastGroup({
             now={now}
             fresh={fresh.has(clip.id)}
             link={linkTo(clip)}
+            choice={choice?.(clip)}
             actions={<ClipActions clip={clip} mayWrite={mayWrite} />}
           />
         ))}

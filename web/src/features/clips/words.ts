@@ -38,3 +38,18 @@ export function stateOf(clip: Clip): { tone: Tone; word: string } {
 export function hasPicture(clip: Clip): boolean {
   return clip.video !== null;
 }
+
+/** What was measured and needs a look, in words. */
+export function troubles({ health }: Clip): string[] {
+  if (!health) return [];
+  const found: [number, string][] = [
+    [health.silentMs, m.library.trouble.silent],
+    [health.blackMs, m.library.trouble.black],
+    [health.frozenMs, m.library.trouble.frozen],
+  ];
+  return found.filter(([ms]) => ms > 0).map(([ms, word]) => m.library.troubleFor(word, seconds(ms)));
+}
+
+function seconds(ms: number): string {
+  return ms < 60_000 ? `${Math.max(1, Math.round(ms / 1_000))}\u2009s` : clock(ms);
+}
