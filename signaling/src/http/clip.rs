@@ -32,6 +32,7 @@ pub struct Query {
     to: Option<i64>,
     trouble: Option<String>,
     score: Option<u8>,
+    #[param(inline)]
     state: Option<Progress>,
     cursor: Option<String>,
     limit: Option<u32>,
