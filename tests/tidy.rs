@@ -9,8 +9,8 @@ use std::process::Command;
 
 /// A room and the rooms it may name, from ARCHITECTURE.md. Everything else is forbidden.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("oxbow", &["journal", "media", "pipeline", "publisher", "recorder", "shard", "signaling", "storage"]),
-    ("signaling", &["journal", "media", "shard", "storage"]),
+    ("oxbow", &["hls", "journal", "media", "pipeline", "publisher", "recorder", "shard", "signaling", "storage"]),
+    ("signaling", &["hls", "journal", "media", "shard", "storage"]),
     ("recorder", &["journal", "media", "pipeline", "shard", "storage"]),
     ("publisher", &["media", "pipeline"]),
     ("pipeline", &["journal", "media"]),
@@ -18,8 +18,9 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("journal", &["media"]),
     ("media", &[]),
     ("storage", &[]),
-    ("fuzz", &["journal", "media"]),
-    ("bench", &["journal", "media", "pipeline", "publisher", "recorder", "shard", "signaling", "storage"]),
+    ("hls", &[]),
+    ("fuzz", &["hls", "journal", "media"]),
+    ("bench", &["hls", "journal", "media", "pipeline", "publisher", "recorder", "shard", "signaling", "storage"]),
 ];
 
 /// A name, where it may stand (path prefixes), and why.

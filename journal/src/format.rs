@@ -32,6 +32,8 @@ use bytes::{Buf, BufMut, Bytes};
 use media::id::{BroadcastId, ChannelName, IdError, TrackId};
 use media::message::{AccessUnit, Codec, CodecConfig, GapReason, Orientation};
 
+use crate::skim::UnitHead;
+
 pub const MAGIC: [u8; 8] = *b"OXBOWJ1\n";
 pub const VERSION: u16 = 1;
 /// First bytes of every record.
@@ -329,6 +331,15 @@ pub(crate) fn data_length(head: &[u8; RECORD_HEAD]) -> Option<usize> {
     let marker = at.get_u32_le();
     let length = at.get_u32_le() as usize;
     (marker == MARKER && length <= DATA_BYTES).then_some(length)
+}
+
+/// What the head of a unit's record says; `None` for other records. Not checked: the checksum stands behind the data.
+pub(crate) fn unit_head(head: &[u8; RECORD_HEAD], size: usize) -> Option<UnitHead> {
+    let mut at = &head[8..];
+    let (kind, track, flags) = (at.get_u8(), at.get_u8(), at.get_u16_le());
+    let (pts_ns, dts_ns) = (at.get_u64_le(), at.get_u64_le());
+    let (track, key, size) = (TrackId(track), flags & FLAG_KEY != 0, size as u32);
+    (kind == UNIT).then_some(UnitHead { track, key, pts_ns, dts_ns, size })
 }
 
 /// `None` when the checksum is wrong or the content of a known type makes no sense.

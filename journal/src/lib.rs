@@ -10,12 +10,14 @@ pub mod append;
 pub mod format;
 pub mod index;
 pub mod read;
+pub mod skim;
 pub mod units;
 
 pub use append::{AppendError, Appender};
 pub use format::{Cause, ClipId, Header, Record};
 pub use index::{Entry, Index, Range};
 pub use read::{OpenError, Reader, Tail};
+pub use skim::{Skimmed, Skimmer, UnitHead};
 pub use units::{RebuildError, Unit, Units, UnitsError, UnitsPiece};
 
 use std::path::{Path, PathBuf};

@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use bytes::Bytes;
-use journal::{Appender, Cause, ClipId, Header, Index, Range, Reader, Record, Tail};
+use journal::{Appender, Cause, ClipId, Header, Index, Range, Reader, Record, Skimmed, Skimmer, Tail, UnitHead};
 use media::id::{BroadcastId, TrackId};
 use media::message::{AccessUnit, Codec, CodecConfig, GapReason};
 use proptest::prelude::*;
@@ -229,4 +229,63 @@ fn what_a_cut_gave_away_does_not_count() {
     assert_eq!(index.entries.iter().map(|e| e.pts_ns).collect::<Vec<_>>(), [10, 5, 19]);
     assert_eq!(index.epochs.iter().map(|e| e.first_entry).collect::<Vec<_>>(), [0, 1]);
     assert_eq!((index.cut_ns, index.cause, index.closed), (Some(20), Some(Cause::Length), false));
+}
+
+fn skim(path: &Path) -> (Vec<(u64, Skimmed)>, u64) {
+    let mut skimmer = Skimmer::open(path).expect("open");
+    let mut found = Vec::new();
+    while let Some(next) = skimmer.next_record().expect("the medium is good") {
+        found.push(next);
+    }
+    (found, skimmer.offset())
+}
+
+fn skimmed(record: &Record) -> Skimmed {
+    match record {
+        Record::Unit(unit) => Skimmed::Unit(UnitHead {
+            track: unit.track,
+            key: unit.key,
+            pts_ns: unit.pts_ns,
+            dts_ns: unit.dts_ns,
+            size: unit.data.len() as u32,
+        }),
+        other => Skimmed::Record(other.clone()),
+    }
+}
+
+proptest! {
+    #[test]
+    fn skimming_tells_the_same_and_never_panics(records in records(), flip in any::<prop::sample::Index>(), cut in any::<prop::sample::Index>()) {
+        let folder = tempfile::tempdir().expect("folder");
+        let path = folder.path().join("a.oxj");
+        let ends = write(&path, &records);
+        let (found, end) = skim(&path);
+        prop_assert_eq!(found.iter().map(|(_, s)| s.clone()).collect::<Vec<_>>(), records.iter().map(skimmed).collect::<Vec<_>>());
+        prop_assert_eq!(found.iter().map(|(at, _)| *at).collect::<Vec<_>>(), ends[..records.len()].to_vec());
+        prop_assert_eq!(end, ends[records.len()]);
+
+        // Cut off anywhere it gives a prefix, and the rest when that has come.
+        let bytes = fs::read(&path).expect("read");
+        let at = cut.index(bytes.len() - ends[0] as usize + 1) + ends[0] as usize;
+        let growing = folder.path().join("b.oxj");
+        fs::write(&growing, &bytes[..at]).expect("write");
+        let mut skimmer = Skimmer::open(&growing).expect("open");
+        let mut seen = Vec::new();
+        while let Some((_, next)) = skimmer.next_record().expect("the medium is good") {
+            seen.push(next);
+        }
+        prop_assert!(seen.len() == ends.iter().filter(|end| **end <= at as u64).count() - 1);
+        fs::write(&growing, &bytes).expect("write");
+        while let Some((_, next)) = skimmer.next_record().expect("the medium is good") {
+            seen.push(next);
+        }
+        prop_assert_eq!(seen, records.iter().map(skimmed).collect::<Vec<_>>());
+
+        let mut damaged = bytes;
+        let bit = flip.index(damaged.len() - ends[0] as usize) + ends[0] as usize;
+        damaged[bit] ^= 0x04;
+        fs::write(&path, &damaged).expect("write");
+        let before = ends.iter().filter(|end| **end <= bit as u64).count() - 1;
+        prop_assert!(skim(&path).0.len() >= before);
+    }
 }

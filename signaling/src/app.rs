@@ -15,6 +15,7 @@ use crate::assets::Assets;
 use crate::auth::Keys;
 use crate::limits::{PerAddress, WrongKeys};
 use crate::lives::Lives;
+use crate::replay::Replays;
 use crate::turn::Turn;
 use crate::view::{DatabaseKind, StorageKind};
 use crate::viewings::Viewings;
@@ -76,6 +77,7 @@ struct Inner {
     joins: PerAddress,
     lives: Lives,
     viewings: Viewings,
+    replays: Replays,
     stopping: watch::Sender<bool>,
 }
 
@@ -94,6 +96,7 @@ impl App {
             joins: PerAddress::new("connections", 500, Duration::from_millis(10)),
             lives,
             viewings: Viewings::default(),
+            replays: Replays::default(),
             stopping: watch::Sender::new(false),
             settings,
             parts,
@@ -164,6 +167,11 @@ impl App {
     /// Which socket each viewing session belongs to.
     pub fn viewings(&self) -> &Viewings {
         &self.inner.viewings
+    }
+
+    /// What was recorded, cut into segments.
+    pub fn replays(&self) -> &Replays {
+        &self.inner.replays
     }
 
     /// From now on nothing new begins.

@@ -19,6 +19,7 @@ mod listen;
 mod lives;
 pub mod openapi;
 mod range;
+mod replay;
 pub mod report;
 mod socket;
 mod turn;

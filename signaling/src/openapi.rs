@@ -23,7 +23,7 @@ use crate::view;
         at::storage::read,
         at::connection::list, at::connection::read, at::connection::trace, at::connection::untrace,
         at::channel::list, at::channel::read, at::channel::clip, at::channel::stats,
-        at::broadcast::list, at::broadcast::read, at::broadcast::stop,
+        at::broadcast::list, at::broadcast::read, at::broadcast::stop, at::hls::file,
         at::clip::list, at::clip::read, at::clip::edit, at::clip::delete, at::clip::retry, at::clip::link,
         at::bulk::change,
         at::file::media, at::file::poster,

@@ -8,6 +8,7 @@ mod broadcasts;
 mod chain;
 mod clips;
 mod edits;
+mod parts;
 mod removals;
 mod requests;
 mod schema;
@@ -15,6 +16,7 @@ mod uploads;
 
 pub use broadcasts::DueBroadcast;
 pub use clips::{ClipState, LocalClip, NewPart, Outbox, PendingClip, Sent};
+pub use parts::KeptPart;
 pub use removals::DueRemoval;
 pub use requests::{ClipRequest, OPEN_REQUESTS, Requester};
 pub use uploads::{OpenUpload, SentPart};

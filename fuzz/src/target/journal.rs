@@ -3,8 +3,9 @@
 use std::cell::RefCell;
 use std::io::{Seek, SeekFrom, Write};
 
+use hls::{Format, Kind, Sample, Segmenter, Sound, Unit};
 use journal::format::{MARKER, RECORD_HEAD, encode_header};
-use journal::{ClipId, Header, Index, Reader, Record};
+use journal::{ClipId, Header, Index, Reader, Record, Skimmed, Skimmer};
 use media::id::BroadcastId;
 use tempfile::NamedTempFile;
 
@@ -20,7 +21,46 @@ pub fn part(data: &[u8]) {
         handle.set_len(0).and_then(|()| handle.seek(SeekFrom::Start(0))).expect("an empty file");
         handle.write_all(&file).expect("room on the disk");
         read(part.path());
+        cut(part.path());
     });
+}
+
+/// Whatever the heads of its units claim, a part is cut into segments that can be written.
+fn cut(path: &std::path::Path) {
+    let Ok(mut skimmer) = Skimmer::open(path) else { return };
+    let mut segmenter = Segmenter::default();
+    let mut units = Vec::new();
+    while let Some((offset, next)) = skimmer.next_record().expect("the medium is good") {
+        match next {
+            Skimmed::Unit(head) => {
+                let (track, key, pts_ns, bytes) = (head.track.0, head.key, head.pts_ns, head.size);
+                units.push(Unit { offset, track, key, pts_ns, bytes });
+                segmenter.unit(Unit { offset, track, key, pts_ns, bytes });
+            }
+            Skimmed::Record(Record::Config { track, config }) => {
+                let kind = if config.codec.is_video() { Kind::Video } else { Kind::Sound };
+                segmenter.config(track.0, kind, u32::from(config.width));
+            }
+            Skimmed::Record(Record::Cut { at_ns, .. }) => segmenter.cut(at_ns),
+            Skimmed::Record(_) => {}
+        }
+    }
+    segmenter.end(skimmer.offset());
+    let format = Format { video: None, sound: Some(Sound { channels: 2 }) };
+    for (number, segment) in segmenter.ready().iter().enumerate() {
+        assert!(segment.start_ns <= segment.end_ns && segment.from <= segment.to);
+        let held = units.iter().filter(|unit| segment.holds(unit));
+        let samples: Vec<_> = held
+            .map(|unit| Sample {
+                kind: Kind::Sound,
+                key: true,
+                pts_ns: unit.pts_ns,
+                dts_ns: unit.pts_ns,
+                data: Vec::new().into(),
+            })
+            .collect();
+        let _ = hls::media(&format, segment, number as u32, &samples);
+    }
 }
 
 fn read(path: &std::path::Path) {

@@ -9,6 +9,7 @@ pub mod connection;
 mod extract;
 pub mod file;
 pub mod health;
+pub mod hls;
 mod layer;
 pub mod negotiate;
 pub mod session;
@@ -46,6 +47,7 @@ pub fn routes(app: App) -> Router<App> {
         .route("/api/broadcasts", get(broadcast::list))
         .route("/api/broadcasts/{id}", get(broadcast::read))
         .route("/api/broadcasts/{id}/stop", post(broadcast::stop))
+        .route("/api/broadcasts/{id}/hls/{name}", get(hls::file))
         .route("/api/clips", get(clip::list))
         .route("/api/clips/bulk", post(bulk::change))
         .route("/api/clips/{id}", patch(clip::edit).get(clip::read).delete(clip::delete))
