@@ -33,6 +33,14 @@ pub(crate) fn h264_encoder(bitrate: u64) -> Result<String, String> {
     Err("no H.264 encoder is installed: x264enc or openh264enc".into())
 }
 
+/// libav's: the others here have other delays.
+pub(crate) fn aac_encoder(bitrate: u32) -> Result<String, String> {
+    match gst::ElementFactory::find("avenc_aac") {
+        Some(_) => Ok(format!("avenc_aac bitrate={bitrate}")),
+        None => Err("no AAC encoder is installed: avenc_aac".into()),
+    }
+}
+
 /// Where a sample lies in the playback of its stream, edit lists applied.
 pub(crate) fn running_time(sample: &gst::Sample) -> Option<u64> {
     let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;

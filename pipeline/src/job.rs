@@ -1,6 +1,7 @@
 //! What is asked of a worker and what it answers. Plain values; they cross the process border as JSON.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -18,7 +19,7 @@ pub struct ExportJob {
     pub stem: String,
     /// Also write `<stem>.jpg` when there is a picture.
     pub poster: bool,
-    /// Also write `<stem>.units` ([`journal::Units`]), by which a journal can be rebuilt from byte ranges of the file.
+    /// Also write `<stem>.units` ([`journal::Units`]) unless the format is [`Format::Compatible`], by which a journal can be rebuilt from byte ranges of the file.
     pub units: bool,
 }
 
@@ -68,13 +69,28 @@ pub enum Precision {
 pub enum Format {
     /// The codecs as they were received.
     Original,
-    /// H.264 and AAC in MP4.
+    /// H.264 and AAC in MP4, for Safari and for editing. The picture is copied where it is H.264 under one configuration. Has no table of units.
     Compatible,
     /// Sound alone, as it was received.
     Audio,
 }
 
+/// What a slow disk still reads, and what a busy processor still encodes, of the journals in a second.
+const COPIED_BYTES_PER_S: u64 = 10_000_000;
+const ENCODED_BYTES_PER_S: u64 = 100_000;
+
 impl ExportJob {
+    /// What it may take: more than `least` where the journals are long.
+    pub(crate) fn time_limit(&self, least: Duration) -> Duration {
+        let journals = self.pieces.iter().flat_map(|piece| &piece.journals);
+        let bytes: u64 = journals.filter_map(|path| path.metadata().ok()).map(|of| of.len()).sum();
+        let per_second = match self.format {
+            Format::Original | Format::Audio => COPIED_BYTES_PER_S,
+            Format::Compatible => ENCODED_BYTES_PER_S,
+        };
+        least + Duration::from_secs(bytes / per_second)
+    }
+
     /// The name under which the file is written.
     pub(crate) fn temporary(&self, container: Container) -> PathBuf {
         self.directory.join(format!("{}.tmp.{}", self.stem, container.extension()))
@@ -160,7 +176,7 @@ pub struct ExportedPiece {
 pub struct ExportedTrack {
     /// Its number in the broadcast of the first piece that has it.
     pub track: u8,
-    /// `vp8`, `vp9`, `h264`, `av1` or `opus`.
+    /// `vp8`, `vp9`, `h264`, `av1`, `opus` or `aac`.
     pub codec: String,
     /// Access units in the file.
     pub units: u64,
@@ -223,7 +239,7 @@ pub enum ExportError {
     /// The worker died while it did the job: a crash in a library, or its memory limit.
     #[error("the worker died: {0}")]
     Crashed(String),
-    /// The worker was killed after [`crate::WorkersConfig::job_timeout`].
+    /// The worker was killed: see [`crate::WorkersConfig::job_timeout`].
     #[error("the export took too long")]
     TimedOut,
     /// The range cannot become a file. Trying again does not help.

@@ -15,8 +15,8 @@
 //! |---|---|
 //! | `gstreamer1.0-plugins-base` | appsrc, appsink, videoconvert, videoscale, opusenc, opusdec, decodebin |
 //! | `gstreamer1.0-plugins-good` | mp4mux, webmmux, qtdemux, matroskademux, vp8enc, vp8dec, jpegenc |
-//! | `gstreamer1.0-plugins-ugly` | x264enc (the test source) |
-//! | `gstreamer1.0-libav` | avdec_h264 (posters, [`inspect`]); openh264dec of `-bad` serves as well |
+//! | `gstreamer1.0-plugins-ugly` | x264enc (exact starts, H.264 from other codecs, the test source) |
+//! | `gstreamer1.0-libav` | avdec_h264 (posters, exact starts, [`inspect`]); openh264dec of `-bad` serves as well. avenc_aac |
 //! | `gstreamer1.0-plugins-bad` | openh264enc and openh264dec, used where the two above are missing |
 
 mod export;

@@ -136,7 +136,7 @@ async fn make(desk: &Desk, row: &LocalClip) -> Result<Option<Clip>, Trouble> {
 
 fn describe(desk: &Desk, row: &LocalClip, index: &Index, exported: &Exported) -> Clip {
     let (visibility, now_ms) = (desk.config.visibility, clock::utc_ms());
-    let track = |audio: bool| exported.tracks.iter().find(|t| (t.codec == "opus") == audio);
+    let track = |audio: bool| exported.tracks.iter().find(|t| matches!(t.codec.as_str(), "opus" | "aac") == audio);
     let (video, audio) = (track(false), track(true));
     let frames = video.map_or(0, |t| t.units);
     // pictures before the first keyframe are in the journal, but nobody can show them

@@ -3,9 +3,11 @@
 //! Runs in a worker process. Everything lies under temporary names until the last step, so that a file under its final name is
 //! whole.
 
+mod anew;
 mod av1;
 mod exact;
 mod h264;
+mod machine;
 mod mp4;
 mod mux;
 mod opus;
@@ -26,30 +28,35 @@ use std::time::Duration;
 use media::message::Codec;
 use sha2::{Digest, Sha256};
 
+use self::mux::Muxed;
 use self::plan::{Plan, Track};
-use crate::job::{Container, ExportError, ExportJob, Exported, ExportedTrack};
+use crate::job::{Container, ExportError, ExportJob, Exported, ExportedTrack, Format};
 
-/// `timeout` bounds each of the pipelines; the supervisor bounds the whole.
-pub(crate) fn export(job: &ExportJob, timeout: Duration) -> Result<Exported, ExportError> {
+/// `least` is what each of the pipelines may take for a short job; the supervisor bounds the whole.
+pub(crate) fn export(job: &ExportJob, least: Duration) -> Result<Exported, ExportError> {
+    let timeout = job.time_limit(least);
     let plan = plan::plan(job, timeout)?;
     let temporary = job.temporary(plan.container);
-    mux::mux(&plan, job, timeout)?;
+    let muxed = mux::mux(&plan, job, timeout)?;
     if plan.container == Container::Webm {
         webm::correct(&temporary, plan.length_ns())?;
     }
-    if let Some(track) = plan.video.as_ref().filter(|track| track.codec == Codec::Av1) {
+    let copied = plan.video.as_ref().filter(|track| !plan.is_anew(track));
+    if let Some(track) = copied.filter(|track| track.codec == Codec::Av1) {
         av1::correct(&temporary, &track.av1_sequence)?;
     }
-    if let Some(track) = plan.video.as_ref().filter(|track| track.orientation.quarters() != 0) {
+    if let Some(track) = copied.filter(|track| track.orientation.quarters() != 0) {
         match plan.container {
             Container::Mp4 => mp4::turn(&temporary, track.orientation)?,
             Container::Webm => webm_turn::turn(&temporary, track.orientation)?,
         }
     }
-    verify::verify(&temporary, &plan, timeout)?;
+    verify::verify(&temporary, &plan, &muxed, timeout)?;
     let (size, sha256) = sync_and_hash(&temporary)?;
     let poster = poster(&plan, job);
-    if job.units {
+    // Whoever wants the units has the original.
+    let has_units = job.units && job.format != Format::Compatible;
+    if has_units {
         units::write(&plan, &places::read(&temporary, plan.container)?, size, &job.temporary_units())?;
     }
 
@@ -60,21 +67,22 @@ pub(crate) fn export(job: &ExportJob, timeout: Duration) -> Result<Exported, Exp
         std::fs::rename(&temporary, &named).ok().map(|()| named)
     });
     let units = job.directory.join(format!("{}.{}", job.stem, journal::units::EXTENSION));
-    let units = job.units.then(|| std::fs::rename(job.temporary_units(), &units).map(|()| units)).transpose()?;
+    let units = has_units.then(|| std::fs::rename(job.temporary_units(), &units).map(|()| units)).transpose()?;
     File::open(&job.directory)?.sync_all()?;
-    let (width, height) = plan.video.as_ref().map_or((0, 0), Track::shown);
+    let (width, height) =
+        plan.video.as_ref().map_or((0, 0), |track| if plan.is_anew(track) { track.canvas() } else { track.shown() });
     Ok(Exported {
         file,
         container: plan.container,
         mime: mime(&plan).into(),
         size,
         sha256,
-        duration_ms: plan.length_ns().div_ceil(1_000_000),
+        duration_ms: muxed.length_ns().div_ceil(1_000_000),
         from_ns: plan.pieces.first().map_or(0, |piece| piece.from_ns),
         to_ns: plan.pieces.last().map_or(0, |piece| piece.to_ns),
         width,
         height,
-        tracks: plan.tracks().map(describe).collect(),
+        tracks: plan.tracks().map(|track| describe(track, &plan, &muxed)).collect(),
         omitted: plan.omitted,
         pieces: plan.pieces,
         poster,
@@ -91,12 +99,18 @@ fn mime(plan: &Plan) -> &'static str {
     }
 }
 
-fn describe(track: &Track) -> ExportedTrack {
+fn describe(track: &Track, plan: &Plan, muxed: &Muxed) -> ExportedTrack {
+    let stamps = if track.codec.is_video() { &muxed.video } else { &muxed.sound };
     let (first, last) = (track.samples.first(), track.samples.last());
     ExportedTrack {
         track: track.id.0,
-        codec: plan::codec_name(track.codec).into(),
-        units: track.samples.len() as u64,
+        codec: match plan.is_anew(track) {
+            false => plan::codec_name(track.codec),
+            true if track.codec.is_video() => "h264",
+            true => "aac",
+        }
+        .into(),
+        units: stamps.len() as u64,
         bytes: track.samples.iter().map(|sample| u64::from(sample.size)).sum(),
         first_pts_ns: first.map_or(0, |sample| sample.pts_ns),
         last_pts_ns: last.map_or(0, |sample| sample.pts_ns),

@@ -14,7 +14,7 @@ use media::message::Codec;
 use media::rtp::codec::vp9;
 
 use super::plan::{Plan, Track};
-use super::{av1, h264};
+use super::{anew, av1, h264};
 use crate::gst::Running;
 use crate::job::{Container, ExportError, ExportJob};
 
@@ -28,7 +28,29 @@ const MOVIE_TIMESCALE: u32 = 10_000;
 /// mp4mux takes no smaller picture.
 const SMALLEST_PICTURE: u16 = 16;
 
-pub(super) fn mux(plan: &Plan, job: &ExportJob, timeout: Duration) -> Result<(), ExportError> {
+/// When a sample is shown in the file, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stamp {
+    pub at_ns: u64,
+    pub duration_ns: u64,
+}
+
+/// What was put into the file.
+#[derive(Debug, Default)]
+pub(super) struct Muxed {
+    pub video: Vec<Stamp>,
+    pub sound: Vec<Stamp>,
+}
+
+impl Muxed {
+    /// Of the file.
+    pub(super) fn length_ns(&self) -> u64 {
+        let ends = [self.video.last(), self.sound.last()].into_iter().flatten();
+        ends.map(|stamp| stamp.at_ns + stamp.duration_ns).max().unwrap_or(0)
+    }
+}
+
+pub(super) fn mux(plan: &Plan, job: &ExportJob, timeout: Duration) -> Result<Muxed, ExportError> {
     let running = Running::parse(match plan.container {
         Container::Mp4 => "mp4mux name=mux faststart=true ! filesink name=file",
         Container::Webm => "webmmux name=mux ! filesink name=file",
@@ -45,14 +67,19 @@ pub(super) fn mux(plan: &Plan, job: &ExportJob, timeout: Duration) -> Result<(),
     }
     let mut inputs = Vec::new();
     for track in plan.tracks() {
-        inputs.push((track, input(&running, &mux, plan.container, track)?));
+        let caps = if plan.is_anew(track) { None } else { Some(caps(track)?) };
+        inputs.push((track, input(&running, &mux, plan.container, track, caps.as_ref())?));
     }
     thread::scope(|scope| {
         let feeders: Vec<_> = inputs
             .iter()
             .map(|(track, source)| {
                 scope.spawn(move || {
-                    let fed = feed(plan, track, source);
+                    let fed = match plan.is_anew(track) {
+                        false => feed(plan, track, source),
+                        true if track.codec.is_video() => anew::pictures(plan, track, source, timeout),
+                        true => anew::sound(plan, track, source, timeout),
+                    };
                     let _ = source.end_of_stream(); // refused only when the pipeline is already down
                     fed
                 })
@@ -60,13 +87,20 @@ pub(super) fn mux(plan: &Plan, job: &ExportJob, timeout: Duration) -> Result<(),
             .collect();
         let finished = running.play().and_then(|()| running.finish(timeout));
         let _ = running.pipeline.set_state(gst::State::Null); // lets blocked feeders go
-        for feeder in feeders {
+        let mut muxed = Muxed::default();
+        let mut failed = None;
+        for ((track, _), feeder) in inputs.iter().zip(feeders) {
             match feeder.join() {
-                Ok(fed) => fed?,
+                Ok(Ok(stamps)) if track.codec.is_video() => muxed.video = stamps,
+                Ok(Ok(stamps)) => muxed.sound = stamps,
+                Ok(Err(error)) => failed = Some(error),
                 Err(panic) => std::panic::resume_unwind(panic),
             }
         }
-        finished.map_err(ExportError::Io)
+        match failed {
+            Some(error) if error != ExportError::Unfaithful(anew::MUXER_IS_DOWN.into()) => Err(error),
+            _ => finished.map(|()| muxed).map_err(ExportError::Io),
+        }
     })
 }
 
@@ -74,9 +108,16 @@ fn path(path: &std::path::Path) -> Result<&str, ExportError> {
     path.to_str().ok_or_else(|| ExportError::Refused("the folder's name is not UTF-8".into()))
 }
 
-fn input(running: &Running, mux: &gst::Element, container: Container, track: &Track) -> Result<AppSrc, ExportError> {
-    let source =
-        AppSrc::builder().caps(&caps(track)?).format(gst::Format::Time).block(true).max_bytes(WAITING_BYTES).build();
+/// Without `caps` the format is told before the first sample.
+fn input(
+    running: &Running,
+    mux: &gst::Element,
+    container: Container,
+    track: &Track,
+    caps: Option<&gst::Caps>,
+) -> Result<AppSrc, ExportError> {
+    let source = AppSrc::builder().format(gst::Format::Time).block(true).max_bytes(WAITING_BYTES).build();
+    source.set_caps(caps);
     let (pad, timescale) =
         if track.codec.is_video() { ("video_%u", VIDEO_TIMESCALE) } else { ("audio_%u", SOUND_TIMESCALE) };
     let link = || -> Option<()> {
@@ -123,18 +164,7 @@ fn caps(track: &Track) -> Result<gst::Caps, ExportError> {
                 .field("codec_data", gst::Buffer::from_slice(configuration))
                 .build()
         }
-        Codec::Opus => {
-            let channels = track.channels.clamp(1, 2);
-            let head = gst::Buffer::from_slice(opus_head(channels));
-            gst::Caps::builder("audio/x-opus")
-                .field("rate", 48_000)
-                .field("channels", i32::from(channels))
-                .field("channel-mapping-family", 0)
-                .field("stream-count", 1)
-                .field("coupled-count", i32::from(channels) - 1)
-                .field("streamheader", gst::Array::new([head, gst::Buffer::from_slice(opus_tags())]))
-                .build()
-        }
+        Codec::Opus => opus_caps(track.channels),
     })
 }
 
@@ -164,6 +194,19 @@ fn vp9_caps(header: Option<&vp9::KeyHeader>) -> Result<gst::caps::Builder<gst::c
         .field("framerate", gst::Fraction::new(0, 1)))
 }
 
+pub(super) fn opus_caps(channels: u8) -> gst::Caps {
+    let channels = channels.clamp(1, 2);
+    let head = gst::Buffer::from_slice(opus_head(channels));
+    gst::Caps::builder("audio/x-opus")
+        .field("rate", 48_000)
+        .field("channels", i32::from(channels))
+        .field("channel-mapping-family", 0)
+        .field("stream-count", 1)
+        .field("coupled-count", i32::from(channels) - 1)
+        .field("streamheader", gst::Array::new([head, gst::Buffer::from_slice(opus_tags())]))
+        .build()
+}
+
 /// RFC 7845 §5.1. The pre-skip is 0: nothing is skipped in the middle of a live, and Chromium does not play WebM with one.
 fn opus_head(channels: u8) -> Vec<u8> {
     let mut head = b"OpusHead".to_vec();
@@ -182,7 +225,9 @@ fn opus_tags() -> Vec<u8> {
     tags
 }
 
-fn feed(plan: &Plan, track: &Track, source: &AppSrc) -> Result<(), ExportError> {
+fn feed(plan: &Plan, track: &Track, source: &AppSrc) -> Result<Vec<Stamp>, ExportError> {
+    let stamps =
+        track.samples.iter().map(|sample| Stamp { at_ns: sample.at_ns, duration_ns: sample.duration_ns }).collect();
     let in_band = !track.parameter_sets.is_single();
     let mut open: Option<(usize, Reader)> = None;
     for sample in &track.samples {
@@ -205,8 +250,8 @@ fn feed(plan: &Plan, track: &Track, source: &AppSrc) -> Result<(), ExportError> 
             }
         }
         if source.push_buffer(buffer).is_err() {
-            return Ok(()); // the pipeline is down; its error is the reason
+            break; // the pipeline is down; its error is the reason
         }
     }
-    Ok(())
+    Ok(stamps)
 }

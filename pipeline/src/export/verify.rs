@@ -9,6 +9,7 @@ use gstreamer as gst;
 use gstreamer::prelude::*;
 use gstreamer_app::{AppSink, AppSinkCallbacks};
 
+use super::mux::{Muxed, Stamp};
 use super::plan::{Plan, Track};
 use crate::gst::{Running, running_time};
 use crate::job::{Container, ExportError};
@@ -21,7 +22,7 @@ const DURATION_TOLERANCE_NS: u64 = 5_000_000;
 /// Times of the samples that a demuxer finds, by kind of track (`video/…`, `audio/…`).
 type Found = Arc<Mutex<BTreeMap<&'static str, Vec<u64>>>>;
 
-pub(super) fn verify(file: &Path, plan: &Plan, timeout: Duration) -> Result<(), ExportError> {
+pub(super) fn verify(file: &Path, plan: &Plan, muxed: &Muxed, timeout: Duration) -> Result<(), ExportError> {
     let running = Running::parse(match plan.container {
         Container::Mp4 => "filesrc name=file ! qtdemux name=demux",
         Container::Webm => "filesrc name=file ! matroskademux name=demux",
@@ -49,9 +50,10 @@ pub(super) fn verify(file: &Path, plan: &Plan, timeout: Duration) -> Result<(), 
     }
     for track in plan.tracks().filter(seen) {
         let kind = kind_of(track);
-        compare(kind, found.get(kind).map_or(&[], Vec::as_slice), track)?;
+        let expected = if track.codec.is_video() { &muxed.video } else { &muxed.sound };
+        compare(kind, found.get(kind).map_or(&[], Vec::as_slice), expected)?;
     }
-    let expected = plan.length_ns();
+    let expected = muxed.length_ns();
     if duration.abs_diff(expected) > DURATION_TOLERANCE_NS {
         return Err(ExportError::Unfaithful(format!("it lasts {duration} ns instead of {expected} ns")));
     }
@@ -99,16 +101,15 @@ fn attach(pipeline: &gst::Pipeline, pad: &gst::Pad, found: &Found) -> Result<(),
     Ok(())
 }
 
-fn compare(kind: &str, found: &[u64], track: &Track) -> Result<(), ExportError> {
-    if found.len() != track.samples.len() {
-        let (found, expected) = (found.len(), track.samples.len());
+fn compare(kind: &str, found: &[u64], expected: &[Stamp]) -> Result<(), ExportError> {
+    if found.len() != expected.len() {
+        let (found, expected) = (found.len(), expected.len());
         return Err(ExportError::Unfaithful(format!("{found} {kind} samples instead of {expected}")));
     }
-    for (number, (found, sample)) in found.iter().zip(&track.samples).enumerate() {
-        let expected = sample.at_ns;
-        if found.abs_diff(expected) > TOLERANCE_NS {
+    for (number, (found, Stamp { at_ns, .. })) in found.iter().zip(expected).enumerate() {
+        if found.abs_diff(*at_ns) > TOLERANCE_NS {
             return Err(ExportError::Unfaithful(format!(
-                "{kind} sample {number} lies at {found} ns instead of {expected} ns"
+                "{kind} sample {number} lies at {found} ns instead of {at_ns} ns"
             )));
         }
     }

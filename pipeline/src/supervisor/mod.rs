@@ -25,7 +25,8 @@ pub struct WorkersConfig {
     pub program: PathBuf,
     /// Processes, each doing one job at a time. At least one runs.
     pub count: usize,
-    /// From the moment a worker gets the job. Later it is killed.
+    /// From the moment a worker gets the job, and more for long journals: a second for each 10 MB that are copied or 100 KB that are encoded. Later it
+    /// is killed.
     pub job_timeout: Duration,
     /// Private memory of one worker (`RLIMIT_DATA`). GStreamer, its threads and one 1080p decoder need about 200 MB.
     pub memory_bytes: u64,
@@ -141,7 +142,7 @@ async fn work(config: &WorkersConfig, idle: &mut Option<Worker>, job: &ExportJob
 async fn attempt(config: &WorkersConfig, idle: &mut Option<Worker>, job: &ExportJob) -> Result<Exported, ExportError> {
     let _remains = Remains(job);
     if let Some(mut worker) = idle.take() {
-        match worker.run(job, config.job_timeout).await {
+        match worker.run(job, job.time_limit(config.job_timeout)).await {
             // It had died while it was idle, which must not cost the job.
             Err(Death::BeforeStart(_)) => worker.kill().await,
             Err(Death::During(error)) => {
@@ -157,7 +158,7 @@ async fn attempt(config: &WorkersConfig, idle: &mut Option<Worker>, job: &Export
     let mut worker = spawn(config)
         .await
         .map_err(|error| ExportError::Io(format!("no worker: {}: {error}", config.program.display())))?;
-    match worker.run(job, config.job_timeout).await {
+    match worker.run(job, job.time_limit(config.job_timeout)).await {
         Err(Death::BeforeStart(error) | Death::During(error)) => {
             worker.kill().await;
             Err(error)

@@ -11,8 +11,8 @@ use journal::{Header, Index, Range, Record, Tail};
 use media::id::TrackId;
 use media::message::Codec;
 
-pub(super) use self::track::{Origin, Sample, Track, codec_name};
-use super::exact;
+pub(super) use self::track::{Origin, Sample, Stretch, Track, codec_name};
+use super::{anew, exact};
 use crate::job::{Border, Container, ExportError, ExportJob, ExportedPiece, Format, Piece, Precision};
 
 pub(super) struct Plan {
@@ -28,11 +28,24 @@ pub(super) struct Plan {
     /// Tracks of the pieces that are not in the file: it has one picture and one sound.
     pub omitted: Vec<u8>,
     pub torn_bytes: u64,
+    anew: Anew,
+}
+
+/// What is decoded and encoded anew.
+#[derive(Default)]
+struct Anew {
+    video: bool,
+    sound: bool,
 }
 
 impl Plan {
     pub(super) fn tracks(&self) -> impl Iterator<Item = &Track> {
         self.video.iter().chain(self.sound.iter())
+    }
+
+    /// Whether a track is decoded and encoded anew.
+    pub(super) fn is_anew(&self, track: &Track) -> bool {
+        if track.codec.is_video() { self.anew.video } else { self.anew.sound }
     }
 
     /// Of the file.
@@ -60,9 +73,6 @@ struct Part {
 
 /// `timeout` bounds each pipeline that makes pictures anew.
 pub(super) fn plan(job: &ExportJob, timeout: Duration) -> Result<Plan, ExportError> {
-    if job.format == Format::Compatible {
-        return Err(ExportError::Refused("no H.264 and AAC yet".into()));
-    }
     let mut plan = Plan {
         container: Container::Mp4,
         journals: Vec::new(),
@@ -72,17 +82,20 @@ pub(super) fn plan(job: &ExportJob, timeout: Duration) -> Result<Plan, ExportErr
         sound: None,
         omitted: Vec::new(),
         torn_bytes: 0,
+        anew: Anew::default(),
     };
     if job.pieces.is_empty() {
         return Err(ExportError::Refused("there is no piece".into()));
     }
     for (number, piece) in job.pieces.iter().enumerate() {
         let part = part(piece, job, timeout).map_err(|error| within(error, number, job))?;
-        plan.append(part, piece).map_err(|error| within(error, number, job))?;
+        plan.append(part, piece, job.format).map_err(|error| within(error, number, job))?;
     }
     plan.omitted.sort_unstable();
     plan.omitted.dedup();
-    if plan.video.as_ref().is_some_and(|track| track.codec == Codec::Vp8) {
+    if job.format == Format::Compatible {
+        plan.anew = Anew { video: !plan.video.as_ref().is_some_and(anew::is_copied), sound: true };
+    } else if plan.video.as_ref().is_some_and(|track| track.codec == Codec::Vp8) {
         plan.container = Container::Webm;
     }
     Ok(plan)
@@ -100,7 +113,7 @@ fn within(error: ExportError, number: usize, job: &ExportJob) -> ExportError {
 
 impl Plan {
     /// Behind what is there already. A piece begins where the longest track of the one before it ends.
-    fn append(&mut self, part: Part, piece: &Piece) -> Result<(), ExportError> {
+    fn append(&mut self, part: Part, piece: &Piece, format: Format) -> Result<(), ExportError> {
         let tracks = || part.video.iter().chain(part.sound.iter());
         let from_ns = tracks().filter_map(Track::first_pts_ns).min().unwrap_or(0);
         let to_ns = tracks().map(Track::end_pts_ns).max().unwrap_or(from_ns);
@@ -109,7 +122,7 @@ impl Plan {
             let Some(mut new) = new else { continue };
             new.place(&shown, self.pieces.len(), self.journals.len());
             match mine {
-                Some(mine) => mine.extend(new)?,
+                Some(mine) => mine.extend(new, format)?,
                 none => *none = Some(new),
             }
         }

@@ -11,7 +11,7 @@ use media::rtp::codec::vp9;
 use super::super::h264::ParameterSets;
 use super::super::opus;
 use super::open_error;
-use crate::job::{ExportError, ExportedPiece};
+use crate::job::{ExportError, ExportedPiece, Format};
 
 /// Length of a picture nothing is known about.
 const LONE_PICTURE_NS: u64 = 33_333_333;
@@ -39,10 +39,22 @@ pub(in super::super) struct Track {
     /// In order of time; not empty in a plan.
     pub samples: Vec<Sample>,
     pub undecodable: u64,
+    /// The same codec and orientation throughout each; one where nothing is decoded.
+    pub stretches: Vec<Stretch>,
+    /// Pixels of the largest picture as players show it, where pieces differ.
+    largest: Option<(u16, u16)>,
     /// Pictures that were encoded for this file.
     pub made: Vec<bytes::Bytes>,
     /// The first sample that each holds for, in order; one at least where there is a sample.
     configs: Vec<(usize, CodecConfig)>,
+}
+
+/// Samples that one decoder takes.
+pub(in super::super) struct Stretch {
+    /// Its first sample.
+    pub from: usize,
+    pub codec: Codec,
+    pub orientation: Orientation,
 }
 
 /// Where the bytes of a sample are.
@@ -90,6 +102,12 @@ impl Track {
 
     pub(in super::super) fn first_pts_ns(&self) -> Option<u64> {
         self.samples.first().map(|sample| sample.pts_ns)
+    }
+
+    /// Even sides of a picture that holds all of them as players show them.
+    pub(in super::super) fn canvas(&self) -> (u16, u16) {
+        let (width, height) = self.largest.unwrap_or_else(|| self.shown());
+        (width.next_multiple_of(2), height.next_multiple_of(2))
     }
 
     /// The configuration of a sample, and the first sample that has it.
@@ -207,6 +225,8 @@ impl Track {
             samples: Vec::new(),
             undecodable: 0,
             made: Vec::new(),
+            stretches: Vec::new(),
+            largest: None,
             configs: Vec::new(),
         }
     }
@@ -274,6 +294,7 @@ impl Track {
 
     /// Gives the samples of a piece their place in the file; the journals of the pieces before it come first.
     pub(super) fn place(&mut self, piece: &ExportedPiece, number: usize, journals: usize) {
+        self.stretches = vec![Stretch { from: 0, codec: self.codec, orientation: self.orientation }];
         for sample in &mut self.samples {
             sample.piece = number;
             sample.at_ns = sample.pts_ns - piece.from_ns + piece.offset_ns;
@@ -283,8 +304,34 @@ impl Track {
         }
     }
 
-    /// What comes after, of another piece. A decoder goes on with it, so what is said once for the whole file must be the same.
-    pub(super) fn extend(&mut self, mut next: Track) -> Result<(), ExportError> {
+    /// What comes after, of another piece.
+    pub(super) fn extend(&mut self, mut next: Track, format: Format) -> Result<(), ExportError> {
+        if format != Format::Compatible {
+            self.goes_on_with(&next)?;
+        }
+        let ((width, height), (next_width, next_height)) = (self.canvas(), next.canvas());
+        self.largest = Some((width.max(next_width), height.max(next_height)));
+        let before = self.samples.len();
+        self.stretches.extend(next.stretches.drain(..).map(|s| Stretch { from: before + s.from, ..s }));
+        self.width = self.width.max(next.width);
+        self.height = self.height.max(next.height);
+        self.channels = self.channels.max(next.channels);
+        self.parameter_sets.merge(next.parameter_sets);
+        self.undecodable += next.undecodable;
+        let made = self.made.len();
+        self.made.extend(next.made);
+        for sample in &mut next.samples {
+            if let Origin::Made(at) = &mut sample.origin {
+                *at += made;
+            }
+        }
+        self.configs.extend(next.configs.into_iter().map(|(from, config)| (before + from, config)));
+        self.samples.extend(next.samples);
+        Ok(())
+    }
+
+    /// A decoder goes on with it, so what is said once for the whole file must be the same.
+    fn goes_on_with(&self, next: &Track) -> Result<(), ExportError> {
         let refuse = |why: String| Err(ExportError::Refused(why));
         if self.codec != next.codec {
             let (was, is) = (codec_name(self.codec), codec_name(next.codec));
@@ -294,23 +341,9 @@ impl Track {
             return refuse("the picture lies differently than before it, and a file has one orientation".into());
         }
         let sample_format = |track: &Track| track.vp9.map(|key| (key.profile, key.bit_depth, key.subsampling));
-        if sample_format(self) != sample_format(&next) {
+        if sample_format(self) != sample_format(next) {
             return refuse("its VP9 has another profile than what comes before it".into());
         }
-        self.width = self.width.max(next.width);
-        self.height = self.height.max(next.height);
-        self.channels = self.channels.max(next.channels);
-        self.parameter_sets.merge(next.parameter_sets);
-        self.undecodable += next.undecodable;
-        let (before, made) = (self.samples.len(), self.made.len());
-        self.made.extend(next.made);
-        for sample in &mut next.samples {
-            if let Origin::Made(at) = &mut sample.origin {
-                *at += made;
-            }
-        }
-        self.configs.extend(next.configs.into_iter().map(|(from, config)| (before + from, config)));
-        self.samples.extend(next.samples);
         Ok(())
     }
 
