@@ -41,6 +41,16 @@ pub(crate) fn aac_encoder(bitrate: u32) -> Result<String, String> {
     }
 }
 
+/// What turns pictures so that they stand upright. (Its older property `method` is not heard.)
+pub(crate) fn upright(orientation: media::message::Orientation) -> &'static str {
+    match orientation.quarters() {
+        0 => "identity",
+        1 => "videoflip video-direction=90r",
+        2 => "videoflip video-direction=180",
+        _ => "videoflip video-direction=90l",
+    }
+}
+
 /// Where a sample lies in the playback of its stream, edit lists applied.
 pub(crate) fn running_time(sample: &gst::Sample) -> Option<u64> {
     let segment = sample.segment()?.downcast_ref::<gst::ClockTime>()?;

@@ -86,6 +86,23 @@ fn probed(file: &std::path::Path) -> (u32, u32, i32) {
     (number() as u32, number() as u32, number() as i32)
 }
 
+/// The number in a picture of 384 × 216 that was turned by so many quarters with the clock.
+fn number_in(jpeg: &std::path::Path, quarters: u8) -> Option<u32> {
+    let gray = ["-f", "rawvideo", "-pix_fmt", "gray", "-"];
+    let output = std::process::Command::new("ffmpeg").args(["-v", "error", "-i"]).arg(jpeg).args(gray).output();
+    let luma = output.expect("ffmpeg runs").stdout;
+    let (width, height) = (384, 216);
+    assert_eq!(luma.len(), width * height);
+    let at = |x: usize, y: usize| match quarters {
+        0 => luma[y * width + x],
+        1 => luma[x * height + (height - 1 - y)],
+        2 => luma[(height - 1 - y) * width + (width - 1 - x)],
+        _ => luma[(width - 1 - x) * height + y],
+    };
+    let upright: Vec<u8> = (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).map(|(x, y)| at(x, y)).collect();
+    pipeline::number::read(&upright, width, width, height)
+}
+
 #[tokio::test]
 async fn a_picture_that_lies_is_turned_by_the_player() {
     for codec in [Codec::H264, Codec::Vp8, Codec::Vp9, Codec::Av1] {
@@ -106,7 +123,9 @@ async fn a_picture_that_lies_is_turned_by_the_player() {
             assert_eq!((width, height, turned.rem_euclid(360)), (384, 216, (degrees + 360) % 360), "{codec:?}");
             let shown = if quarters % 2 == 1 { (216, 384) } else { (384, 216) };
             assert_eq!((exported.width, exported.height), shown, "{codec:?} {quarters}");
-            let (width, height, _) = probed(&exported.poster.expect("a poster"));
+            let poster = exported.poster.expect("a poster");
+            assert_eq!(number_in(&poster, quarters), Some(0), "the poster of {codec:?} {quarters}");
+            let (width, height, _) = probed(&poster);
             assert_eq!((width, height), (u32::from(shown.0), u32::from(shown.1)), "the poster of {codec:?} {quarters}");
             consecutive(&inspect::clip(&exported.file).unwrap().numbers().unwrap(), 0, 30);
         }

@@ -45,16 +45,11 @@ pub(super) fn pictures(plan: &Plan, track: &Track, to: &AppSrc, timeout: Duratio
 
 /// One size, shape and colour for all stretches, so that they share one configuration.
 fn to_h264(track: &Track, stretch: &Stretch) -> Result<String, ExportError> {
-    let method = match stretch.orientation.quarters() {
-        0 => "none",
-        1 => "clockwise",
-        2 => "rotate-180",
-        _ => "counterclockwise",
-    };
+    let turn = crate::gst::upright(stretch.orientation);
     let (width, height) = track.canvas();
     let encoder = crate::gst::h264_encoder(bitrate(&track.samples)).map_err(ExportError::Io)?;
     Ok(format!(
-        "videoconvert ! videoflip method={method} ! videoscale add-borders=true ! videoconvert ! \
+        "videoconvert ! {turn} ! videoscale add-borders=true ! videoconvert ! \
          video/x-raw,format=I420,width={width},height={height},pixel-aspect-ratio=1/1,colorimetry=bt709 ! {encoder} ! \
          video/x-h264,profile=main ! h264parse ! video/x-h264,stream-format=avc,alignment=au"
     ))

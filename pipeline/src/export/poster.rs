@@ -105,17 +105,14 @@ fn mean_luma(frame: &VideoFrameRef<&gst::BufferRef>) -> Result<u64, String> {
 
 fn encode(still: &Still, orientation: Orientation) -> Result<Vec<u8>, String> {
     let (width, height) = (still.info.width() as i32, still.info.height() as i32);
-    let (method, (width, height)) = match orientation.quarters() {
-        0 => ("none", fit(width, height)),
-        1 => ("clockwise", fit(height, width)),
-        2 => ("rotate-180", fit(width, height)),
-        _ => ("counterclockwise", fit(height, width)),
-    };
+    let (width, height) =
+        if orientation.quarters().is_multiple_of(2) { fit(width, height) } else { fit(height, width) };
+    let turn = crate::gst::upright(orientation);
     let buffer = still.sample.buffer_owned().ok_or("there is no picture")?;
     let caps = still.sample.caps_owned().ok_or("the picture has no format")?;
     let jpeg = push_one(
         &format!(
-            "appsrc name=in ! videoflip method={method} ! videoscale ! video/x-raw,width={width},height={height},pixel-aspect-ratio=1/1 ! \
+            "appsrc name=in ! {turn} ! videoscale ! video/x-raw,width={width},height={height},pixel-aspect-ratio=1/1 ! \
              videoconvert ! jpegenc quality=82 ! appsink name=out sync=false"
         ),
         &caps,
