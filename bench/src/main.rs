@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use bench::case::{Line, fanout, join, latency, loss, memory, profile, publish};
+use bench::case::{Line, clip, fanout, join, latency, loss, memory, profile, publish};
 use bench::relay;
 use clap::{Parser, Subcommand};
 
@@ -16,6 +16,8 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Case {
+    /// Files from journals: how fast they are made, whole and trimmed.
+    Clip(clip::Options),
     /// One publisher, many viewers: CPU per forwarded packet.
     Fanout(fanout::Options),
     /// A storm of joins: CPU and memory of one, time to the first packet and the first keyframe.
@@ -34,8 +36,16 @@ enum Case {
     Relay(relay::run::Options),
 }
 
+fn main() -> ExitCode {
+    // The case `clip` starts this program again as the process that makes its files.
+    match std::env::args().nth(1).as_deref() {
+        Some("worker") => pipeline::worker_main(),
+        _ => measure(),
+    }
+}
+
 #[tokio::main(flavor = "current_thread")]
-async fn main() -> ExitCode {
+async fn measure() -> ExitCode {
     match run(Arguments::parse().case).await {
         Ok(lines) => {
             for line in lines {
@@ -52,6 +62,7 @@ async fn main() -> ExitCode {
 
 async fn run(case: Case) -> Result<Vec<Line>> {
     Ok(match case {
+        Case::Clip(options) => vec![clip::run(options).await?],
         Case::Fanout(options) => vec![fanout::run(options).await?],
         Case::Join(options) => vec![join::run(options).await?],
         Case::Latency(options) => latency::run(options).await?,

@@ -8,6 +8,7 @@ use crate::peer::{Identity, Offered};
 use crate::stream::{self, Keyframes, Publishers};
 use crate::target::{self, Target};
 
+pub mod clip;
 pub mod fanout;
 pub mod join;
 pub mod latency;
