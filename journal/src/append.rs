@@ -7,7 +7,7 @@ use std::io::{self, IoSlice, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use crate::format::{self, DATA_BYTES, Encoded, Header, Record};
+use crate::format::{self, DATA_BYTES, Encoded, Header, Record, Salt};
 
 /// Slices of one `writev`; Linux takes 1024 (IOV_MAX), and a record is up to three.
 const SLICES: usize = 1023;
@@ -28,6 +28,7 @@ pub enum AppendError {
 pub struct Appender {
     path: PathBuf,
     file: Arc<File>,
+    salt: Salt,
     pending: VecDeque<Encoded>,
     pending_bytes: usize,
     /// Length of the file up to the last whole record.
@@ -58,6 +59,7 @@ impl Appender {
         Ok(Self {
             path: path.to_owned(),
             file: Arc::new(file),
+            salt: Salt::of(&bytes),
             pending: VecDeque::new(),
             pending_bytes: 0,
             written: bytes.len() as u64,
@@ -96,7 +98,7 @@ impl Appender {
     /// # Errors
     /// [`AppendError::TooLarge`]; nothing is queued then.
     pub fn append(&mut self, record: &Record) -> Result<(), AppendError> {
-        let encoded = format::encode(record);
+        let encoded = format::encode(record, self.salt);
         if encoded.data.len() > DATA_BYTES {
             return Err(AppendError::TooLarge(encoded.data.len()));
         }

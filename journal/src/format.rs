@@ -9,12 +9,14 @@
 //!          · pts ns u64 · dts ns u64 · UTC microseconds u64 · first seq u64 · last seq u64 · data · crc32 u32
 //! ```
 //!
-//! The checksum (CRC-32, IEEE) covers everything before it, marker included. What a type does not use is zero:
+//! The checksum (CRC-32, IEEE) covers everything before it, marker included; that of a record goes on from the checksum of the
+//! header ([`Salt`]), so that nothing but a record of this very file is taken for one: no block of another journal that a disk
+//! left in it, and no bytes of a picture. In version 1 records began anew. What a type does not use is zero:
 //!
 //! ```text
 //! 1 access unit    all fields; data: the unit as `media::message::AccessUnit` describes it
 //! 2 codec config   data: codec u8 (1 VP8, 2 H.264, 3 VP9, 4 AV1, 16 Opus) · channels u8 · width u16 · height u16 · parameter sets
-//! 3 gap            pts: from · dts: to · flags: reason (1 disconnected, 2 loss, 3 overrun)
+//! 3 gap            pts: from · dts: to · flags: reason (1 disconnected, 2 loss, 3 overrun, 4 damage)
 //! 4 clock          UTC, first seq: extended RTP timestamp of a sender report
 //! 5 cut            pts: everything at or after it belongs to the next part · flags: cause
 //! 6 end            UTC · flags: cause. The part was closed in order; nothing follows.
@@ -35,7 +37,9 @@ use media::message::{AccessUnit, Codec, CodecConfig, GapReason, Orientation};
 use crate::skim::UnitHead;
 
 pub const MAGIC: [u8; 8] = *b"OXBOWJ1\n";
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
+/// The last version whose records were not salted.
+const UNSALTED: u16 = 1;
 /// First bytes of every record.
 pub const MARKER: u32 = u32::from_le_bytes(*b"OXR\x1e");
 /// Bytes of a record before its data.
@@ -220,6 +224,27 @@ pub fn encode_header(header: &Header) -> Vec<u8> {
     out
 }
 
+/// What the checksums of a file's records begin with: the checksum of its header.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Salt(u32);
+
+impl Salt {
+    /// Of a file that begins with these bytes, as [`encode_header`] gives them.
+    #[must_use]
+    pub fn of(header: &[u8]) -> Self {
+        let version = header.get(MAGIC.len()..MAGIC.len() + 2).map(|mut bytes| bytes.get_u16_le());
+        let tail = header.len().checked_sub(4).and_then(|at| header.get(at..));
+        tail.filter(|_| version > Some(UNSALTED)).map_or(Self::default(), |mut crc| Self(crc.get_u32_le()))
+    }
+
+    fn checksum(self, head: &[u8; RECORD_HEAD], data: &[u8]) -> [u8; RECORD_TAIL] {
+        let mut hasher = crc32fast::Hasher::new_with_initial(self.0);
+        hasher.update(head);
+        hasher.update(data);
+        hasher.finalize().to_le_bytes()
+    }
+}
+
 /// Reads a header from the first bytes of a file and says how long it is.
 ///
 /// # Errors
@@ -260,7 +285,7 @@ pub fn decode_header(bytes: &[u8]) -> Result<(Header, usize), HeaderError> {
 
 /// The bytes of one record.
 #[must_use]
-pub fn encode(record: &Record) -> Encoded {
+pub fn encode(record: &Record, salt: Salt) -> Encoded {
     let mut fields = Fields { track: NO_TRACK, ..Fields::default() };
     match record {
         Record::Unit(unit) => {
@@ -322,7 +347,7 @@ pub fn encode(record: &Record) -> Encoded {
         }
         Record::Unknown { kind } => fields.kind = *kind,
     }
-    fields.encode()
+    fields.encode(salt)
 }
 
 /// The head of a record, its data length checked. `None`: not a record of ours.
@@ -343,8 +368,8 @@ pub(crate) fn unit_head(head: &[u8; RECORD_HEAD], size: usize) -> Option<UnitHea
 }
 
 /// `None` when the checksum is wrong or the content of a known type makes no sense.
-pub(crate) fn decode(head: &[u8; RECORD_HEAD], data: Bytes, tail: [u8; RECORD_TAIL]) -> Option<Record> {
-    if checksum(head, &data) != tail {
+pub(crate) fn decode(head: &[u8; RECORD_HEAD], data: Bytes, tail: [u8; RECORD_TAIL], salt: Salt) -> Option<Record> {
+    if salt.checksum(head, &data) != tail {
         return None;
     }
     let mut at = &head[8..];
@@ -409,7 +434,7 @@ struct Fields {
 }
 
 impl Fields {
-    fn encode(self) -> Encoded {
+    fn encode(self, salt: Salt) -> Encoded {
         let mut head = [0; RECORD_HEAD];
         let mut at = &mut head[..];
         at.put_u32_le(MARKER);
@@ -420,16 +445,9 @@ impl Fields {
         for value in [self.pts, self.dts, self.utc, self.first, self.last] {
             at.put_u64_le(value);
         }
-        let tail = checksum(&head, &self.data);
+        let tail = salt.checksum(&head, &self.data);
         Encoded { head, data: self.data, tail }
     }
-}
-
-fn checksum(head: &[u8; RECORD_HEAD], data: &[u8]) -> [u8; RECORD_TAIL] {
-    let mut hasher = crc32fast::Hasher::new();
-    hasher.update(head);
-    hasher.update(data);
-    hasher.finalize().to_le_bytes()
 }
 
 fn codec_number(codec: Codec) -> u8 {
@@ -458,6 +476,7 @@ fn gap_number(reason: GapReason) -> u16 {
         GapReason::Disconnected => 1,
         GapReason::Loss => 2,
         GapReason::Overrun => 3,
+        GapReason::Damage => 4,
     }
 }
 
@@ -466,6 +485,7 @@ fn gap_of(number: u16) -> Option<GapReason> {
         1 => GapReason::Disconnected,
         2 => GapReason::Loss,
         3 => GapReason::Overrun,
+        4 => GapReason::Damage,
         _ => return None,
     })
 }
@@ -525,6 +545,18 @@ mod tests {
     }
 
     #[test]
+    fn records_are_sealed_by_their_file_but_not_those_of_the_first_version() {
+        let bytes = encode_header(&header());
+        let other = encode_header(&Header { opened_utc_us: 1, ..header() });
+        assert_ne!(Salt::of(&bytes), Salt::of(&other));
+        assert_ne!(Salt::of(&bytes), Salt::default());
+        let mut first = bytes;
+        first[8] = 1;
+        assert_eq!(Salt::of(&first), Salt::default());
+        assert_eq!(Salt::of(b"OX"), Salt::default());
+    }
+
+    #[test]
     fn every_record_survives() {
         let unit = AccessUnit {
             track: TrackId(1),
@@ -557,10 +589,12 @@ mod tests {
             Record::Unknown { kind: 99 },
         ];
         for record in records {
-            let encoded = encode(&record);
+            let (salt, other) = (Salt(7), Salt(8));
+            let encoded = encode(&record, salt);
             assert_eq!(encoded.size(), record.size());
             assert_eq!(data_length(&encoded.head), Some(encoded.data.len()));
-            assert_eq!(decode(&encoded.head, encoded.data, encoded.tail), Some(record));
+            assert_eq!(decode(&encoded.head, encoded.data.clone(), encoded.tail, other), None, "of another file");
+            assert_eq!(decode(&encoded.head, encoded.data, encoded.tail, salt), Some(record));
         }
     }
 }

@@ -4,14 +4,16 @@
 //! first keyframe at or after the wanted end; sound is taken by its own time within the same interval. Ranges that
 //! share a border therefore share no unit and leave none out.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use media::id::TrackId;
 use media::message::{CodecConfig, GapReason, Orientation};
 
 use crate::format::{Cause, Header, Record};
-use crate::read::{OpenError, Reader, Tail};
+use crate::mend::{self, Item};
+use crate::numbers::Numbers;
+use crate::read::{Damage, OpenError, Reader, Tail};
 
 /// One access unit.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,7 +31,7 @@ pub struct Entry {
     pub last_seq: u64,
     /// Counted from 0 since the broadcast began; none in the journals of writers that did not count.
     pub number: Option<u64>,
-    /// The units that are missing before this one were given up, since the disk did not take them.
+    /// The units that are missing before this one were given up: the disk did not take them, or did not give them back.
     pub after_given_up: bool,
 }
 
@@ -74,7 +76,8 @@ impl Range {
     }
 }
 
-/// The units of one part in the order in which they were written, without those that its cut gave to the next part.
+/// The units of one part in the order in which they were written, without those that its cut gave to the next part, and
+/// behind damage without those that nobody can show: a track goes on where no packet of it is missing, or at a keyframe.
 #[derive(Clone, Debug)]
 pub struct Index {
     pub header: Header,
@@ -89,6 +92,8 @@ pub struct Index {
     pub cause: Option<Cause>,
     /// The end record is there.
     pub closed: bool,
+    /// Passed over on the way. What it held is in [`Index::gaps`].
+    pub damage: Vec<Damage>,
     pub tail: Tail,
 }
 
@@ -99,25 +104,31 @@ impl Index {
     /// [`OpenError`] as [`Reader::open`], or when the medium fails on the way.
     pub fn build(path: impl AsRef<Path>) -> Result<Self, OpenError> {
         let mut reader = Reader::open(path)?;
-        let mut index = Self {
-            header: reader.header().clone(),
-            entries: Vec::new(),
-            epochs: Vec::new(),
-            gaps: Vec::new(),
-            turns: Vec::new(),
-            cut_ns: None,
-            cause: None,
-            closed: false,
-            tail: Tail::Clean,
-        };
-        let mut counts = BTreeMap::new();
+        let mut building = Building::new(reader.header().clone());
+        let mut runs: Vec<Vec<Item>> = Vec::new();
         loop {
+            let passed = reader.damage().len();
             match reader.next_record() {
-                Ok(Some((offset, record))) => index.add(offset, record, &mut counts),
+                Ok(Some((offset, record))) => {
+                    if reader.damage().len() > passed {
+                        runs.push(Vec::new());
+                    }
+                    let item = Item::new(offset, record);
+                    match runs.last_mut() {
+                        Some(run) => run.push(item),
+                        None => building.add(item),
+                    }
+                }
                 Ok(None) => break,
                 Err(source) => return Err(OpenError::Io { path: reader.path().to_owned(), source }),
             }
         }
+        for run in mend::in_order(runs) {
+            building.damaged();
+            run.into_iter().for_each(|item| building.add(item));
+        }
+        let mut index = building.finish();
+        index.damage = reader.damage().to_vec();
         index.tail = reader.tail().unwrap_or(Tail::Clean);
         index.drop_surplus();
         Ok(index)
@@ -192,73 +203,173 @@ impl Index {
         lost / 1_000_000
     }
 
-    fn add(&mut self, offset: u64, record: Record, counts: &mut BTreeMap<TrackId, Count>) {
-        match record {
-            Record::Unit(unit) => {
-                let count = counts.get_mut(&unit.track).map(Count::take);
-                self.entries.push(Entry {
-                    offset,
-                    size: unit.data.len() as u32,
-                    track: unit.track,
-                    key: unit.key,
-                    pts_ns: unit.pts_ns,
-                    dts_ns: unit.dts_ns,
-                    utc_us: unit.utc_us,
-                    first_seq: unit.first_seq,
-                    last_seq: unit.last_seq,
-                    number: count.map(|count| count.number),
-                    after_given_up: count.is_some_and(|count| count.given_up),
-                });
-            }
-            Record::Count { track, number, given_up } => drop(counts.insert(track, Count { number, given_up })),
-            Record::Config { track, config } => {
-                self.epochs.push(Epoch { track, config, first_entry: self.entries.len() });
-            }
-            Record::Gap { track, from_ns, to_ns, reason } => self.gaps.push(Gap { track, from_ns, to_ns, reason }),
-            Record::Cut { at_ns, cause } => {
-                self.cut_ns = Some(at_ns);
-                self.cause = Some(cause);
-            }
-            Record::End { cause, .. } => {
-                self.cause = Some(cause);
-                self.closed = true;
-            }
-            Record::Orientation { track, from_ns, orientation } => {
-                self.turns.push(Turn { track, from_ns, orientation });
-            }
-            Record::Clock { .. } | Record::Unknown { .. } => {}
+    /// Leaves out what the cut gave to the next part, and keeps the epochs pointing at the same units.
+    fn drop_surplus(&mut self) {
+        if let Some(cut) = self.cut_ns {
+            self.retain(|entry| entry.pts_ns < cut);
         }
     }
 
-    /// Leaves out what the cut gave to the next part, and keeps the epochs pointing at the same units.
-    fn drop_surplus(&mut self) {
-        let Some(cut) = self.cut_ns else { return };
+    fn retain(&mut self, wanted: impl Fn(&Entry) -> bool) {
         let mut kept_before = Vec::with_capacity(self.entries.len() + 1);
         let mut kept = 0;
         for entry in &self.entries {
             kept_before.push(kept);
-            kept += usize::from(entry.pts_ns < cut);
+            kept += usize::from(wanted(entry));
         }
         kept_before.push(kept);
         for epoch in &mut self.epochs {
             epoch.first_entry = kept_before[epoch.first_entry];
         }
-        self.entries.retain(|e| e.pts_ns < cut);
+        self.entries.retain(wanted);
     }
 }
 
-/// Of the next unit of a track.
-#[derive(Clone, Copy)]
-struct Count {
-    number: u64,
-    given_up: bool,
+/// An index while its file is read.
+struct Building {
+    index: Index,
+    tracks: BTreeMap<TrackId, Track>,
+    damaged: bool,
+    /// The newest time of a unit, whether or not it is an entry.
+    end_ns: u64,
 }
 
-impl Count {
-    /// For this unit; the next one counts on.
-    fn take(&mut self) -> Self {
-        let this = *self;
-        *self = Self { number: this.number.saturating_add(1), given_up: false };
-        this
+/// What is known of a track so far.
+struct Track {
+    numbers: Numbers,
+    /// Place in the entries of its newest unit, and the nanoseconds to it from the one before.
+    newest: Option<(usize, u64)>,
+    /// Damage was passed over since, so that units may be missing.
+    unsure: bool,
+}
+
+impl Track {
+    fn new(damaged: bool) -> Self {
+        let numbers = if damaged { Numbers::behind_damage() } else { Numbers::default() };
+        Self { numbers, newest: None, unsure: damaged }
+    }
+}
+
+impl Building {
+    fn new(header: Header) -> Self {
+        let index = Index {
+            header,
+            entries: Vec::new(),
+            epochs: Vec::new(),
+            gaps: Vec::new(),
+            turns: Vec::new(),
+            cut_ns: None,
+            cause: None,
+            closed: false,
+            damage: Vec::new(),
+            tail: Tail::Clean,
+        };
+        Self { index, tracks: BTreeMap::new(), damaged: false, end_ns: 0 }
+    }
+
+    /// Bytes were passed over.
+    fn damaged(&mut self) {
+        self.damaged = true;
+        for track in self.tracks.values_mut() {
+            track.unsure = true;
+            track.numbers.lose(&mut self.index.entries);
+        }
+    }
+
+    fn add(&mut self, item: Item) {
+        let index = &mut self.index;
+        let record = match item {
+            Item::Unit(unit) => return self.unit(unit),
+            Item::Other(record) => record,
+        };
+        match record {
+            Record::Count { track, number, given_up } => {
+                let damaged = self.damaged;
+                let track = self.tracks.entry(track).or_insert_with(|| Track::new(damaged));
+                track.numbers.count(number, given_up, &mut index.entries);
+            }
+            Record::Config { track, config } => {
+                index.epochs.push(Epoch { track, config, first_entry: index.entries.len() });
+            }
+            Record::Gap { track, from_ns, to_ns, reason } => index.gaps.push(Gap { track, from_ns, to_ns, reason }),
+            Record::Cut { at_ns, cause } => {
+                index.cut_ns = Some(at_ns);
+                index.cause = Some(cause);
+            }
+            Record::End { cause, .. } => {
+                index.cause = Some(cause);
+                index.closed = true;
+            }
+            Record::Orientation { track, from_ns, orientation } => {
+                index.turns.push(Turn { track, from_ns, orientation });
+            }
+            Record::Unit(_) | Record::Clock { .. } | Record::Unknown { .. } => {}
+        }
+    }
+
+    fn unit(&mut self, unit: Entry) {
+        self.end_ns = self.end_ns.max(unit.pts_ns);
+        let (index, damaged) = (&mut self.index, self.damaged);
+        let track = self.tracks.entry(unit.track).or_insert_with(|| Track::new(damaged));
+        let newest = track.newest.and_then(|(at, lasts)| Some((*index.entries.get(at)?, lasts)));
+        // a block that stands in the file twice
+        if damaged && newest.is_some_and(|(newest, _)| unit.pts_ns <= newest.pts_ns) {
+            return;
+        }
+        if track.unsure {
+            let follows = newest.is_some_and(|(newest, _)| unit.first_seq == newest.last_seq.wrapping_add(1));
+            if !follows && !unit.key {
+                track.numbers.pass();
+                return;
+            }
+            // of a track that had not begun, nothing but the beginning of the part says from when on it is missing
+            let begin = index.entries.first().map(|entry| entry.pts_ns);
+            let from_ns = newest.map(|(newest, lasts)| newest.pts_ns.saturating_add(lasts)).or(begin);
+            if let Some(from_ns) = from_ns.filter(|from_ns| !follows && *from_ns < unit.pts_ns) {
+                let (track, to_ns) = (Some(unit.track), unit.pts_ns);
+                index.gaps.push(Gap { track, from_ns, to_ns, reason: GapReason::Damage });
+            }
+            track.unsure = false;
+        }
+        let lasts = newest.map_or(0, |(newest, _)| unit.pts_ns.saturating_sub(newest.pts_ns));
+        let lasts = newest.map_or(lasts, |(_, before)| if before == 0 { lasts } else { lasts.min(before) });
+        track.newest = Some((index.entries.len(), lasts));
+        index.entries.push(unit);
+        track.numbers.number(&mut index.entries);
+    }
+
+    fn finish(mut self) -> Index {
+        for track in self.tracks.values_mut() {
+            track.numbers.lose(&mut self.index.entries);
+        }
+        if self.damaged {
+            self.name_what_did_not_come_back();
+        }
+        self.index
+    }
+
+    /// Tracks that did not go on after damage, and those whose configuration was in it.
+    fn name_what_did_not_come_back(&mut self) {
+        let end = self.end_ns;
+        for (id, track) in self.tracks.iter().filter(|(_, track)| track.unsure) {
+            let newest =
+                track.newest.and_then(|(at, lasts)| Some(self.index.entries.get(at)?.pts_ns.saturating_add(lasts)));
+            if let Some(from_ns) = newest.filter(|from_ns| *from_ns < end) {
+                let reason = GapReason::Damage;
+                self.index.gaps.push(Gap { track: Some(*id), from_ns, to_ns: end, reason });
+            }
+        }
+        let known: BTreeSet<TrackId> = self.index.epochs.iter().map(|epoch| epoch.track).collect();
+        for id in self.tracks.keys().filter(|id| !known.contains(id)) {
+            let times = || self.index.entries.iter().filter(|entry| entry.track == *id).map(|entry| entry.pts_ns);
+            if let (Some(from_ns), Some(to_ns)) = (times().min(), times().max()) {
+                self.index.gaps.push(Gap { track: Some(*id), from_ns, to_ns, reason: GapReason::Damage });
+            }
+        }
+        self.index.retain(|entry| known.contains(&entry.track));
+        let mut first = BTreeSet::new();
+        for epoch in self.index.epochs.iter_mut().filter(|epoch| first.insert(epoch.track)) {
+            epoch.first_entry = 0;
+        }
     }
 }

@@ -9,6 +9,8 @@
 pub mod append;
 pub mod format;
 pub mod index;
+mod mend;
+mod numbers;
 pub mod read;
 pub mod skim;
 pub mod units;
@@ -16,7 +18,7 @@ pub mod units;
 pub use append::{AppendError, Appender};
 pub use format::{Cause, ClipId, Header, Record};
 pub use index::{Entry, Index, Range};
-pub use read::{OpenError, Reader, Tail};
+pub use read::{Damage, OpenError, Reader, Tail};
 pub use skim::{Skimmed, Skimmer, UnitHead};
 pub use units::{RebuildError, Unit, Units, UnitsError, UnitsPiece};
 

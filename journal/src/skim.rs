@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use bytes::Bytes;
 use media::id::TrackId;
 
-use crate::format::{self, HEADER_BYTES, Header, RECORD_HEAD, RECORD_TAIL, Record};
+use crate::format::{self, HEADER_BYTES, Header, RECORD_HEAD, RECORD_TAIL, Record, Salt};
 use crate::read::OpenError;
 
 /// Read at a time: the heads of several packets of sound lie in it.
@@ -41,6 +41,7 @@ pub struct Skimmer {
     path: PathBuf,
     file: File,
     header: Header,
+    salt: Salt,
     offset: u64,
     length: u64,
     window: Vec<u8>,
@@ -60,8 +61,8 @@ impl Skimmer {
         file.read_exact_at(&mut head, 0).map_err(io)?;
         let (header, size) =
             format::decode_header(&head).map_err(|source| OpenError::Header { path: path.clone(), source })?;
-        let window = Vec::new();
-        Ok(Self { path, file, header, offset: size as u64, length, window, window_at: 0, damaged: false })
+        let (salt, window) = (Salt::of(&head[..size]), Vec::new());
+        Ok(Self { path, file, header, salt, offset: size as u64, length, window, window_at: 0, damaged: false })
     }
 
     pub fn header(&self) -> &Header {
@@ -162,6 +163,6 @@ impl Skimmer {
         let mut tail = [0; RECORD_TAIL];
         tail.copy_from_slice(&rest[data..]);
         rest.truncate(data);
-        Ok(format::decode(head, Bytes::from(rest), tail))
+        Ok(format::decode(head, Bytes::from(rest), tail, self.salt))
     }
 }

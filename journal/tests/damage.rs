@@ -1,10 +1,11 @@
-//! Whatever happens to the bytes of a journal, reading it gives a prefix of what was written and never panics.
+//! Whatever happens to the bytes of a journal, reading it gives the records that are whole, in order, nothing else, and never panics.
 
 use std::fs;
 use std::path::Path;
 
 use bytes::Bytes;
-use journal::{Appender, Cause, ClipId, Header, Index, Range, Reader, Record, Skimmed, Skimmer, Tail, UnitHead};
+use journal::format::RECORD_HEAD;
+use journal::{Appender, Cause, ClipId, Entry, Header, Index, Range, Reader, Record, Skimmed, Skimmer, Tail, UnitHead};
 use media::id::{BroadcastId, TrackId};
 use media::message::{AccessUnit, Codec, CodecConfig, GapReason};
 use proptest::prelude::*;
@@ -85,7 +86,7 @@ proptest! {
     }
 
     #[test]
-    fn a_flipped_bit_ends_the_reading_before_it(
+    fn flipped_bits_cost_the_records_that_they_are_in(
         records in records(), at in any::<prop::sample::Index>(), bit in 0..8u8, also in any::<prop::sample::Index>(),
     ) {
         let folder = tempfile::tempdir().expect("folder");
@@ -98,10 +99,37 @@ proptest! {
         if a != b { bytes[b] ^= 0xff; }
         fs::write(&path, &bytes).expect("write");
 
-        let good = ends.iter().filter(|end| **end <= a.min(b) as u64).count() - 1;
-        let (found, tail) = read(&path);
-        prop_assert_eq!(&found[..], &records[..good]);
-        prop_assert_eq!(tail, Tail::Torn { at: ends[good], bytes: bytes.len() as u64 - ends[good] });
+        let hit = |n: usize| (ends[n]..ends[n + 1]).contains(&(a as u64)) || (ends[n]..ends[n + 1]).contains(&(b as u64));
+        let good: Vec<_> = (0..records.len()).filter(|n| !hit(*n)).collect();
+        let mut reader = Reader::open(&path).expect("open");
+        let found: Vec<_> = reader.by_ref().map(|record| record.expect("the medium is good")).collect();
+        let wanted: Vec<_> = good.iter().map(|n| records[*n].clone()).collect();
+        prop_assert_eq!(found, wanted);
+        let last = good.last().map_or(ends[0], |n| ends[n + 1]);
+        let torn = Tail::Torn { at: last, bytes: bytes.len() as u64 - last };
+        prop_assert_eq!(reader.tail(), Some(if last == bytes.len() as u64 { Tail::Clean } else { torn }));
+        let passed: u64 = reader.damage().iter().map(|damage| damage.bytes).sum();
+        let lost: u64 = (0..records.len()).filter(|n| hit(*n)).map(|n| ends[n + 1] - ends[n]).sum();
+        prop_assert_eq!(passed + bytes.len() as u64 - last, lost, "every byte is accounted for");
+    }
+
+    /// A picture that holds a whole journal is no way to slip records into another.
+    #[test]
+    fn records_of_another_file_are_none_of_this(inner in records(), outer in records(), flip in 0..RECORD_HEAD) {
+        let folder = tempfile::tempdir().expect("folder");
+        let (path, other) = (folder.path().join("a.oxj"), folder.path().join("b.oxj"));
+        let mut appender = Appender::create(&other, &Header { opened_utc_us: 7, ..header() }).expect("create");
+        inner.iter().for_each(|record| appender.append(record).expect("append"));
+        appender.flush().expect("flush");
+        let Record::Unit(mut picture) = unit(0, true, 1, 0) else { unreachable!() };
+        picture.data = fs::read(&other).expect("read").into();
+        let mut records = vec![Record::Unit(picture)];
+        records.extend(outer);
+        let ends = write(&path, &records);
+        let mut bytes = fs::read(&path).expect("read");
+        bytes[ends[0] as usize + flip] ^= 0x40;
+        fs::write(&path, &bytes).expect("write");
+        prop_assert_eq!(read(&path).0, &records[1..]);
     }
 
     #[test]
@@ -208,6 +236,73 @@ fn neighbouring_ranges_share_nothing_and_miss_nothing() {
     for entry in index.select(middle) {
         let Record::Unit(unit) = reader.read_at(entry.offset).expect("read") else { panic!("no unit") };
         assert_eq!((unit.pts_ns, unit.track, unit.data.len()), (entry.pts_ns, entry.track, entry.size as usize));
+    }
+}
+
+/// Pictures at 30 and sound at 50 a second, keyframes on the second, numbers told every 2 s and at the end.
+fn live(seconds: u64) -> Vec<Record> {
+    let mut records = vec![config(0, Codec::Vp8), config(1, Codec::Opus)];
+    let mut sound = 0;
+    for picture in 0..30 * seconds {
+        if picture % 60 == 0 {
+            records.push(Record::Count { track: TrackId(0), number: picture, given_up: false });
+            records.push(Record::Count { track: TrackId(1), number: sound, given_up: false });
+        }
+        let pts_ns = picture * 1_000_000_000 / 30;
+        let of = |track: u8, number: u64, pts_ns: u64, key: bool| {
+            let Record::Unit(unit) = unit(track, key, pts_ns, 700) else { unreachable!() };
+            Record::Unit(AccessUnit { first_seq: 3 * number, last_seq: 3 * number + 2, ..unit })
+        };
+        records.push(of(0, picture, pts_ns, picture % 30 == 0));
+        while sound * 20_000_000 <= pts_ns {
+            records.push(of(1, sound, sound * 20_000_000, true));
+            sound += 1;
+        }
+    }
+    for (track, number) in [(0, 30 * seconds), (1, sound)] {
+        records.push(Record::Count { track: TrackId(track), number, given_up: false });
+    }
+    records
+}
+
+#[test]
+fn behind_damage_every_unit_has_its_number_and_every_loss_its_gap() {
+    let folder = tempfile::tempdir().expect("folder");
+    let path = folder.path().join("a.oxj");
+    let records = live(9);
+    let ends = write(&path, &records);
+    let whole = fs::read(&path).expect("read");
+    let written = Index::build(&path).expect("index");
+    for hit in 2..records.len() {
+        let mut bytes = whole.clone();
+        bytes[(ends[hit] as usize + ends[hit + 1] as usize) / 2] ^= 4;
+        fs::write(&path, &bytes).expect("write");
+        let index = Index::build(&path).expect("index");
+        for entry in &index.entries {
+            let original = written.entries.iter().find(|one| one.offset == entry.offset).expect("nothing is invented");
+            assert_eq!(Entry { after_given_up: false, ..*entry }, Entry { after_given_up: false, ..*original });
+        }
+        let Record::Unit(unit) = &records[hit] else {
+            assert_eq!((index.entries.len(), index.gaps.len()), (written.entries.len(), 0));
+            continue;
+        };
+        let lost: Vec<_> =
+            written.entries.iter().filter(|one| index.entries.iter().all(|entry| entry.offset != one.offset)).collect();
+        assert!(lost.iter().all(|entry| entry.track == unit.track));
+        let resumed = index.entries.iter().find(|e| e.track == unit.track && e.pts_ns > unit.pts_ns);
+        match (lost.len(), resumed) {
+            (1, _) if unit.track == TrackId(1) => {}
+            (1..=30, Some(resumed)) => assert!(resumed.key && resumed.after_given_up),
+            (1..=30, None) => assert!(unit.pts_ns >= 8_000_000_000),
+            _ => panic!("{} units lost by damage to one", lost.len()),
+        }
+        let last = resumed.is_none() && lost.len() == 1;
+        assert!(index.gaps.len() == 1 || last && index.gaps.is_empty(), "record {hit}: {:?}", index.gaps);
+        if let Some(gap) = index.gaps.first() {
+            assert!(gap.reason == GapReason::Damage && gap.track == Some(unit.track));
+            // where the damaged one was the track's first, nothing says how long a unit of it lasts
+            assert!(gap.from_ns <= lost[0].pts_ns && gap.to_ns >= lost[lost.len() - 1].pts_ns, "{gap:?}");
+        }
     }
 }
 

@@ -437,6 +437,8 @@ pub enum GapReason {
     Loss,
     /// The recorder could not keep up (disk).
     Overrun,
+    /// It was recorded, and the disk gave it back damaged.
+    Damage,
 }
 
 /// Figures of a shard at one moment; counters since start.

@@ -127,6 +127,9 @@ fn check_order(report: &mut Report, index: &Index, may_be_torn: bool) {
     {
         report.wrong(format!("journal of clip {clip}: {bytes} damaged bytes from {at} on"));
     }
+    for damage in &index.damage {
+        report.wrong(format!("journal of clip {clip}: {} damaged bytes from {} on", damage.bytes, damage.at));
+    }
     for track in index.tracks() {
         let units = || index.entries.iter().filter(|e| e.track == track);
         for (one, next) in units().zip(units().skip(1)) {

@@ -99,6 +99,14 @@ async fn make(desk: &Desk, row: &LocalClip) -> Result<Option<Clip>, Trouble> {
         desk.stores.local.forget(row.id.clone()).await?;
         return Ok(None);
     }
+    if !index.damage.is_empty() {
+        let (bytes, ms) = (index.damage.iter().map(|damage| damage.bytes).sum::<u64>(), index.lost_ms());
+        let part = row.part;
+        desk.alarm(
+            &row.channel,
+            format!("the journal of part {part} is damaged: {bytes} bytes are passed over, the clip lacks {ms} ms"),
+        );
+    }
     let job = ExportJob {
         pieces: vec![Piece { to_ns: index.cut_ns, ..Piece::whole(vec![row.journal.clone()]) }],
         border: Border::Rollover,

@@ -9,6 +9,10 @@ use journal::{AppendError, Appender, Cause, Header, Record};
 use media::id::TrackId;
 use media::message::AccessUnit;
 
+/// The number of a track's next unit is told so often, in nanoseconds of the timeline: a reader that had to pass over damage counts
+/// back from there.
+const COUNT_EVERY_NS: u64 = 2_000_000_000;
+
 /// A part that is open, or closed and not yet wholly written.
 #[derive(Debug)]
 pub(crate) struct PartFile {
@@ -19,8 +23,10 @@ pub(crate) struct PartFile {
     waiting: Vec<Record>,
     given: usize,
     waiting_bytes: usize,
-    /// The number that a reader expects of the next unit of each track.
-    expected: BTreeMap<TrackId, u64>,
+    /// The number that a reader expects of the next unit of each track, and the time of the one that was told last.
+    expected: BTreeMap<TrackId, (u64, u64)>,
+    /// Where the next part begins, once this one was cut.
+    cut: Option<Record>,
     /// Set when the part is to be closed.
     pub(crate) end: Option<Cause>,
     /// The requests that its cut answers.
@@ -47,7 +53,8 @@ pub(crate) struct GivenUp {
 impl PartFile {
     pub(crate) fn new(header: Header, path: PathBuf) -> Self {
         let (waiting, requests, expected) = (Vec::new(), Vec::new(), BTreeMap::new());
-        Self { header, path, appender: None, waiting, given: 0, waiting_bytes: 0, expected, end: None, requests }
+        let (appender, cut, end) = (None, None, None);
+        Self { header, path, appender, waiting, given: 0, waiting_bytes: 0, expected, cut, end, requests }
     }
 
     /// Takes any other record. The tap bounds units below what a journal takes; should one be larger it is left out, and named.
@@ -57,18 +64,37 @@ impl PartFile {
             self.expected.clear();
             return;
         }
+        if matches!(record, Record::Cut { .. }) {
+            self.cut = Some(record.clone());
+        }
         self.waiting_bytes += record.size();
         self.waiting.push(record);
     }
 
     /// Takes the unit with this number of its track; the number is written down where a reader could not count to it.
     pub(crate) fn push_unit(&mut self, number: u64, unit: AccessUnit, after_given_up: bool) {
-        let track = unit.track;
-        if after_given_up || self.expected.get(&track) != Some(&number) {
+        let (track, now_ns) = (unit.track, unit.pts_ns);
+        let told = self.expected.get(&track).filter(|(expected, told_ns)| {
+            !after_given_up && *expected == number && now_ns < told_ns.saturating_add(COUNT_EVERY_NS)
+        });
+        let told_ns = told.map(|(_, told_ns)| *told_ns);
+        if told_ns.is_none() {
             self.push(Record::Count { track, number, given_up: after_given_up });
         }
-        self.expected.insert(track, number + 1);
+        self.expected.insert(track, (number + 1, told_ns.unwrap_or(now_ns)));
         self.push(Record::Unit(unit));
+    }
+
+    /// Ends the part. What a reader needs to make sense of the units is said once more, lest it stand in one damaged place alone.
+    pub(crate) fn close(&mut self, utc_us: u64, cause: Cause) {
+        for (track, (number, _)) in std::mem::take(&mut self.expected) {
+            self.push(Record::Count { track, number, given_up: false });
+        }
+        if let Some(cut) = self.cut.take() {
+            self.push(cut);
+        }
+        self.push(Record::End { utc_us, cause });
+        self.end = Some(cause);
     }
 
     pub(crate) fn waiting_bytes(&self) -> usize {

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use journal::format::HeaderError;
 use journal::{Index, OpenError, Tail};
@@ -13,8 +14,8 @@ use storage::{ClipCause, ClipState, Id, StorageError};
 use crate::desk::Desk;
 use crate::{RecorderError, clock, house, ledger, upload};
 
-/// What a part without an end may lack: units are in the file at most this long after they came.
-const WRITTEN_WITHIN_MS: u64 = 250;
+/// The journal thread writes so often: a process that lived would have written once more within this time, in milliseconds.
+const WRITES_EVERY_MS: u64 = 100;
 
 pub(crate) async fn reconcile(desk: &Desk) -> Result<(), RecorderError> {
     let mut rows = all_rows(desk).await?;
@@ -25,7 +26,8 @@ pub(crate) async fn reconcile(desk: &Desk) -> Result<(), RecorderError> {
     for row in rows.values() {
         match row.state {
             ClipState::Recording => {
-                if let Some(end_ms) = close(desk, row, &requests).await? {
+                let last = !rows.values().any(|other| other.broadcast == row.broadcast && other.part > row.part);
+                if let Some(end_ms) = close(desk, row, last, &requests).await? {
                     let end = ends.entry(row.broadcast.clone()).or_insert(end_ms);
                     *end = end_ms.max(*end);
                     recovered.push(row);
@@ -95,8 +97,14 @@ fn is_stub(path: &Path) -> bool {
     path.metadata().is_ok_and(|m| m.len() < journal::format::HEADER_BYTES as u64)
 }
 
-/// A part that was open when the process died. The time of its last unit, UTC milliseconds; none when there is no unit in it.
-async fn close(desk: &Desk, row: &LocalClip, requests: &[ClipRequest]) -> Result<Option<i64>, RecorderError> {
+/// A part that was open when the process died, the `last` of its broadcast or not. The time of its last unit, UTC milliseconds; none when
+/// there is no unit in it.
+async fn close(
+    desk: &Desk,
+    row: &LocalClip,
+    last: bool,
+    requests: &[ClipRequest],
+) -> Result<Option<i64>, RecorderError> {
     let path = row.journal.clone();
     let index = match blocking(move || Index::build(path)).await {
         Ok(index) => Some(index),
@@ -117,13 +125,25 @@ async fn close(desk: &Desk, row: &LocalClip, requests: &[ClipRequest]) -> Result
     if let Tail::Torn { at, bytes } = index.tail {
         tracing::warn!(clip = %row.id, at, bytes, "the end of a journal is torn; everything before it is kept");
     }
-    let (cause, lost_ms) = match index.cause {
-        Some(cause) => (ledger::clip_cause(cause), 0),
-        None => (ClipCause::Recovered, WRITTEN_WITHIN_MS),
-    };
+    let cause = index.cause.map_or(ClipCause::Recovered, ledger::clip_cause);
+    // what came after a cut is in the next part, if that was written at all
+    let ended = index.closed && index.cut_ns.is_none();
+    let lost_ms = if ended || !last { 0 } else { lost_ms(&row.journal, end_us).await };
     let title = requests.iter().filter(|r| is_about(r, row)).find_map(|r| r.title.clone());
     desk.stores.local.close_part(row.id.clone(), cause, title, lost_ms).await?;
     Ok(Some((end_us / 1000) as i64))
+}
+
+/// Milliseconds from the last unit to the crash. A journal is written while its process lives, so that process died soon after the last
+/// time; what came in between never reached the file.
+async fn lost_ms(journal: &Path, end_us: u64) -> u64 {
+    let written = tokio::fs::metadata(journal).await.and_then(|metadata| metadata.modified()).ok();
+    let since_end = |at: SystemTime| {
+        let at_us = at.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_micros() as u64);
+        at_us.saturating_sub(end_us) / 1000
+    };
+    let lost = written.map_or(0, since_end) + WRITES_EVERY_MS;
+    lost.min(since_end(SystemTime::now()).max(WRITES_EVERY_MS))
 }
 
 /// A finished clip without its file is made again.

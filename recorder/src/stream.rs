@@ -162,8 +162,7 @@ impl Stream {
                 Action::Close { part, cause } => {
                     let requests = if self.ended.is_some() { std::mem::take(&mut self.requests) } else { Vec::new() };
                     if let Some(file) = self.parts.get_mut(&part) {
-                        file.push(Record::End { utc_us: clock::utc_us(), cause });
-                        file.end = Some(cause);
+                        file.close(clock::utc_us(), cause);
                         file.requests.extend(requests);
                     }
                 }

@@ -100,6 +100,7 @@ fn sound(mut bytes: Bytes<'_>) -> Vec<u8> {
         media_zero_utc_us: 1_700_000_000_000_000,
         opened_utc_us: 1_700_000_000_000_000,
     });
+    let salt = file.last_chunk().map_or(0, |crc| u32::from_le_bytes(*crc));
     while !bytes.is_empty() {
         let (kind, track, flags) = (bytes.u8(), bytes.u8(), bytes.u16());
         let numbers: Vec<u64> = (0..5).map(|_| number(&mut bytes)).collect();
@@ -112,8 +113,9 @@ fn sound(mut bytes: Bytes<'_>) -> Vec<u8> {
         file.extend(numbers.iter().flat_map(|n| n.to_le_bytes()));
         assert_eq!(file.len() - start, RECORD_HEAD);
         file.extend_from_slice(data);
-        let crc = crc32fast::hash(&file[start..]);
-        file.extend(crc.to_le_bytes());
+        let mut crc = crc32fast::Hasher::new_with_initial(salt);
+        crc.update(&file[start..]);
+        file.extend(crc.finalize().to_le_bytes());
     }
     file
 }

@@ -142,7 +142,7 @@ fn decode_record(at: &mut &[u8]) -> Result<Record, UnitsError> {
     if format::data_length(head) != Some(data.len()) {
         return Err(WRONG);
     }
-    match format::decode(head, Bytes::copy_from_slice(data), *tail) {
+    match format::decode(head, Bytes::copy_from_slice(data), *tail, format::Salt::default()) {
         Some(record @ (Record::Config { .. } | Record::Gap { .. } | Record::Orientation { .. })) => Ok(record),
         _ => Err(WRONG),
     }

@@ -5,8 +5,10 @@
 //! other tests do and takes a part of a name as filter.
 
 mod clips;
+mod damage;
 mod faults;
 mod kill;
+mod moments;
 mod node;
 mod outage;
 mod recovery;
@@ -41,6 +43,8 @@ const STORIES: &[(&str, Story)] = stories![
     recovery::a_torn_journal_becomes_a_clip,
     recovery::what_nobody_knows_is_adopted_or_removed,
     recovery::check_names_what_is_wrong,
+    damage::journals_of_four_codecs_give_back_what_is_whole,
+    damage::a_clip_of_a_damaged_journal_shows_what_is_whole_and_says_what_is_not,
     outage::stores_away_across_a_restart_lose_nothing,
     outage::a_folder_that_refuses_new_files_for_a_while_loses_nothing,
     resume::a_killed_upload_goes_on_with_the_next_part,
@@ -52,6 +56,7 @@ const STORIES: &[(&str, Story)] = stories![
     kill::during_an_export,
     kill::during_an_upload,
     kill::during_recovery,
+    moments::whenever_the_process_dies_all_but_the_last_second_is_stored_once,
 ];
 
 fn main() -> ExitCode {
@@ -59,6 +64,7 @@ fn main() -> ExitCode {
     match arguments.first().map(String::as_str) {
         Some("worker") => return pipeline::worker_main(),
         Some("live") => return kill::live(&arguments[1..]),
+        Some("moment") => return moments::victim(&arguments[1..]),
         Some("upload") => return resume::upload(&arguments[1..]),
         _ => {}
     }

@@ -2,8 +2,10 @@
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use journal::{Appender, Cause, ClipId, Header, Record};
+use journal::format::Salt;
+use journal::{Appender, Cause, ClipId, Header, Index, Record};
 use media::id::BroadcastId;
 use media::message::{Codec, EndReason, TapFact};
 use storage::{ClipCause, ClipRequest, ClipState, Id, Local, Requester};
@@ -41,7 +43,16 @@ pub async fn a_torn_journal_becomes_a_clip() {
     let (header, path) = write_part(folder.path(), 0, &facts);
     // the last record loses its end, as in a power failure
     let length = std::fs::metadata(&path).unwrap().len();
-    std::fs::OpenOptions::new().write(true).open(&path).unwrap().set_len(length - 9).unwrap();
+    let file = std::fs::OpenOptions::new().write(true).open(&path).unwrap();
+    file.set_len(length - 9).unwrap();
+    // the last time that the process wrote was 700 ms after the last unit that is whole
+    let end_us = Index::build(&path).unwrap().entries.iter().map(|entry| entry.utc_us).max().unwrap();
+    file.set_modified(UNIX_EPOCH + Duration::from_micros(end_us + 700_000)).unwrap();
+    drop(file);
+    tokio::time::sleep(
+        (UNIX_EPOCH + Duration::from_micros(end_us + 900_000)).duration_since(SystemTime::now()).unwrap_or_default(),
+    )
+    .await;
     let local = Local::open(folder.path().join("local.sqlite")).unwrap();
     let request = ClipRequest {
         id: Id::new(1, 1),
@@ -61,7 +72,7 @@ pub async fn a_torn_journal_becomes_a_clip() {
         assert_eq!(clips.len(), 1, "start {round}");
         assert_eq!((clips[0].cause, clips[0].title.as_str()), (ClipCause::Recovered, "before the crash"));
         assert_eq!(clips[0].id.as_str(), header.clip.to_string());
-        assert_eq!(clips[0].lost_ms, 250);
+        assert_eq!(clips[0].lost_ms, 800, "\"recovered, 0.8 s lost\"");
         assert_consecutive(&numbers(&node, &clips), clips[0].frames);
         assert!(live.pictures - clips[0].frames <= 1);
         let broadcast = node.database.broadcast(&id(header.broadcast)).await.unwrap().expect("the broadcast");
@@ -86,7 +97,10 @@ pub async fn what_nobody_knows_is_adopted_or_removed() {
     write_part(folder.path(), 4, &facts[..2]); // a part that never got a unit
     let (_, path) = write_part(folder.path(), 5, &facts);
     let mut file = std::fs::OpenOptions::new().append(true).open(path).unwrap();
-    file.write_all(&journal::format::encode(&Record::Cut { at_ns: 50 * SECOND, cause: Cause::Size }).head).unwrap();
+    file.write_all(
+        &journal::format::encode(&Record::Cut { at_ns: 50 * SECOND, cause: Cause::Size }, Salt::default()).head,
+    )
+    .unwrap();
 
     let node = Node::start(folder.path(), NEVER).await;
     node.settle(1).await;

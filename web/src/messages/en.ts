@@ -389,7 +389,7 @@ export const en = {
     untitled: (n: number) => `Clip ${n}`,
     part: (cause: string, n: number) => `${cause}, clip ${n}`,
     lost: (time: string) => `${time} lost`,
-    lostTip: "Media that never arrived is missing inside this clip",
+    lostTip: "Sound and pictures that never arrived, or were not on the disk yet, are missing from this clip",
     play: (title: string) => `Play ${title}`,
     actions: (title: string) => `What to do with ${title}`,
     rename: "Rename",
