@@ -46,6 +46,9 @@ pub struct Stream {
 /// A change of the way from the streamer that viewers are told of.
 const UPLINK_STEP_US: u64 = 5_000;
 
+/// A packet that says it was taken longer ago than this, or will be, goes by another clock than the reports.
+const CAPTURE_BELIEVED_US: u64 = 1_000_000;
+
 /// All of one streamer's connection.
 pub struct Ingest {
     /// SSRC of our own reports.
@@ -54,6 +57,8 @@ pub struct Ingest {
     pub transport_cc: Option<(u8, TwccRecorder)>,
     pub next_report: Option<Instant>,
     offset: SenderOffset,
+    /// The offset is that of reports; before the first it is that of capture times.
+    reported: bool,
     round_trip: Option<Duration>,
 }
 
@@ -96,6 +101,7 @@ impl Ingest {
             transport_cc: transport_cc.map(|id| (id, TwccRecorder::new())),
             next_report: None,
             offset: SenderOffset::default(),
+            reported: false,
             round_trip: None,
         }
     }
@@ -162,6 +168,9 @@ impl Ingest {
                     stream.received = None;
                     stream.nack = stream.nack.take().map(|_| NackGenerator::new());
                 }
+                if let Some(taken) = taken {
+                    note_capture(&mut self.offset, self.reported, layer, timestamp, taken, now);
+                }
                 let rate = layer.clock_rate();
                 let received = stream.received.get_or_insert_with(|| ReceiveStats::new(header.ssrc, rate));
                 received.received(now.mono, index, timestamp);
@@ -196,13 +205,21 @@ impl Ingest {
         report: &SenderReport<'_>,
         room: &mut Room,
     ) -> Option<(usize, usize, Anchor)> {
-        let stream = self.streams.iter_mut().find(|stream| stream.ssrc == Some(report.ssrc))?;
-        stream.received.as_mut()?.sender_report(now.mono, report.ntp);
+        let at = self.streams.iter().position(|stream| stream.ssrc == Some(report.ssrc))?;
+        self.streams[at].received.as_mut()?.sender_report(now.mono, report.ntp);
+        let timestamp = self.streams[at].layer_of(room)?.extend_timestamp(report.rtp)?;
+        if !std::mem::replace(&mut self.reported, true) {
+            self.offset = SenderOffset::default();
+        }
+        let laid = self.offset.lay(sender_us(report.ntp), now.utc_us)?;
+        for stream in self.streams.iter().filter(|_| laid.anew) {
+            if let Some(layer) = stream.layer_of(room) {
+                layer.clock.forget_reports();
+            }
+        }
+        let stream = &self.streams[at];
         let layer = stream.layer_of(room)?;
-        let timestamp = layer.extend_timestamp(report.rtp)?;
-        // Senders without a wall clock count from somewhere; only differences matter.
-        let sender_us = utc_of_ntp(report.ntp).unwrap_or(((u128::from(report.ntp) * 1_000_000) >> 32) as u64);
-        let anchor = Anchor { timestamp, utc_us: self.offset.lay(sender_us, now.utc_us) };
+        let anchor = Anchor { timestamp, utc_us: laid.utc_us };
         layer.clock.on_report(anchor, layer.clock_rate());
         Some((stream.track?, stream.layer, anchor))
     }
@@ -272,6 +289,32 @@ impl Ingest {
             let names = |stream: &Stream| stream.rid.as_ref().is_none_or(|own| rid == Some(own.as_bytes()));
             self.streams.iter().position(|stream| stream.section == at && names(stream))
         })
+    }
+}
+
+/// A sender's wall clock in microseconds. Senders without one count from somewhere; only differences matter.
+fn sender_us(ntp: u64) -> u64 {
+    utc_of_ntp(ntp).unwrap_or(((u128::from(ntp) * 1_000_000) >> 32) as u64)
+}
+
+/// A packet said when it was taken, by a clock that reports tell of as well, if there are any.
+fn note_capture(
+    offset: &mut SenderOffset,
+    reported: bool,
+    layer: &mut Layer,
+    timestamp: u32,
+    taken: CaptureTime,
+    now: Now,
+) {
+    let taken_us = sender_us(taken.ntp.wrapping_add_signed(taken.offset));
+    let utc_us = if reported {
+        offset.ahead_us().map(|ahead| taken_us.wrapping_add_signed(ahead))
+    } else {
+        offset.lay(taken_us, now.utc_us).map(|laid| laid.utc_us)
+    };
+    let believed = utc_us.filter(|utc_us| utc_us.abs_diff(now.utc_us) <= CAPTURE_BELIEVED_US);
+    if let Some((utc_us, timestamp)) = believed.zip(layer.extend_timestamp(timestamp)) {
+        layer.clock.on_capture(Anchor { timestamp, utc_us });
     }
 }
 

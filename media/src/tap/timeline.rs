@@ -1,8 +1,9 @@
 //! RTP timestamps of all tracks on the broadcast's one timeline, in nanoseconds since media zero.
 //!
 //! Between units of one source the sender's spacing is kept exactly. Where a source begins on the timeline is taken from arrival times; once
-//! all running tracks have sender reports, the tracks are laid against each other by those, at a keyframe and only forwards.
-//! After that the reports are followed slowly, and only when they differ by more than rounding and jitter do.
+//! all running tracks have sender reports or capture times, the tracks are laid against each other by those, at a keyframe and only forwards.
+//! After that they are followed slowly, and only when they differ by more than rounding and jitter do. A sender that says nothing
+//! is followed by arrival.
 
 use crate::limit;
 use crate::room::clock::{Anchor, SourceClock};
@@ -89,7 +90,7 @@ impl Timeline {
         if at.may_step {
             self.lay(clocks);
         }
-        self.follow(track, at, clocks[track].report());
+        self.follow(track, at, &clocks[track]);
         let mapping = self.mappings[track].as_mut()?;
         mapping.arrival_utc_us = at.arrival_utc_us;
         let ns = mapping.ns(at.timestamp);
@@ -131,7 +132,7 @@ impl Timeline {
         // How far each track is behind its reports.
         let mut errors = Vec::with_capacity(running.len());
         for track in &running {
-            let (Some(mapping), Some(report)) = (self.mappings[*track], clocks[*track].report()) else { return };
+            let (Some(mapping), Some(report)) = (self.mappings[*track], clocks[*track].told()) else { return };
             if self.last[*track].is_none_or(|last| (last as i64) < mapping.start_ns + REPORTS_SETTLE_NS) {
                 return;
             }
@@ -153,16 +154,17 @@ impl Timeline {
         }
     }
 
-    /// Follows the reports of a track that was laid by them.
-    fn follow(&mut self, track: usize, at: Moment, report: Option<Anchor>) {
-        let (Some(mapping), Some(report), Some(last)) = (self.mappings[track], report, self.last[track]) else {
-            return;
+    /// Follows what the sender says of a track that was laid by it, or arrival when it says nothing.
+    fn follow(&mut self, track: usize, at: Moment, clock: &SourceClock) {
+        let (Some(mapping), Some(last)) = (self.mappings[track], self.last[track]) else { return };
+        let error = if mapping.locked {
+            let Some(told) = clock.told() else { return };
+            self.error(mapping, told)
+        } else {
+            let Some(arrival) = clock.by_arrival().filter(|_| clock.is_silent(at.arrival_utc_us)) else { return };
+            self.since_zero(arrival.utc_us) - mapping.ns(arrival.timestamp)
         };
-        if !mapping.locked {
-            return;
-        }
         let ns = mapping.ns(at.timestamp);
-        let error = self.error(mapping, report);
         let enough = if mapping.slewing { ALIGNED_NS } else { DEAD_BAND_NS };
         let slewing = error.abs() > enough && error.abs() <= ABSURD_NS;
         let most = (ns - last as i64).max(0) / SLEW;

@@ -13,6 +13,7 @@ mod world;
 mod chaos;
 mod codecs;
 mod downlink;
+mod drift;
 mod flight;
 mod floods;
 mod hostile;

@@ -21,6 +21,43 @@ const SPS: [u8; 14] = [0x67, 0x42, 0xc0, 0x1f, 0x8c, 0x8d, 0x40, 0x50, 0x1e, 0x9
 pub const AV1_SEQUENCE: [u8; 13] = [0x08, 0x00, 0x00, 0x00, 0x0c, 0xc4, 0xff, 0x67, 0xe0, 0x6d, 0x7c, 0x80, 0x20];
 pub const PPS: [u8; 4] = [0x68, 0xce, 0x3c, 0x80];
 
+/// The clocks of a streamer. By default they go like ours, and reports tell them exactly.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Clocks {
+    /// Parts per million by which the camera, the sound card and the wall clock run fast.
+    pub video_ppm: i64,
+    pub audio_ppm: i64,
+    pub wall_ppm: i64,
+    /// So long after the start the wall clock is set, by so many microseconds.
+    pub set: Option<(Duration, i64)>,
+    /// Reports carry the timestamp of a moment up to so much before that of their wall clock.
+    pub reports_late_us: u64,
+    /// The wall clock of the very first report of pictures is wrong by this.
+    pub first_report_us: i64,
+    /// Nothing is reported.
+    pub silent: bool,
+    /// Each sound packet says when it was taken, as `says_capture` has it for pictures.
+    pub sound_says_capture: bool,
+}
+
+impl Clocks {
+    /// What the wall clock shows so long after a start at `started_us`.
+    fn wall_us(&self, started_us: u64, us: u64) -> u64 {
+        let set = self.set.map_or(0, |(at, by)| if u128::from(us) >= at.as_micros() { by } else { 0 });
+        (started_us + fast(us, self.wall_ppm)).wrapping_add_signed(set)
+    }
+}
+
+/// What a clock that runs fast shows after so long.
+pub fn fast(us: u64, ppm: i64) -> u64 {
+    us.wrapping_add_signed((i128::from(us) * i128::from(ppm) / 1_000_000) as i64)
+}
+
+/// When a clock that runs fast shows this.
+pub fn slow(us: u64, ppm: i64) -> u64 {
+    (u128::from(us) * 1_000_000 / (1_000_000 + i128::from(ppm)) as u128) as u64
+}
+
 pub struct Publisher {
     pub codec: Codec,
     /// Sends simulcast layers instead of one picture.
@@ -59,6 +96,8 @@ pub struct Publisher {
     pub picture_delay_us: u64,
     /// The first sender reports come so much after the start.
     pub report_after: Duration,
+    /// How its clocks go.
+    pub clocks: Clocks,
     pub plis: Vec<Instant>,
     pub firs: Vec<Instant>,
     pub nacked: u64,
@@ -79,6 +118,8 @@ pub struct Publisher {
     /// Whose reference time came, its middle, and when.
     pub reference: Option<([u8; 4], [u8; 4], Instant)>,
     pub sent: [(u32, u32); 2],
+    /// Sender reports so far.
+    pub reported: u64,
     /// Frames are counted by time; those that were muted have no number.
     pub video_slot: u64,
     pub audio_slot: u64,
@@ -111,6 +152,7 @@ impl Default for Publisher {
             clock_ahead_us: 0,
             picture_delay_us: 0,
             report_after: Duration::from_millis(500),
+            clocks: Clocks::default(),
             plis: Vec::new(),
             firs: Vec::new(),
             nacked: 0,
@@ -129,6 +171,7 @@ impl Default for Publisher {
             next_report: None,
             reference: None,
             sent: [(0, 0); 2],
+            reported: 0,
             video_slot: 0,
             audio_slot: 0,
             said_orientation: None,
@@ -140,6 +183,10 @@ impl Default for Publisher {
 impl Publisher {
     pub fn offer(&self, peer: &Peer) -> String {
         let mut offer = peer.offer("sendonly");
+        if self.clocks.sound_says_capture {
+            let element = "a=extmap:7 http://www.webrtc.org/experiments/rtp-hdrext/abs-capture-time\r\n";
+            offer = offer.replacen("a=rtpmap:111", &format!("{element}a=rtpmap:111"), 1);
+        }
         if self.red > 0 {
             offer = with_red(&offer, 111, 63);
         }
@@ -173,13 +220,17 @@ impl Publisher {
             }
         }
         let us = now.utc_us - started.utc_us;
-        while self.video_slot * 1_000_000 / FPS + self.picture_delay_us <= us {
+        let clocks = self.clocks;
+        let ahead_us = self.clock_ahead_us;
+        let wall_us = |at_us| clocks.wall_us(started.utc_us, at_us) + ahead_us;
+        let (video_us, audio_us) = (fast(us, clocks.video_ppm), fast(us, clocks.audio_ppm));
+        while self.video_slot * 1_000_000 / FPS + self.picture_delay_us <= video_us {
             let timestamp = self.first_timestamp.wrapping_add((self.video_slot * 90_000 / FPS) as u32);
             self.video_slot += 1;
             if let Some(rungs) = &mut self.rungs {
                 rungs.picture(self.video_slot - 1, |packet| send(packet, false));
             } else if self.with_video && !self.video_muted {
-                let taken = started.utc_us + (self.video_slot - 1) * 1_000_000 / FPS + self.clock_ahead_us;
+                let taken = wall_us(slow((self.video_slot - 1) * 1_000_000 / FPS, clocks.video_ppm));
                 for (at, packet) in self.picture(timestamp).into_iter().enumerate() {
                     let says = self.says_capture && at == 0;
                     let taken = ntp_of_utc(taken).to_be_bytes();
@@ -187,7 +238,8 @@ impl Publisher {
                 }
             }
         }
-        while self.audio_slot * 20_000 <= us {
+        while self.audio_slot * 20_000 <= audio_us {
+            let taken = wall_us(slow(self.audio_slot * 20_000, clocks.audio_ppm));
             let timestamp = self.first_timestamp.wrapping_add((self.audio_slot * 960) as u32);
             self.audio_slot += 1;
             if self.with_audio && !self.audio_muted {
@@ -200,21 +252,28 @@ impl Publisher {
                 self.audio_sequence = self.audio_sequence.wrapping_add(1);
                 self.sent[1].0 += 1;
                 self.sent[1].1 += payload.len() as u32;
-                send(&packet, false);
+                let says = clocks.sound_says_capture;
+                send(&if says { with_element(&packet, 7, &ntp_of_utc(taken).to_be_bytes()) } else { packet }, false);
             }
         }
         let due = *self.next_report.get_or_insert(now.mono + self.report_after);
-        if now.mono >= due {
-            self.next_report = Some(now.mono + Duration::from_secs(1));
+        if now.mono >= due && !clocks.silent {
+            let first =
+                self.next_report.replace(now.mono + Duration::from_secs(1)) == Some(started.mono + self.report_after);
             if let Some(rungs) = &mut self.rungs {
                 rungs.reports(us, ntp_of_utc(now.utc_us + self.clock_ahead_us), |report| send(report, true));
             }
-            for (ssrc, rate, (packets, octets)) in
-                [(VIDEO_SSRC, 90_000, self.sent[0]), (AUDIO_SSRC, 48_000, self.sent[1])]
+            for (ssrc, rate, media_us, (packets, octets)) in
+                [(VIDEO_SSRC, 90_000, video_us, self.sent[0]), (AUDIO_SSRC, 48_000, audio_us, self.sent[1])]
             {
                 if packets > 0 {
-                    let rtp = self.first_timestamp.wrapping_add((us * rate / 1_000_000) as u32);
-                    let ntp = ntp_of_utc(now.utc_us + self.clock_ahead_us);
+                    self.reported += 1;
+                    let seed = self.reported.wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(23);
+                    let late_us = seed % (clocks.reports_late_us + 1);
+                    let ticks = media_us.saturating_sub(late_us) * rate / 1_000_000;
+                    let rtp = self.first_timestamp.wrapping_add(ticks as u32);
+                    let wrong = if first && ssrc == VIDEO_SSRC { clocks.first_report_us } else { 0 };
+                    let ntp = ntp_of_utc(wall_us(us).wrapping_add_signed(wrong));
                     let mut compound = Compound::new();
                     compound.sender_report(&SenderInfo { ssrc, ntp, rtp, packets, octets });
                     send(compound.as_bytes(), true);

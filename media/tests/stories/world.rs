@@ -91,6 +91,8 @@ type Flight = Reverse<(Instant, u64, usize, bool)>;
 
 pub struct World {
     pub now: Now,
+    /// Time that passes in one go: a millisecond, or more in stories of hours.
+    pub stride: Duration,
     /// The first one is the home of all rooms.
     pub routers: Vec<Router>,
     /// The router that the datagrams of clients come to who join from now on.
@@ -141,6 +143,7 @@ impl World {
         thread_local!(static IDENTITY: Identity = Identity::new(&BROWSER_PROFILES));
         Self {
             now: Now { mono: Instant::now(), utc_us: 1_700_000_000_000_000 },
+            stride: Duration::from_millis(1),
             routers: vec![new_router(seed, 0)],
             shard: 0,
             mesh_loss: 0.0,
@@ -308,9 +311,9 @@ impl World {
         }
     }
 
-    /// One millisecond.
+    /// One stride.
     fn step(&mut self) {
-        self.now = self.now.after(Duration::from_millis(1));
+        self.now = self.now.after(self.stride);
         self.land();
         for at in 0..self.clients.len() {
             self.act(at);
