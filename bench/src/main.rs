@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use bench::case::{Line, clip, fanout, join, latency, loss, memory, profile, publish};
+use bench::case::{Line, clip, fanout, join, latency, loss, memory, profile, publish, record};
 use bench::relay;
 use clap::{Parser, Subcommand};
 
@@ -28,6 +28,8 @@ enum Case {
     Memory(memory::Options),
     /// Many small broadcasts.
     Publish(publish::Options),
+    /// What recording costs, against the same broadcasts that are not recorded.
+    Record(record::Options),
     /// Lines that lose packets: how much is repaired.
     Loss(loss::Options),
     /// Where the time of `fanout` goes.
@@ -68,6 +70,7 @@ async fn run(case: Case) -> Result<Vec<Line>> {
         Case::Latency(options) => latency::run(options).await?,
         Case::Memory(options) => vec![memory::run(options).await?],
         Case::Publish(options) => vec![publish::run(options).await?],
+        Case::Record(options) => vec![record::run(options).await?],
         Case::Loss(options) => vec![loss::run(options).await?],
         Case::Profile(options) => vec![profile::run(options).await?],
         Case::Relay(options) => vec![serde_json::to_value(relay::run::run(options).await?)?],

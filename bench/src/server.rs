@@ -19,11 +19,12 @@ pub struct Server {
 }
 
 impl Server {
-    /// Builds the server in release mode (nothing to do when it is fresh) and starts it.
+    /// Builds the server in release mode (nothing to do when it is fresh) and starts it. It records nothing unless `settings`, names and
+    /// values of its environment, say so.
     ///
     /// # Errors
     /// When it does not build, start or answer within 20 s.
-    pub async fn start(client: &reqwest::Client) -> io::Result<Server> {
+    pub async fn start(client: &reqwest::Client, settings: &[(&str, &str)]) -> io::Result<Server> {
         let program = build()?;
         // The ports are free now; nobody else on a machine that measures takes them in between.
         let http = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
@@ -41,6 +42,7 @@ impl Server {
             .env("STREAM_KEY", KEY)
             .env("RECORD_STREAMS", "false")
             .env("DATA_DIR", &data)
+            .envs(settings.iter().copied())
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -92,7 +94,8 @@ impl Drop for Server {
 fn build() -> io::Result<PathBuf> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().expect("bench lies in the workspace");
     let status = Command::new("cargo")
-        .args(["build", "--quiet", "--release", "--package", "oxbow", "--bin", "oxbow"])
+        // the workspace's one selection: another would build the libraries again, with other features
+        .args(["build", "--quiet", "--release", "--workspace", "--bins"])
         .current_dir(root)
         .status()?;
     if !status.success() {

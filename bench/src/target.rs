@@ -62,7 +62,15 @@ impl Target {
                 server: None,
             });
         }
-        let server = Server::start(&Client::new()).await.context("starting an Oxbow server")?;
+        Self::open_with(&[]).await
+    }
+
+    /// A server of our own with these settings besides its usual ones: names and values of its environment.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub async fn open_with(settings: &[(&str, &str)]) -> Result<Target> {
+        let server = Server::start(&Client::new(), settings).await.context("starting an Oxbow server")?;
         let root = server.url("");
         Ok(Target {
             whip: format!("{root}whip/{CHANNEL}"),

@@ -16,6 +16,7 @@ pub mod loss;
 pub mod memory;
 pub mod profile;
 pub mod publish;
+pub mod record;
 
 /// One line of output.
 pub type Line = serde_json::Value;
