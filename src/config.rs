@@ -11,10 +11,11 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use media::id::ChannelName;
 use signaling::Turn;
 use signaling::address::Network;
 use storage::object::PART_BYTES;
-use storage::{ChecksumMode, Mark, MongoConfig, S3Config, Secret, Visibility, Watermarks};
+use storage::{ChecksumMode, Keep, Mark, MongoConfig, Retention, S3Config, Secret, Visibility, Watermarks};
 use url::Url;
 
 use crate::reach::PeerHost;
@@ -111,6 +112,26 @@ pub const SETTINGS: &[Setting] = &[
         "What must stay free there, in the same form. Below it nothing is recorded, with an alarm, until there is space again; lives and uploads go on. 0: recorded until the disk refuses.",
     ),
     plain(
+        "KEEP_DAYS",
+        "",
+        "Days after which stored clips are deleted, but for those that are kept for good, published, or made by somebody. Unset: never.",
+    ),
+    plain(
+        "KEEP_GB",
+        "",
+        "Gigabytes (1,000,000,000 bytes) of such clips to keep of each channel; the oldest go first. Unset: all.",
+    ),
+    plain(
+        "KEEP_CHANNELS",
+        "",
+        "What holds for single channels instead, separated by commas (main:30d/50GB,side:7d,third:500MB,archive:all).",
+    ),
+    plain(
+        "KEEP_IN_S3",
+        "false",
+        "\"true\": with FILE_HOST, whether that is deleted from the store as well. Needed there with any KEEP_ setting.",
+    ),
+    plain(
         "FILE_HOST",
         "",
         "Address of the S3-compatible store, such as https://gateway.storjshare.io. Unset: a folder under DATA_DIR.",
@@ -197,6 +218,7 @@ pub struct Config {
     pub clip_visibility: Visibility,
     pub journal_keep: Duration,
     pub watermarks: Watermarks,
+    pub retention: Retention,
     pub files: Files,
     pub presign: bool,
     pub rows: Rows,
@@ -319,6 +341,7 @@ impl Raw {
             clip_visibility: self.visibility(),
             journal_keep: Duration::from_secs(self.number("JOURNAL_KEEP", 0..=8760, "whole hours, 0 to 8760") * 3600),
             watermarks: Watermarks { soft: self.mark("DISK_SOFT"), hard: self.mark("DISK_HARD") },
+            retention: self.retention(),
             presign: self.flag("S3_PRESIGN"),
             files: self.files(),
             rows: self.rows(),
@@ -367,6 +390,28 @@ impl Raw {
         self.text("CLIP_VISIBILITY").parse().unwrap_or_else(|_| {
             self.no("CLIP_VISIBILITY", "is \"hidden\", \"link\" or \"published\"", Visibility::Hidden)
         })
+    }
+
+    fn retention(&mut self) -> Retention {
+        let mut whole = |name: &str, range, form| self.given(name).map(|_| self.number(name, range, form));
+        let days = whole("KEEP_DAYS", 1..=36_500, "whole days, 1 to 36500").map(|days| days as u32);
+        let bytes = whole("KEEP_GB", 1..=1_000_000, "whole gigabytes, 1 to 1000000").map(|gb| gb * 1_000_000_000);
+        let rules = self.given("KEEP_CHANNELS").unwrap_or_default();
+        let rule = |rule: &str| {
+            let (channel, keep) = rule.trim().split_once(':')?;
+            let channel: ChannelName = channel.parse().ok()?;
+            Some((channel.to_string(), keep.parse().ok()?))
+        };
+        let read = rules.split(',').filter(|part| !part.trim().is_empty()).map(rule).collect::<Option<_>>();
+        let channels = read.unwrap_or_else(|| {
+            self.no("KEEP_CHANNELS", "is rules such as main:30d/50GB,side:7d,archive:all", Default::default())
+        });
+        let retention = Retention { all: Keep { days, bytes }, channels };
+        if self.given("FILE_HOST").is_some() && !self.flag("KEEP_IN_S3") && !retention.keeps_all() {
+            self.wrong
+                .push("KEEP_IN_S3 is needed with FILE_HOST and a KEEP_ setting: is the store meant as well?".into());
+        }
+        retention
     }
 
     fn mark(&mut self, name: &str) -> Mark {

@@ -166,3 +166,25 @@ fn the_example_is_a_file_that_can_be_read() {
     let config = Config::from_texts(|_| None, read_file(&path).unwrap()).unwrap();
     assert_eq!(config.port, 8080);
 }
+
+#[test]
+fn what_is_kept_is_read_and_a_store_of_others_must_be_named() {
+    let config = load(&[("KEEP_DAYS", "30"), ("KEEP_CHANNELS", "main:7d/50GB, side:all")]).unwrap();
+    assert_eq!(config.retention.of("other"), Keep { days: Some(30), bytes: None });
+    assert_eq!(config.retention.of("main"), Keep { days: Some(7), bytes: Some(50_000_000_000) });
+    assert_eq!(config.retention.of("side"), Keep::default());
+    assert!(load(&[]).unwrap().retention.keeps_all());
+    for wrong in [("KEEP_DAYS", "0"), ("KEEP_GB", "x"), ("KEEP_CHANNELS", "main"), ("KEEP_CHANNELS", "Ma in:7d")] {
+        let text = load(&[wrong]).unwrap_err().to_string();
+        assert!(text.starts_with(wrong.0), "{text}");
+    }
+    let s3 = [
+        ("FILE_HOST", "https://gateway.storjshare.io"),
+        ("S3_BUCKET", "clips"),
+        ("STORJ_SECRET_ACCESS_ID", "id"),
+        ("STORJ_SECRET_ACCESS_KEY", "key"),
+    ];
+    let text = load(&[&s3[..], &[("KEEP_GB", "5")]].concat()).unwrap_err().to_string();
+    assert!(text.contains("KEEP_IN_S3"), "{text}");
+    assert!(load(&[&s3[..], &[("KEEP_GB", "5"), ("KEEP_IN_S3", "true")]].concat()).is_ok());
+}

@@ -164,6 +164,7 @@ async fn build(
         visibility: config.clip_visibility,
         journal_keep: config.journal_keep,
         watermarks: config.watermarks,
+        retention: config.retention.clone(),
     };
     let (recorder, recorded) = Recorder::start(
         recorder_config,
@@ -324,6 +325,7 @@ fn settings(config: &Config, key: &StreamKey, metrics: Option<Metrics>) -> Setti
         trusted_proxies: config.trusted_proxies.clone(),
         record_streams: config.record_streams,
         turn: config.turn.clone(),
+        retention: config.retention.clone(),
         clip_length: config.clip_length,
         clip_size_bytes: config.clip_size_bytes,
         presign: config.presign,

@@ -157,9 +157,20 @@ fn journals(disk: &SmallDisk) -> Vec<String> {
     names
 }
 
+async fn with_key(server: &Server, path: &str) -> serde_json::Value {
+    let asked = server.http.get(server.url(path)).bearer_auth(KEY);
+    asked.send().await.expect("the server answers").json().await.expect("an answer")
+}
+
 async fn storage(server: &Server) -> serde_json::Value {
-    let asked = server.http.get(server.url("/api/storage")).bearer_auth(KEY);
-    asked.send().await.expect("the server answers").json().await.expect("a report")
+    with_key(server, "/api/storage").await
+}
+
+/// All clips, oldest part first; the hidden ones too.
+async fn all(server: &Server) -> Vec<serde_json::Value> {
+    let mut clips = with_key(server, "/api/clips?limit=100").await["items"].as_array().expect("items").clone();
+    clips.sort_by_key(|clip| clip["part"].as_u64());
+    clips
 }
 
 async fn is_in(server: &Server, state: &str) {
@@ -234,6 +245,59 @@ async fn below_its_watermarks_journals_go_then_recording_stops_and_comes_back() 
     let said: u64 = clips.iter().filter_map(|clip| clip["lostMs"].as_u64()).sum();
     let lost = u64::from(shown.missing) * 1_000 / u64::from(FPS);
     assert!(said.abs_diff(lost) <= 500, "{said} ms are said to be lost, {lost} ms are");
+    assert!(server.stop().success());
+    let (status, report) = house.check();
+    assert!(status.success(), "{report}");
+}
+
+#[tokio::test]
+async fn old_clips_go_as_previewed_and_those_kept_for_good_stay() {
+    let mut house = House::new(&[("CLIP_LENGTH", "2"), ("CLIP_VISIBILITY", "hidden")]);
+    let disk = SmallDisk::mount(house.data(), 64);
+    house.through = disk.through();
+    let server = house.start();
+    Publisher::start(&server, "main", &["--codec", "vp8", "--size", "640x360", "--seconds", "24"]).finish();
+    let clips = server
+        .until(Duration::from_secs(60), "the broadcast is stored", async |server| {
+            let clips = all(server).await;
+            let ended = clips.last().is_some_and(|clip| clip["cause"] == "end");
+            (ended && clips.iter().all(|clip| clip["state"] == "stored")).then_some(clips)
+        })
+        .await;
+    let id = |clip: &serde_json::Value| clip["id"].as_str().expect("an id").to_owned();
+    let edit = async |clip: &serde_json::Value, body: serde_json::Value| {
+        let patch = server.http.patch(server.url(&format!("/api/clips/{}", id(clip)))).bearer_auth(KEY).json(&body);
+        assert_eq!(patch.send().await.expect("an answer").status(), 200, "{body}");
+    };
+    edit(&clips[0], serde_json::json!({ "pinned": true })).await;
+    edit(&clips[1], serde_json::json!({ "visibility": "published" })).await;
+    assert!(server.stop().success());
+
+    // The newest that fit stay, and what somebody keeps, which does not count.
+    house.set("KEEP_CHANNELS", "main:1MB,side:all");
+    let server = house.start();
+    let size = |clip: &serde_json::Value| clip["size"].as_u64().expect("a size");
+    let mut room = MB;
+    let mut expected: Vec<String> = clips[..2].iter().map(id).collect();
+    for clip in clips[2..].iter().rev() {
+        let Some(left) = room.checked_sub(size(clip)) else { break };
+        room = left;
+        expected.push(id(clip));
+    }
+    expected.sort();
+    assert!(expected.len() > 2 && expected.len() < clips.len(), "{} of {} clips stay", expected.len(), clips.len());
+    let left = server
+        .until(Duration::from_secs(90), "what is too much goes", async |server| {
+            let mut left: Vec<String> = all(server).await.iter().map(id).collect();
+            left.sort();
+            (left.len() <= expected.len()).then_some(left)
+        })
+        .await;
+    assert_eq!(left, expected);
+    let report = with_key(&server, "/api/retention").await;
+    assert_eq!((report["clips"].as_u64(), report["items"].as_array().map(Vec::len)), (Some(0), Some(0)), "{report}");
+    let usage = storage(&server).await["channels"][0].clone();
+    assert_eq!((usage["keptClips"].as_u64(), usage["clips"].as_u64()), (Some(2), Some(expected.len() as u64)), "{usage}");
     assert!(server.stop().success());
     let (status, report) = house.check();
     assert!(status.success(), "{report}");

@@ -6,12 +6,12 @@ use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
 use storage::local::LocalClip;
-use storage::{Disk, NodeStatus, StorageError};
+use storage::{Disk, NodeStatus, StorageError, retention};
 use tokio::time::Instant;
 
 use crate::desk::{Desk, RecorderStatus};
 use crate::guard::Guard;
-use crate::{clock, upload};
+use crate::{Stores, clock, upload};
 
 const LOOK: Duration = Duration::from_secs(1);
 const COUNT: Duration = Duration::from_secs(5);
@@ -68,8 +68,32 @@ async fn tidy(desk: &Desk) -> Result<(), StorageError> {
     for row in local.expired(before, ROUND).await? {
         drop_journal(desk, &row).await?;
     }
+    retain(desk).await?;
     local.forget_broadcasts().await?;
     local.forget_requests(clock::utc_ms() - REQUESTS_KEPT_MS).await?;
+    Ok(())
+}
+
+/// Deletes the stored clips that are beyond what is to be kept.
+async fn retain(desk: &Desk) -> Result<(), StorageError> {
+    let (policy, Stores { database, local, .. }) = (&desk.config.retention, &desk.stores);
+    if policy.keeps_all() {
+        return Ok(());
+    }
+    let plan = match retention::plan(policy, database, local, clock::utc_ms()).await {
+        // away for now: what is old does not grow younger
+        Err(error @ (StorageError::Away(_) | StorageError::Refused(_))) => {
+            tracing::debug!(%error, "what may go is not known now");
+            return Ok(());
+        }
+        plan => plan?,
+    };
+    let gone = retention::carry_out(plan, database, local).await?;
+    if gone.clips > 0 {
+        metrics::counter!("oxbow_retention_deleted_clips_total").increment(gone.clips);
+        metrics::counter!("oxbow_retention_deleted_bytes_total").increment(gone.bytes);
+        tracing::info!(clips = gone.clips, bytes = gone.bytes, "clips beyond what is to be kept were deleted");
+    }
     Ok(())
 }
 

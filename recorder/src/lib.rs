@@ -41,7 +41,7 @@ use std::time::Duration;
 use media::id::BroadcastId;
 use pipeline::Workers;
 use shard::{MediaPlane, Taps};
-use storage::{Database, Local, NodeStatus, ObjectStore, StorageError, Visibility, Watermarks};
+use storage::{Database, Local, NodeStatus, ObjectStore, Retention, StorageError, Visibility, Watermarks};
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle;
 
@@ -67,6 +67,8 @@ pub struct RecorderConfig {
     pub visibility: Visibility,
     /// What must stay free on the volume of the data folder.
     pub watermarks: Watermarks,
+    /// Which stored clips go by themselves.
+    pub retention: Retention,
 }
 
 impl RecorderConfig {

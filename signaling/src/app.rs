@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use shard::MediaPlane;
 use storage::local::Local;
-use storage::{Database, Health, Id, NodeStatus, ObjectStore, Secret};
+use storage::{Database, Health, Id, NodeStatus, ObjectStore, Retention, Secret};
 use tokio::sync::watch;
 use url::Url;
 
@@ -40,6 +40,8 @@ pub struct Settings {
     pub database: DatabaseKind,
     /// TURN servers that pages and encoders are told of.
     pub turn: Option<Turn>,
+    /// Which stored clips go by themselves.
+    pub retention: Retention,
     /// The web app.
     pub assets: Assets,
     /// Text of /metrics; absent when it has a listener of its own.

@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use media::id::ChannelName;
 use storage::local::{ClipRequest, ClipState as Local, PendingClip, Requester};
 use storage::model::check_title;
-use storage::{ClipQuery, Id, StorageError};
+use storage::{ClipQuery, Id, StorageError, retention};
 
 use crate::access::Visitor;
 use crate::app::{App, new_id, now_ms};
@@ -219,14 +219,8 @@ pub async fn edit(app: &App, id: &Id, edit: ClipEdit, if_revision: Option<u32>) 
 /// # Errors
 /// `not_found`, `away`.
 pub async fn delete(app: &App, id: &Id) -> Result<(), Error> {
-    if app.local().delete_pending(id.clone()).await?.is_some() {
-        return Ok(());
-    }
-    let clip = app.database().clip(id).await?.ok_or_else(Error::not_found)?;
-    // Noted before the row goes: it is the last that names them.
-    app.local().remove_clip(clip).await?;
-    app.database().delete_clip(id).await?;
-    Ok(())
+    let found = retention::delete_clip(app.database(), app.local(), id).await?;
+    if found { Ok(()) } else { Err(Error::not_found()) }
 }
 
 /// Has a clip that waits, or that failed, tried now. One that is stored is left as it is.

@@ -20,7 +20,7 @@ use crate::view;
     paths(
         at::session::read, at::session::open, at::session::close,
         at::health::server, at::health::alive, at::health::ready, at::health::metrics, serve,
-        at::storage::read,
+        at::storage::read, at::storage::retention,
         at::connection::list, at::connection::read, at::connection::trace, at::connection::untrace,
         at::channel::list, at::channel::read, at::channel::clip, at::channel::stats,
         at::broadcast::list, at::broadcast::read, at::broadcast::stop, at::hls::file,

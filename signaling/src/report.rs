@@ -1,7 +1,9 @@
-//! What the holder of the key is shown of a node's disk, its stored clips and its outbox: the bodies of `GET /api/storage`.
+//! What the holder of the key is shown of a node's disk, its stored clips and its outbox: the bodies of `GET /api/storage`
+//! and `GET /api/retention`.
 
 use serde::Serialize;
-use storage::{ChannelUsage, NodeStatus};
+use storage::retention::Plan;
+use storage::{ChannelUsage, Keep, NodeStatus, Retention};
 use ts_rs::TS;
 use utoipa::ToSchema;
 
@@ -80,6 +82,89 @@ pub struct AlarmReport {
     /// Null when it concerns the whole server.
     pub channel: Option<String>,
     pub text: String,
+}
+
+/// What is kept of stored clips, and what would be deleted now.
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RetentionReport {
+    /// Of channels that are not named.
+    pub keep: KeepReport,
+    pub channels: Vec<ChannelKeep>,
+    /// How many clips would go, and the bytes of their files.
+    pub clips: u64,
+    pub bytes: u64,
+    /// Oldest first, at most 1000.
+    pub items: Vec<Doomed>,
+}
+
+/// Null where there is no bound.
+#[derive(Clone, Copy, Debug, Serialize, TS, ToSchema)]
+pub struct KeepReport {
+    pub days: Option<u32>,
+    pub bytes: Option<u64>,
+}
+
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
+pub struct ChannelKeep {
+    pub channel: String,
+    pub keep: KeepReport,
+}
+
+/// A clip that would be deleted.
+#[derive(Clone, Debug, Serialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Doomed {
+    pub id: String,
+    pub channel: String,
+    pub title: String,
+    pub started_at: i64,
+    pub duration_ms: u64,
+    pub size: u64,
+    pub why: Why,
+    /// Address of the page that plays it.
+    pub watch: String,
+}
+
+/// Which bound a clip is beyond.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum Why {
+    Age,
+    Size,
+}
+
+impl RetentionReport {
+    pub fn new(policy: &Retention, plan: Plan) -> Self {
+        let of_rule =
+            |(channel, keep): (&String, &Keep)| ChannelKeep { channel: channel.clone(), keep: (*keep).into() };
+        let of_clip = |(clip, why): (storage::Clip, storage::retention::Why)| Doomed {
+            watch: format!("/c/{}", clip.id),
+            id: clip.id.to_string(),
+            channel: clip.channel,
+            title: clip.title,
+            started_at: clip.started_at_ms,
+            duration_ms: clip.duration_ms,
+            size: clip.size,
+            why: match why {
+                storage::retention::Why::Age => Why::Age,
+                storage::retention::Why::Size => Why::Size,
+            },
+        };
+        Self {
+            keep: policy.all.into(),
+            channels: policy.channels.iter().map(of_rule).collect(),
+            clips: plan.count,
+            bytes: plan.bytes,
+            items: plan.clips.into_iter().map(of_clip).collect(),
+        }
+    }
+}
+
+impl From<Keep> for KeepReport {
+    fn from(Keep { days, bytes }: Keep) -> Self {
+        Self { days, bytes }
+    }
 }
 
 impl StorageReport {

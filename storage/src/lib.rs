@@ -17,6 +17,7 @@ pub mod key;
 pub mod local;
 pub mod model;
 pub mod object;
+pub mod retention;
 pub mod usage;
 
 pub use continuity::{Continuity, Link, Tombstone, TrackContinuity};
@@ -32,4 +33,5 @@ pub use model::{
 pub use object::{
     ChecksumMode, ObjectBody, ObjectEntry, ObjectInfo, ObjectStore, S3Config, Stored, content_disposition,
 };
+pub use retention::{Keep, Retention};
 pub use usage::ChannelUsage;

@@ -53,7 +53,8 @@ impl House {
             }
         }
         let ours = [("PORT", "0"), ("PEER_PORT", "0"), ("PEER_HOST", "127.0.0.1"), ("STREAM_KEY", KEY)];
-        command.envs(ours).env("DATA_DIR", self.data());
+        // so that stories can look at clips as anybody
+        command.envs(ours).env("CLIP_VISIBILITY", "published").env("DATA_DIR", self.data());
         command.envs(self.settings.iter().map(|(k, v)| (k, v)));
         command
     }

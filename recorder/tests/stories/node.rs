@@ -75,6 +75,7 @@ impl Node {
             journal_keep: Duration::from_secs(3600),
             visibility: storage::Visibility::Hidden,
             watermarks: Watermarks::NONE,
+            retention: storage::Retention::default(),
         };
         let stores = Stores {
             workers: workers.clone(),

@@ -37,6 +37,7 @@ pub fn routes(app: App) -> Router<App> {
         .route("/api/server", get(health::server))
         .route("/api/openapi.json", get(openapi::serve))
         .route("/api/storage", get(storage::read))
+        .route("/api/retention", get(storage::retention))
         .route("/api/connections", get(connection::list))
         .route("/api/connections/{session}", get(connection::read))
         .route("/api/connections/{session}/trace", post(connection::trace).delete(connection::untrace))

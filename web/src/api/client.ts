@@ -14,8 +14,10 @@ import type {
   Page,
   Readiness,
   Requested,
+  RetentionReport,
   ServerInfo,
   Session,
+  StorageReport,
 } from "./generated/protocol";
 import { call } from "./http";
 
@@ -54,6 +56,8 @@ export const api = {
   signIn: (key: string) => call<void>("/api/session", { method: "POST", body: { key } }),
   signOut: () => call<void>("/api/session", { method: "DELETE" }),
   server: () => call<ServerInfo>("/api/server"),
+  storage: () => call<StorageReport>("/api/storage"),
+  retention: () => call<RetentionReport>("/api/retention"),
   readiness: () => call<Readiness>("/readyz", { accept: 503 }),
   channels: () => call<List<Live>>("/api/channels"),
   channel: (channel: string) => call<ChannelState>(`/api/channels/${at(channel)}`),

@@ -69,6 +69,16 @@ export function useServerInfo() {
   return useQuery({ queryKey: ["server"], queryFn: () => need(api.server()), refetchInterval: 15_000 });
 }
 
+/** Disk, stored clips and outbox; for the holder of the key. */
+export function useStorage() {
+  return useQuery({ queryKey: ["storage"], queryFn: () => need(api.storage()), refetchInterval: 30_000 });
+}
+
+/** What would be deleted now. */
+export function useRetention() {
+  return useQuery({ queryKey: ["retention"], queryFn: () => need(api.retention()), staleTime: 0 });
+}
+
 /** Which parts are away and since when; asked only while something is away. 503 carries the same body. */
 export function useReadiness(enabled: boolean) {
   return useQuery({

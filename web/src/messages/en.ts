@@ -1,3 +1,5 @@
+import { storage } from "./en-storage";
+
 const plural = (count: number, one: string, many: string) =>
   `${count.toLocaleString("en")}\u2009${count === 1 ? one : many}`;
 
@@ -408,6 +410,7 @@ export const en = {
     poster: (title: string) => `First picture of ${title}`,
     from: (channel: string) => `from ${channel}`,
   },
+  storage,
   library: {
     title: "Library",
     heading: "Clips",

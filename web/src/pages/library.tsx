@@ -16,6 +16,7 @@ import { BroadcastGroup } from "@/features/clips/group";
 import { groupByBroadcast, useClipList, useFresh } from "@/features/clips/list";
 import { NoMatch } from "@/features/clips/no-match";
 import { all, NOTHING, only, toggle } from "@/features/clips/select";
+import { StoragePanel } from "@/features/clips/storage-panel";
 import { useCards } from "@/features/clips/use-cards";
 import { m } from "@/messages";
 import { Button } from "@/ui/button";
@@ -98,6 +99,7 @@ export default function LibraryPage() {
           <Chips chips={chips.filter((chip) => chip.name !== "q")} onRemove={(name) => change(name, "")} />
         </div>
         <AwayBanner />
+        {mayWrite && <StoragePanel />}
         {query.isPending && <Loading />}
         {query.isError && clips.length === 0 && (
           <Failed

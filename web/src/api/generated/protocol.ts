@@ -444,6 +444,44 @@ export type AlarmReport = { at: number,
 channel: string | null, text: string, };
 
 /**
+ * What is kept of stored clips, and what would be deleted now.
+ */
+export type RetentionReport = { 
+/**
+ * Of channels that are not named.
+ */
+keep: KeepReport, channels: Array<ChannelKeep>, 
+/**
+ * How many clips would go, and the bytes of their files.
+ */
+clips: number, bytes: number, 
+/**
+ * Oldest first, at most 1000.
+ */
+items: Array<Doomed>, };
+
+/**
+ * Null where there is no bound.
+ */
+export type KeepReport = { days: number | null, bytes: number | null, };
+
+export type ChannelKeep = { channel: string, keep: KeepReport, };
+
+/**
+ * A clip that would be deleted.
+ */
+export type Doomed = { id: string, channel: string, title: string, startedAt: number, durationMs: number, size: number, why: Why, 
+/**
+ * Address of the page that plays it.
+ */
+watch: string, };
+
+/**
+ * Which bound a clip is beyond.
+ */
+export type Why = "age" | "size";
+
+/**
  * A media session. What ends in `Ms` counts from `openedAt`, and is null while it has not come.
  */
 export type Connection = { session: string, channel: string, role: "publisher" | "viewer", state: "new" | "connected" | "closed", openedAt: number, pathMs: number | null, connectedMs: number | null, firstPacketMs: number | null, firstKeyframeMs: number | null, closedMs: number | null, closeReason: string | null, srtpProfile: string | null, address: string | null, addresses: Array<string>, estimate: number | null, sources: Array<ConnectionSource>, packetsIn: number, packetsOut: number, drops: { [key in string]: number }, };
