@@ -8,6 +8,7 @@ mod folder;
 mod key;
 mod publish;
 mod reach;
+mod reindex;
 mod serve;
 mod shutdown;
 mod telemetry;
@@ -35,6 +36,8 @@ enum What {
     Publish(publish::Publish),
     /// Compare the local job table, the journals, the file store and the database; nothing is changed.
     Check,
+    /// Rebuild the database from the descriptions in the file store. A server may run meanwhile.
+    Reindex(reindex::Reindex),
     /// Print all settings with their defaults, as .env.example has them.
     Settings,
     /// Make clips from journals; started by the server, jobs come on stdin.
@@ -52,6 +55,7 @@ fn main() -> ExitCode {
         What::Serve => configured(serve::serve),
         What::Publish(asked) => run(publish::publish(asked)),
         What::Check => configured(check::check),
+        What::Reindex(asked) => configured(|config| reindex::reindex(config, asked)),
     }
 }
 

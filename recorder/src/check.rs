@@ -8,7 +8,11 @@ use std::path::{Path, PathBuf};
 use journal::{Index, Tail};
 use media::id::TrackId;
 use storage::local::LocalClip;
-use storage::{Clip, ClipCause, ClipQuery, ClipState, Database, Id, Local, ObjectStore, StorageError, Tombstone};
+use storage::object::SMALL_BYTES;
+use storage::{
+    BroadcastQuery, Clip, ClipCause, ClipQuery, ClipState, Database, Id, Local, ObjectStore, Sidecar, StorageError,
+    Tombstone,
+};
 
 use crate::chain::{self, Member};
 use crate::house;
@@ -72,10 +76,14 @@ pub async fn check(
     report.clips = clips.len();
     for clip in &clips {
         check_clip(&mut report, clip, objects).await?;
+        if rows.get(&clip.id).is_none_or(|row| row.state == ClipState::Stored) {
+            check_sidecar(&mut report, Sidecar::Clip(Box::new(clip.clone())), &clip.id, objects, local).await?;
+        }
     }
     let tombstones = database.tombstones().await?;
     check_chains(&mut report, &clips, &tombstones, &rows, database).await?;
     check_broadcasts(&mut report, database, local).await?;
+    check_descriptions(&mut report, objects, database, local).await?;
     check_objects(&mut report, objects, local, &rows, &clips, &tombstones).await?;
     Ok(report)
 }
@@ -182,7 +190,8 @@ async fn check_row(report: &mut Report, row: &LocalClip, database: &Database) ->
             }
         }
         ClipState::Stored => {
-            if database.clip(id).await?.is_none() {
+            // another node may have deleted it
+            if database.clip(id).await?.is_none() && database.tombstone(id).await?.is_none() {
                 report.wrong(format!("clip {id} is stored but not in the database"));
             }
             if row.file.as_ref().is_some_and(|file| file.exists()) {
@@ -225,6 +234,59 @@ async fn check_clip(report: &mut Report, clip: &Clip, objects: &ObjectStore) -> 
         && objects.head(poster).await?.is_none()
     {
         report.wrong(format!("clip {}: its poster {poster} is missing", clip.id));
+    }
+    Ok(())
+}
+
+/// Broadcasts have sidecars too.
+async fn check_descriptions(
+    report: &mut Report,
+    objects: &ObjectStore,
+    database: &Database,
+    local: &Local,
+) -> Result<(), StorageError> {
+    let here = local.local_broadcasts().await?;
+    let unsent: BTreeSet<Id> = here.into_iter().filter(|(_, sent)| !sent).map(|(broadcast, _)| broadcast.id).collect();
+    let mut query = BroadcastQuery::default();
+    loop {
+        let page = database.broadcasts(&query).await?;
+        for broadcast in page.items {
+            let id = broadcast.id.clone();
+            if !unsent.contains(&id) {
+                check_sidecar(report, Sidecar::Broadcast(Box::new(broadcast)), &id, objects, local).await?;
+            }
+        }
+        query.cursor = page.next;
+        if query.cursor.is_none() {
+            return Ok(());
+        }
+    }
+}
+
+/// What the store says of a row is what the database says, unless it is still to be written.
+async fn check_sidecar(
+    report: &mut Report,
+    row: Sidecar,
+    id: &Id,
+    objects: &ObjectStore,
+    local: &Local,
+) -> Result<(), StorageError> {
+    if local.awaits_sidecar(id.clone()).await? {
+        return Ok(());
+    }
+    let key = row.key();
+    let read = match objects.get(&key, None).await {
+        Ok(body) => body.bytes(SMALL_BYTES).await.and_then(|bytes| Sidecar::read(&key, &bytes)),
+        Err(error) => Err(error),
+    };
+    match read {
+        Ok(said) if said == row => {}
+        Ok(_) => report.wrong(format!("sidecar {key} says something else than the database")),
+        Err(StorageError::NotFound) => report.wrong(format!("sidecar {key} is missing")),
+        Err(StorageError::Corrupt(why) | StorageError::Invalid(why)) => {
+            report.wrong(format!("sidecar {key} is damaged: {why}"));
+        }
+        Err(error) => return Err(error),
     }
     Ok(())
 }

@@ -164,7 +164,7 @@ impl Desk {
         status.node.alarms = alarms.iter().cloned().collect();
     }
 
-    /// Returns when no clip is on its way any more. Failed ones are not.
+    /// Returns when no clip, broadcast or sidecar is on its way any more. Failed ones are not.
     pub(crate) async fn until_idle(&self) {
         const BUSY: [ClipState; 5] =
             [ClipState::Recording, ClipState::Exporting, ClipState::Queued, ClipState::Uploading, ClipState::Verified];
@@ -173,7 +173,10 @@ impl Desk {
             changed.borrow_and_update();
             let clips = self.stores.local.next_clip_due(&BUSY).await;
             let broadcasts = self.stores.local.next_broadcast_due().await;
-            if matches!((clips, broadcasts), (Ok(None), Ok(None))) || changed.changed().await.is_err() {
+            let sidecars = self.stores.local.next_sidecar_due().await;
+            if matches!((clips, broadcasts, sidecars), (Ok(None), Ok(None), Ok(None)))
+                || changed.changed().await.is_err()
+            {
                 return;
             }
         }

@@ -6,6 +6,7 @@
 //! - the ledger ([`ledger`]), which turns what the thread says into rows, and rows of requests into cuts,
 //! - the exporter ([`clip`]), which has a worker make a file of each closed part,
 //! - the outbox ([`upload`]), which brings files and rows to the store and the database, for ever if need be,
+//! - the sidecars ([`sidecars`]), which follow the rows that change in the database,
 //! - the housekeeper ([`house`]), which drops journals that were kept long enough, watches the thread and the disk ([`guard`]) and
 //!   counts,
 //! - the sweep ([`orphans`]), which aborts uploads that nobody will complete.
@@ -27,6 +28,7 @@ mod orphans;
 mod part_file;
 mod recovery;
 mod rollover;
+mod sidecars;
 mod stream;
 mod upload;
 mod writer;
@@ -171,6 +173,7 @@ impl Recorder {
         let tasks = vec![
             desk::supervise(&desk, "exporter", clip::run),
             desk::supervise(&desk, "outbox", upload::run),
+            desk::supervise(&desk, "sidecars", sidecars::run),
             desk::supervise(&desk, "requests", ledger::requests),
             desk::supervise(&desk, "housekeeper", house::run),
             desk::supervise(&desk, "orphans", orphans::run),

@@ -41,6 +41,7 @@ pub(crate) async fn reconcile(desk: &Desk) -> Result<(), RecorderError> {
     tidy_spool(desk, &rows).await?;
     answer_requests(desk, &requests, &recovered).await?;
     end_broadcasts(desk, &rows, &ends).await?;
+    desk.stores.local.release_sidecars().await?;
     let again = desk.stores.local.retry_failed().await?;
     if !recovered.is_empty() || again > 0 {
         tracing::info!(recovered = recovered.len(), again, "recordings of the last run are continued");

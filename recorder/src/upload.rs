@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use storage::local::{LocalClip, Sent};
-use storage::{Clip, ClipKind, ClipState, Id, StorageError, Tombstone};
+use storage::{Clip, ClipKind, ClipState, Described, Id, Sidecar, StorageError, Tombstone, sidecar};
 use tokio::task::JoinSet;
 
 use crate::desk::{Desk, RecorderEvent};
@@ -149,8 +149,8 @@ async fn index(desk: &Desk, row: &LocalClip) -> Result<bool, StorageError> {
             local.put_off(row.id.clone(), clock::utc_ms() + LINK_AGAIN_MS).await?;
             return Ok(false);
         };
-        let sidecar = serde_json::to_vec(&clip).map_err(|e| StorageError::Invalid(e.to_string()))?;
-        desk.stores.objects.put_bytes(&clip.key("json"), sidecar.into(), "application/json").await?;
+        let sidecar = Sidecar::Clip(Box::new(clip.clone()));
+        desk.stores.objects.put_bytes(&sidecar.key(), sidecar.json()?, sidecar::MIME).await?;
         let sent = Sent { revision: clip.revision, noted: now.noted };
         match before {
             None => desk.stores.database.insert_clip(&clip).await?,
@@ -159,6 +159,10 @@ async fn index(desk: &Desk, row: &LocalClip) -> Result<bool, StorageError> {
             Some(_) => return Ok(true),
         }
         before = Some(sent);
+        // It was there already when the last run died here, and somebody has changed or deleted it since.
+        if desk.stores.database.clip(&clip.id).await?.as_ref() != Some(&clip) {
+            local.note_sidecar(Described::Clip(clip.id.clone()), 0).await?;
+        }
         if local.stored(row.id.clone(), sent, clock::utc_ms()).await? {
             tracing::info!(clip = %clip.id, "a clip is stored and indexed");
             desk.emit_clip(&clip, ClipState::Stored);
@@ -232,11 +236,18 @@ async fn broadcasts(desk: &Desk) {
     }
 }
 
+/// First in the database: from then on nobody writes the clip's own sidecar any more.
+async fn bury(desk: &Desk, key: &str, tombstone: Box<Tombstone>) -> Result<(), StorageError> {
+    desk.stores.database.bury(&tombstone).await?;
+    let json = Sidecar::Tombstone(tombstone).json()?;
+    desk.stores.objects.put_bytes(key, json, sidecar::MIME).await.map(drop)
+}
+
 async fn removals(desk: &Desk) {
     let local = &desk.stores.local;
     for due in local.due_removals(clock::utc_ms(), 16).await.unwrap_or_default() {
-        let done = match due.body {
-            Some(body) => desk.stores.objects.put_bytes(&due.key, body.into(), "application/json").await.map(drop),
+        let done = match due.tombstone {
+            Some(tombstone) => bury(desk, &due.key, tombstone).await,
             None => desk.stores.objects.delete(&due.key).await,
         };
         let noted = match done {

@@ -210,7 +210,7 @@ pub async fn edit(app: &App, id: &Id, edit: ClipEdit, if_revision: Option<u32>) 
         let state = app.local().pending_clip(id.clone()).await?.map_or(ClipState::Stored, |p| shown(p.state));
         return Ok(Clip::of(clip, state, None));
     }
-    let clip = app.database().edit_clip(id, &edit, if_revision).await?;
+    let clip = app.local().edit_stored(app.database(), id, &edit, if_revision).await?;
     Ok(Clip::of(clip, ClipState::Stored, None))
 }
 

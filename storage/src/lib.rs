@@ -17,15 +17,17 @@ pub mod key;
 pub mod local;
 pub mod model;
 pub mod object;
+pub mod reindex;
 pub mod retention;
+pub mod sidecar;
 pub mod usage;
 
 pub use continuity::{Continuity, Link, Tombstone, TrackContinuity};
-pub use database::{Database, MongoConfig};
+pub use database::{Database, MongoConfig, Restored};
 pub use disk::{Alarm, Disk, DiskState, Mark, NodeStatus, Watermarks};
 pub use error::{Reason, StorageError};
 pub use health::{Health, StoreStatus};
-pub use local::{ClipRequest, ClipState, Local, PendingClip, Requester};
+pub use local::{ClipRequest, ClipState, Described, Local, PendingClip, Requester};
 pub use model::{
     Broadcast, BroadcastQuery, Clip, ClipCause, ClipEdit, ClipFacts, ClipHealth, ClipKind, ClipQuery, Format, Id,
     IdError, Page, Pictures, Piece, PosterChoice, Precision, Recipe, Secret, Storyboard, Trouble, Visibility, WebLink,
@@ -34,4 +36,5 @@ pub use object::{
     ChecksumMode, ObjectBody, ObjectEntry, ObjectInfo, ObjectStore, S3Config, Stored, content_disposition,
 };
 pub use retention::{Keep, Retention};
+pub use sidecar::Sidecar;
 pub use usage::ChannelUsage;

@@ -12,6 +12,7 @@ mod parts;
 mod removals;
 mod requests;
 mod schema;
+mod sidecars;
 mod uploads;
 
 pub use broadcasts::DueBroadcast;
@@ -19,6 +20,7 @@ pub use clips::{ClipState, LocalClip, NewPart, Outbox, PendingClip, Sent};
 pub use parts::KeptPart;
 pub use removals::DueRemoval;
 pub use requests::{ClipRequest, OPEN_REQUESTS, Requester};
+pub use sidecars::{Described, DueSidecar};
 pub use uploads::{OpenUpload, SentPart};
 
 use std::path::{Path, PathBuf};

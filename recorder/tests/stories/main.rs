@@ -14,6 +14,7 @@ mod outage;
 mod recovery;
 mod resume;
 mod rollovers;
+mod sidecars;
 #[path = "../../../storage/tests/support/mod.rs"]
 mod support;
 
@@ -51,6 +52,11 @@ const STORIES: &[(&str, Story)] = stories![
     resume::a_file_that_changed_is_not_mixed_with_an_earlier_one,
     faults::a_bucket_that_is_not_there_is_named_and_tried_again_by_hand,
     faults::clips_through_a_faulty_store_are_stored_once,
+    sidecars::edits_that_a_kill_overtakes_reach_the_store,
+    sidecars::a_deleted_clip_is_not_brought_back_by_an_edit,
+    sidecars::a_deletion_that_was_only_noted_is_carried_out,
+    sidecars::what_an_older_oxbow_left_out_is_written_once,
+    sidecars::a_dropped_database_is_rebuilt_from_the_bucket,
     kill::in_the_middle_of_a_group_of_pictures,
     kill::at_a_rollover,
     kill::during_an_export,
@@ -65,6 +71,7 @@ fn main() -> ExitCode {
         Some("worker") => return pipeline::worker_main(),
         Some("live") => return kill::live(&arguments[1..]),
         Some("moment") => return moments::victim(&arguments[1..]),
+        Some("edit") => return sidecars::edit(&arguments[1..]),
         Some("upload") => return resume::upload(&arguments[1..]),
         _ => {}
     }

@@ -12,7 +12,9 @@ use pipeline::{Workers, WorkersConfig, inspect};
 use recorder::check::Report;
 use recorder::{Items, Recorder, RecorderConfig, RecorderEvent, Stores};
 use shard::TapError;
-use storage::{Clip, ClipQuery, ClipState, Database, Id, Local, ObjectStore, Watermarks};
+use storage::{
+    Broadcast, BroadcastQuery, Clip, ClipQuery, ClipState, Database, Id, Local, ObjectStore, Watermarks,
+};
 use tokio::sync::mpsc;
 
 pub const VIDEO: TrackId = TrackId(0);
@@ -62,8 +64,17 @@ impl Node {
     }
 
     pub async fn start_with(data: &Path, limits: Limits, objects: ObjectStore) -> Self {
-        let local = Local::open(data.join("local.sqlite")).expect("the job table");
         let database = Database::sqlite(data.join("db/oxbow.sqlite"));
+        Self::start_on(data, limits, objects, database).await
+    }
+
+    /// Another node, with the store and the database of this one.
+    pub async fn start_beside(data: &Path, node: &Node) -> Self {
+        Self::start_on(data, NEVER, node.objects.clone(), node.database.clone()).await
+    }
+
+    async fn start_on(data: &Path, limits: Limits, objects: ObjectStore, database: Database) -> Self {
+        let local = Local::open(data.join("local.sqlite")).expect("the job table");
         let program = std::env::current_exe().expect("this program");
         let workers = Workers::start(WorkersConfig::new(program));
         let (feed, items) = sync_channel(4096);
@@ -120,6 +131,22 @@ impl Node {
         clips
     }
 
+    /// All broadcasts that the database has.
+    pub async fn broadcasts(&self) -> Vec<Broadcast> {
+        self.database.broadcasts(&BroadcastQuery::default()).await.expect("the database").items
+    }
+
+    /// Waits until nothing is to be removed and no sidecar to be written.
+    pub async fn settle_removals(&self) {
+        let told = until(60, || async {
+            let removals = self.local.removals().await.expect("the job table");
+            let sidecars = self.local.waiting_sidecars().await.expect("the job table");
+            let left = format!("{removals:?}, {sidecars} sidecars");
+            if removals.is_empty() && sidecars == 0 { Ok(()) } else { Err(left) }
+        });
+        told.await;
+    }
+
     pub async fn count(&self, state: ClipState) -> u64 {
         self.local.counts_by_state().await.expect("the job table").get(&state).copied().unwrap_or_default()
     }
@@ -135,7 +162,8 @@ impl Node {
             let counts = self.local.counts_by_state().await.expect("the job table");
             let stored = counts.get(&ClipState::Stored).copied().unwrap_or_default();
             let ended = self.local.open_broadcasts().await.expect("the job table").is_empty();
-            let sent = self.local.next_broadcast_due().await.expect("the job table").is_none();
+            let sent = self.local.next_broadcast_due().await.expect("the job table").is_none()
+                && self.local.waiting_sidecars().await.expect("the job table") == 0;
             let spool = files(&self.data.join("spool"));
             (stored == clips && counts.values().sum::<u64>() == clips && ended && sent && spool.is_empty())
                 .then_some(())
@@ -152,7 +180,8 @@ impl Node {
         let told = until(60, || async {
             let counts = self.local.counts_by_state().await.expect("the job table");
             let stored = counts.get(&ClipState::Stored).copied().unwrap_or_default();
-            let sent = self.local.next_broadcast_due().await.expect("the job table").is_none();
+            let sent = self.local.next_broadcast_due().await.expect("the job table").is_none()
+                && self.local.waiting_sidecars().await.expect("the job table") == 0;
             let spool = files(&self.data.join("spool"));
             (counts.values().sum::<u64>() == stored && sent && spool.is_empty())
                 .then_some(())

@@ -32,6 +32,19 @@ enum Kind {
     Mongo(Box<mongo::Mongo>),
 }
 
+/// What [`Database::restore_clip`] did.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Restored {
+    /// It was not there.
+    Added,
+    /// An older revision of it was there.
+    Updated,
+    /// It is there, as new or newer.
+    Kept,
+    /// It was deleted, and stays so.
+    Buried,
+}
+
 /// Sends a call to the back end. The futures of the driver are deep; boxed here, they stay out of the callers' own.
 macro_rules! call {
     ($self:ident . $method:ident ( $($argument:expr),* )) => {
@@ -176,6 +189,40 @@ impl Database {
         Ok(usage)
     }
 
+    /// What is left of one deleted clip.
+    ///
+    /// # Errors
+    /// Away, Refused or Corrupt.
+    pub async fn tombstone(&self, id: &Id) -> Result<Option<Tombstone>, StorageError> {
+        call!(self.tombstone(id))
+    }
+
+    /// Puts a clip back as its sidecar describes it, unless it was deleted. One that is here stays, but for edits and facts that it
+    /// lacks.
+    ///
+    /// # Errors
+    /// Invalid when a field is out of bounds; Away or Refused.
+    pub async fn restore_clip(&self, clip: &Clip) -> Result<Restored, StorageError> {
+        let Some(there) = self.clip(&clip.id).await? else {
+            self.insert_clip(clip).await?;
+            let added = self.clip(&clip.id).await?.is_some();
+            return Ok(if added { Restored::Added } else { Restored::Buried });
+        };
+        if restored(there.clone(), clip) == there {
+            return Ok(Restored::Kept);
+        }
+        let described = clip.clone();
+        let change = move |clip: &mut Clip| {
+            *clip = restored(clip.clone(), &described);
+            Ok(())
+        };
+        match call!(self.change_clip(&clip.id, None, change)) {
+            Ok(_) => Ok(Restored::Updated),
+            Err(StorageError::NotFound) => Ok(Restored::Buried),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Adds a broadcast or brings it up to date. An open one that arrives after its end changes nothing; counts and durations
     /// never shrink.
     ///
@@ -200,6 +247,15 @@ impl Database {
         let after = query.cursor.as_deref().map(str::parse).transpose()?;
         let rows = call!(self.broadcasts(query, after))?;
         Ok(page(rows, query.limit, |broadcast| (broadcast.started_at_ms, &broadcast.id)))
+    }
+}
+
+/// A row that is there, and what its sidecar knows more.
+fn restored(there: Clip, described: &Clip) -> Clip {
+    if described.revision > there.revision {
+        described.clone().with_facts_of(&there)
+    } else {
+        there.with_facts_of(described)
     }
 }
 

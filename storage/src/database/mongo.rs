@@ -176,13 +176,13 @@ impl Mongo {
         let filter = doc! { "deleted": true, "tombstone": { "$exists": true } };
         let found: Vec<Document> =
             self.run(async |db| db.clips.find(filter.clone()).await?.try_collect().await).await?;
-        let read = |mut document: Document| match document.remove("tombstone") {
-            Some(Bson::Document(tombstone)) => {
-                deserialize_from_document(tombstone).map_err(|error| StorageError::Corrupt(error.to_string()))
-            }
-            _ => Err(StorageError::Corrupt("a deleted clip left something else than a tombstone".into())),
-        };
-        found.into_iter().map(read).collect()
+        found.into_iter().map(read_tombstone).collect()
+    }
+
+    pub async fn tombstone(&self, id: &Id) -> Result<Option<Tombstone>, StorageError> {
+        let filter = doc! { "_id": id.as_str(), "deleted": true, "tombstone": { "$exists": true } };
+        let found = self.run(async |db| db.clips.find_one(filter.clone()).await).await?;
+        found.map(read_tombstone).transpose()
     }
 
     /// Summed here: not every server that speaks the protocol sums large numbers.
@@ -357,6 +357,15 @@ async fn bring_up_to_date(clips: &Collection<Document>) -> Result<(), mongodb::e
 fn remains(tombstone: &Tombstone) -> Result<Document, StorageError> {
     let kept = serialize_to_document(tombstone).map_err(|error| StorageError::Invalid(error.to_string()))?;
     Ok(doc! { "_id": tombstone.id.as_str(), "deleted": true, "tombstone": kept })
+}
+
+fn read_tombstone(mut document: Document) -> Result<Tombstone, StorageError> {
+    match document.remove("tombstone") {
+        Some(Bson::Document(tombstone)) => {
+            deserialize_from_document(tombstone).map_err(|error| StorageError::Corrupt(error.to_string()))
+        }
+        _ => Err(StorageError::Corrupt("a deleted clip left something else than a tombstone".into())),
+    }
 }
 
 fn live(id: &Id) -> Document {

@@ -156,6 +156,15 @@ impl Sqlite {
         .await
     }
 
+    pub async fn tombstone(&self, id: &Id) -> Result<Option<Tombstone>, StorageError> {
+        let id = id.clone();
+        self.with(move |db| {
+            let sql = "SELECT tombstone FROM deleted_clips WHERE id = ?1 AND tombstone IS NOT NULL";
+            db.prepare_cached(sql)?.query_row([id.as_str()], |row| json(row, "tombstone")).optional()
+        })
+        .await
+    }
+
     pub async fn upsert_broadcast(&self, broadcast: &Broadcast) -> Result<(), StorageError> {
         let broadcast = broadcast.clone();
         self.with(move |db| {

@@ -2,6 +2,7 @@
 
 use rusqlite::{Connection, Row, params};
 
+use super::sidecars::{self, Described};
 use super::{Local, chain, column, execute, json_of, of_json, row, rows};
 use crate::{Broadcast, Clip, Id, StorageError};
 
@@ -86,11 +87,15 @@ impl Local {
         self.read(move |c| Ok(row(c, sql, [], |r| column(r, "due"))?.flatten())).await
     }
 
-    /// The database has this revision.
+    /// The database has this revision; its sidecar follows.
     pub async fn broadcast_sent(&self, id: Id, revision: i64) -> Result<(), StorageError> {
         let sql =
             "UPDATE broadcasts SET sent = max(sent, ?2), attempts = 0, next_try_ms = 0, error = NULL WHERE id = ?1";
-        self.write(move |t| execute(t, sql, params![id.as_str(), revision]).map(drop)).await
+        self.write(move |t| {
+            execute(t, sql, params![id.as_str(), revision])?;
+            sidecars::note(t, &Described::Broadcast(id), 0)
+        })
+        .await
     }
 
     pub async fn retry_broadcast(&self, id: Id, error: String, next_try_ms: i64) -> Result<(), StorageError> {

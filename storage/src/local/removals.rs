@@ -2,15 +2,15 @@
 
 use rusqlite::{Connection, params};
 
-use super::{Local, column, execute, json_of, row, rows};
+use super::{Local, column, execute, json_of, of_json, row, rows};
 use crate::{Clip, StorageError, Tombstone, key};
 
 /// An object to delete.
 #[derive(Clone, Debug)]
 pub struct DueRemoval {
     pub key: String,
-    /// A JSON text that takes its place; none: nothing does.
-    pub body: Option<String>,
+    /// What takes the place of a sidecar; none: nothing takes its place.
+    pub tombstone: Option<Box<Tombstone>>,
     pub attempts: u32,
 }
 
@@ -28,11 +28,13 @@ impl Local {
         .await
     }
 
+    /// Tombstones come first: a clip is gone from the database before its objects are gone from the store.
     pub async fn due_removals(&self, now_ms: i64, limit: u32) -> Result<Vec<DueRemoval>, StorageError> {
-        let sql = "SELECT * FROM removals WHERE next_try_ms <= ?1 ORDER BY key LIMIT ?2";
+        let sql = "SELECT * FROM removals WHERE next_try_ms <= ?1 ORDER BY body IS NULL, key LIMIT ?2";
         self.read(move |c| {
             rows(c, sql, params![now_ms, limit.min(1000)], |r| {
-                Ok(DueRemoval { key: column(r, "key")?, body: column(r, "body")?, attempts: column(r, "attempts")? })
+                let tombstone = column::<Option<String>>(r, "body")?.map(|json| of_json(&json)).transpose()?;
+                Ok(DueRemoval { key: column(r, "key")?, tombstone, attempts: column(r, "attempts")? })
             })
         })
         .await

@@ -92,6 +92,18 @@ const STEPS: &[&str] = &[
     ALTER TABLE clips ADD COLUMN edit TEXT;
     ALTER TABLE clips ADD COLUMN noted INTEGER NOT NULL DEFAULT 0;
 ",
+    "
+    CREATE TABLE sidecars (
+        id TEXT PRIMARY KEY,
+        kind TEXT NOT NULL,
+        revision INTEGER NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        next_try_ms INTEGER NOT NULL DEFAULT 0,
+        error TEXT
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX sidecars_by_time ON sidecars (next_try_ms);
+    CREATE TABLE done (what TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// Sets the file up and runs the steps that it lacks.

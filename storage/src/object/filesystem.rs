@@ -5,6 +5,7 @@
 //! be told from the bytes (content type, hash) lies beside it in `.<name>.meta` together with the size and time of the file
 //! it speaks of, so that after a crash between the two renames it is recognised as somebody else's and not believed.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -140,6 +141,23 @@ impl Folder {
                 }
             }
             Ok(entries)
+        })
+        .await
+    }
+
+    pub async fn folders(&self, prefix: &str) -> Result<BTreeSet<String>, StorageError> {
+        let (folder, prefix) = (self.root.join(prefix), prefix.to_owned());
+        blocking(move || {
+            let mut names = BTreeSet::new();
+            let Some(lines) = found(fs::read_dir(&folder))? else { return Ok(names) };
+            for line in lines {
+                let line = line.map_err(|e| refused_or_away(&e))?;
+                let is_folder = found(line.file_type())?.is_some_and(|kind| kind.is_dir());
+                if let Some(name) = line.file_name().to_str().filter(|_| is_folder) {
+                    names.insert(format!("{prefix}{name}"));
+                }
+            }
+            Ok(names)
         })
         .await
     }

@@ -270,6 +270,22 @@ impl ObjectStore {
         Ok(found)
     }
 
+    /// The folders directly in a folder (`""`: in the store), as whole prefixes without the last slash, sorted: a store is walked
+    /// folder by folder in bounded memory. Those that no key of ours can begin with are left out.
+    ///
+    /// # Errors
+    /// Away, Refused or Invalid.
+    pub async fn folders(&self, folder: &str) -> Result<BTreeSet<String>, StorageError> {
+        key::check_prefix(folder)?;
+        let prefix = if folder.is_empty() { String::new() } else { format!("{}/", folder.trim_end_matches('/')) };
+        let mut found = match &*self.0 {
+            Kind::Folder(store) => store.folders(&prefix).await?,
+            Kind::S3(s3) => s3.folders(&prefix).boxed().await?,
+        };
+        found.retain(|name| name != CANARY_PREFIX.trim_end_matches('/') && key::check(name).is_ok());
+        Ok(found)
+    }
+
     /// Aborts multipart uploads to keys of clips that began more than `age` ago, except those with an id in `keep`: a process that
     /// died, or a line that broke, has left them, and their parts are billed. How many; none where there are no such things.
     ///

@@ -181,6 +181,10 @@ impl S3 {
         read::list(self, prefix).await
     }
 
+    pub async fn folders(&self, prefix: &str) -> Result<BTreeSet<String>, StorageError> {
+        read::folders(self, prefix).await
+    }
+
     pub async fn delete(&self, key: &str) -> Result<(), StorageError> {
         let result = self.client.delete_object().bucket(&self.bucket).key(key).send().await;
         match result.map_err(|e| self.error(&e)) {

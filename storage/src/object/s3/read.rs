@@ -1,5 +1,6 @@
 //! The way down: facts, bytes, lists, and the comparison of what was stored with what was sent.
 
+use std::collections::BTreeSet;
 use std::ops::Range;
 
 use aws_sdk_s3::types::ChecksumMode as Reported;
@@ -131,6 +132,29 @@ pub(super) async fn list(s3: &S3, prefix: &str) -> Result<Vec<ObjectEntry>, Stor
         }
     }
     Err(StorageError::Refused("the bucket holds more objects than can be listed".into()))
+}
+
+/// What stands between `prefix` and the next slash.
+pub(super) async fn folders(s3: &S3, prefix: &str) -> Result<BTreeSet<String>, StorageError> {
+    let mut names = BTreeSet::new();
+    let mut token = None;
+    for _ in 0..MOST_PAGES {
+        let request = s3.client.list_objects_v2().bucket(&s3.bucket).prefix(prefix).delimiter("/");
+        let page = request.set_continuation_token(token).send().await.map_err(|e| s3.error(&e))?;
+        let folders = page.common_prefixes.unwrap_or_default().into_iter().filter_map(|folder| folder.prefix);
+        names.extend(folders.map(|folder| folder.trim_end_matches('/').to_owned()));
+        // a store that does not know of delimiters lists the objects
+        let keys = page.contents.unwrap_or_default().into_iter().filter_map(|object| object.key);
+        names.extend(keys.filter_map(|key| {
+            let end = prefix.len() + key.strip_prefix(prefix)?.find('/')?;
+            Some(key[..end].to_owned())
+        }));
+        token = page.next_continuation_token;
+        if token.is_none() || page.is_truncated != Some(true) {
+            return Ok(names);
+        }
+    }
+    Err(StorageError::Refused("the bucket holds more folders than can be listed".into()))
 }
 
 fn or_bytes(content_type: Option<String>) -> String {
