@@ -230,10 +230,12 @@ async fn check_clip(report: &mut Report, clip: &Clip, objects: &ObjectStore) -> 
         }
         Some(_) => {}
     }
-    if let Some(poster) = &clip.poster
-        && objects.head(poster).await?.is_none()
-    {
-        report.wrong(format!("clip {}: its poster {poster} is missing", clip.id));
+    for (name, object) in [("poster", &clip.poster), ("table of units", &clip.units)] {
+        if let Some(key) = object
+            && objects.head(key).await?.is_none()
+        {
+            report.wrong(format!("clip {}: its {name} {key} is missing", clip.id));
+        }
     }
     Ok(())
 }

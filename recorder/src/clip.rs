@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use journal::units::EXTENSION as UNITS;
 use journal::{Index, OpenError};
 use pipeline::{Border, ExportError, ExportJob, Exported, Format, Lane, Piece, Precision};
 use storage::local::LocalClip;
@@ -115,7 +116,7 @@ async fn make(desk: &Desk, row: &LocalClip) -> Result<Option<Clip>, Trouble> {
         directory: desk.config.spool(),
         stem: row.id.to_string(),
         poster: true,
-        units: false,
+        units: true,
     };
     let lane = if row.cause == Some(ClipCause::Request) { Lane::ClipNow } else { Lane::Rollover };
     let exported = desk.stores.workers.export(job, lane).await.map_err(|error| Trouble {
@@ -136,7 +137,7 @@ async fn make(desk: &Desk, row: &LocalClip) -> Result<Option<Clip>, Trouble> {
         }
     }
     // it was deleted meanwhile
-    for path in [Some(exported.file), exported.poster].into_iter().flatten() {
+    for path in [Some(exported.file), exported.poster, exported.units].into_iter().flatten() {
         upload::remove(&path).await?;
     }
     Ok(None)
@@ -199,7 +200,7 @@ fn describe(desk: &Desk, row: &LocalClip, index: &Index, exported: &Exported) ->
         recipe: None,
         health: None,
         pictures: None,
-        units: None,
+        units: exported.units.as_ref().map(|_| key::clip(&row.channel, &row.broadcast, row.part, &row.id, UNITS)),
     };
     row.edited(&mut clip);
     clip

@@ -135,6 +135,11 @@ impl Guard {
     }
 }
 
+/// What may still be written to the volume of this path; none when the system does not say.
+pub(crate) fn free_bytes(path: &Path) -> Option<u64> {
+    Volume::of(path).map(|volume| volume.free)
+}
+
 impl Volume {
     /// None when the system does not say.
     fn of(path: &Path) -> Option<Self> {

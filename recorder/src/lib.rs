@@ -6,6 +6,7 @@
 //! - the ledger ([`ledger`]), which turns what the thread says into rows, and rows of requests into cuts,
 //! - the exporter ([`clip`]), which has a worker make a file of each closed part,
 //! - the outbox ([`upload`]), which brings files and rows to the store and the database, for ever if need be,
+//! - the way back ([`rebuild`]) from a stored clip to a journal, when that is gone,
 //! - the sidecars ([`sidecars`]), which follow the rows that change in the database,
 //! - the housekeeper ([`house`]), which drops journals that were kept long enough, watches the thread and the disk ([`guard`]) and
 //!   counts,
@@ -26,6 +27,7 @@ mod house;
 mod ledger;
 mod orphans;
 mod part_file;
+pub mod rebuild;
 mod recovery;
 mod rollover;
 mod sidecars;

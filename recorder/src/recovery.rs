@@ -173,7 +173,10 @@ async fn tidy_spool(desk: &Desk, rows: &BTreeMap<Id, LocalClip>) -> Result<(), R
         let stem = name.split('.').next().unwrap_or_default();
         let temporary = name.contains(".tmp");
         let wanted = stem.parse::<Id>().is_ok_and(|id| {
-            rows.get(&id).is_some_and(|row| row.file.as_ref() == Some(&path) || row.poster.as_ref() == Some(&path))
+            rows.get(&id).is_some_and(|row| {
+                let units = row.file.as_deref().map(upload::units_file);
+                [&row.file, &row.poster, &units].into_iter().any(|kept| kept.as_ref() == Some(&path))
+            })
         });
         if (temporary || !wanted) && path.is_file() {
             tracing::info!(file = %path.display(), "a file of no clip is removed");

@@ -2,10 +2,11 @@
 //! send, verify, mark, only then delete; for ever if need be.
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use sha2::{Digest, Sha256};
 use storage::local::{LocalClip, Sent};
 use storage::{Clip, ClipKind, ClipState, Described, Id, Sidecar, StorageError, Tombstone, sidecar};
 use tokio::task::JoinSet;
@@ -133,7 +134,30 @@ async fn put(desk: &Desk, row: &LocalClip, clip: &Clip, file: &Path) -> Result<(
             Err(error) => tracing::warn!(clip = %clip.id, %error, "a clip goes without its poster"),
         }
     }
+    if let Some(name) = &clip.units {
+        match hash(units_file(file)).await {
+            Ok((table, sha256)) => {
+                objects.put_file(name, &table, "application/octet-stream", &sha256).await?;
+            }
+            Err(error) if row.journal.exists() => return Err(StorageError::Local(format!("its units: {error}"))),
+            Err(error) => tracing::warn!(clip = %clip.id, %error, "a clip goes without its table of units"),
+        }
+    }
     Ok(())
+}
+
+/// Where the table of units lies, beside the file of a clip in the spool.
+pub(crate) fn units_file(file: &Path) -> PathBuf {
+    file.with_extension(journal::units::EXTENSION)
+}
+
+/// The file, and its SHA-256 in hex.
+async fn hash(path: PathBuf) -> std::io::Result<(PathBuf, String)> {
+    let hashed = tokio::task::spawn_blocking(move || {
+        let hash = Sha256::digest(std::fs::read(&path)?);
+        Ok((path, hash.iter().map(|byte| format!("{byte:02x}")).collect()))
+    });
+    hashed.await.unwrap_or_else(|error| Err(std::io::Error::other(error)))
 }
 
 /// The row in the database, with the newest title and the clip before it. False when that one is not a file yet.
@@ -200,7 +224,8 @@ async fn tombstone(row: &LocalClip) -> Tombstone {
 }
 
 pub(crate) async fn remove_spool(row: &LocalClip) -> Result<(), StorageError> {
-    for path in row.file.iter().chain(&row.poster) {
+    let units = row.file.as_deref().map(units_file);
+    for path in row.file.iter().chain(&row.poster).chain(&units) {
         remove(path).await?;
     }
     Ok(())

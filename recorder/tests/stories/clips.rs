@@ -34,7 +34,7 @@ async fn five_rollovers(codec: Codec, mime: &str) {
     assert_eq!((known.clips, known.end_reason.as_deref(), known.recorded), (6, Some("stopped"), true));
     node.check_is_silent().await;
     let report = node.check().await;
-    assert_eq!((report.journals, report.clips, report.objects), (6, 6, 19));
+    assert_eq!((report.journals, report.clips, report.objects), (6, 6, 25));
     assert!(report.units >= live.pictures + live.packets);
     node.stop().await;
 }
@@ -158,7 +158,7 @@ pub async fn a_deleted_clip_leaves_nothing_but_its_tombstone() {
     until(20, || async {
         let left = node.objects.list("").await.unwrap().len();
         let row = node.local.local_clip(clip.id.clone()).await.unwrap();
-        if left == 8 && row.is_none() { Ok(()) } else { Err(format!("{left} objects, {row:?}")) }
+        if left == 10 && row.is_none() { Ok(()) } else { Err(format!("{left} objects, {row:?}")) }
     })
     .await;
     assert_eq!(node.clips().await.len(), 2);

@@ -61,8 +61,8 @@ pub async fn clips_through_a_faulty_store_are_stored_once() {
     let of_clips = bucket.iter().filter(|entry| named.contains(&entry.key)).count();
     assert_eq!(
         (of_clips as u64, bucket.len() as u64),
-        (count(), count() * 3 + 1),
-        "file, poster and sidecar of each, once, and that of the broadcast"
+        (count(), count() * 4 + 1),
+        "file, poster, units and sidecar of each, once, and that of the broadcast"
     );
     let history: BTreeSet<String> = files(&data.join("journal"))
         .iter()

@@ -106,7 +106,11 @@ async fn afterwards(data: &Path, given: u64) {
         assert!(known.ended_at_ms.is_some());
     }
     let objects = node.objects.list("").await.unwrap().len();
-    assert_eq!(objects, clips.len() * 3 + 1, "file, poster and description of each, once, and that of the broadcast");
+    assert_eq!(
+        objects,
+        clips.len() * 4 + 1,
+        "file, poster, units and description of each, once, and that of the broadcast"
+    );
     node.check_is_silent().await;
     node.stop().await;
 }

@@ -11,6 +11,7 @@ mod kill;
 mod moments;
 mod node;
 mod outage;
+mod rebuilt;
 mod recovery;
 mod resume;
 mod rollovers;
@@ -52,6 +53,7 @@ const STORIES: &[(&str, Story)] = stories![
     resume::a_file_that_changed_is_not_mixed_with_an_earlier_one,
     faults::a_bucket_that_is_not_there_is_named_and_tried_again_by_hand,
     faults::clips_through_a_faulty_store_are_stored_once,
+    rebuilt::units_come_back_from_the_object_bit_by_bit,
     sidecars::edits_that_a_kill_overtakes_reach_the_store,
     sidecars::a_deleted_clip_is_not_brought_back_by_an_edit,
     sidecars::a_deletion_that_was_only_noted_is_carried_out,

@@ -12,9 +12,7 @@ use pipeline::{Workers, WorkersConfig, inspect};
 use recorder::check::Report;
 use recorder::{Items, Recorder, RecorderConfig, RecorderEvent, Stores};
 use shard::TapError;
-use storage::{
-    Broadcast, BroadcastQuery, Clip, ClipQuery, ClipState, Database, Id, Local, ObjectStore, Watermarks,
-};
+use storage::{Broadcast, BroadcastQuery, Clip, ClipQuery, ClipState, Database, Id, Local, ObjectStore, Watermarks};
 use tokio::sync::mpsc;
 
 pub const VIDEO: TrackId = TrackId(0);
@@ -38,9 +36,11 @@ impl Items for Feed {
 pub struct Limits {
     pub bytes: u64,
     pub length: Duration,
+    /// How long journals are kept.
+    pub keep: Duration,
 }
 
-pub const NEVER: Limits = Limits { bytes: 1 << 40, length: Duration::from_secs(3600) };
+pub const NEVER: Limits = Limits { bytes: 1 << 40, length: Duration::from_secs(3600), keep: Duration::from_secs(3600) };
 
 pub fn every_seconds(seconds: u64) -> Limits {
     Limits { length: Duration::from_secs(seconds), ..NEVER }
@@ -83,7 +83,7 @@ impl Node {
             data_dir: data.to_owned(),
             clip_size_bytes: limits.bytes,
             clip_length: limits.length,
-            journal_keep: Duration::from_secs(3600),
+            journal_keep: limits.keep,
             visibility: storage::Visibility::Hidden,
             watermarks: Watermarks::NONE,
             retention: storage::Retention::default(),
