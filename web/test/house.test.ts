@@ -50,6 +50,7 @@ it("imports go one way", () => {
 
 it("packages stay in their rooms", () => {
   const rooms: [RegExp, (name: string) => boolean][] = [
+    [/^hls\.js/, (name) => name.startsWith("rtc/")],
     [/^socket\.io-client/, (name) => name === "api/socket.ts"],
     [/^(radix-ui|media-chrome|lucide-react\/)/, (name) => name.startsWith("ui/")],
     [/^react/, (name) => !name.startsWith("rtc/")],

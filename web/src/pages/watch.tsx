@@ -93,6 +93,10 @@ function Watch({ channel }: { channel: string }) {
 
 const KEYS = [
   ["K", m.watch.keys.play],
+  ["J", m.watch.keys.back],
+  ["L", m.watch.keys.forward],
+  ["← →", m.watch.keys.step],
+  ["Home End", m.watch.keys.ends],
   ["M", m.watch.keys.mute],
   ["C", m.watch.keys.clip],
   ["F", m.watch.keys.full],

@@ -57,10 +57,15 @@ it("tells the server now and then, and nothing before it knows", async () => {
   expect(told.at(-1)).toBeCloseTo(150, 0);
 });
 
-it("knows nothing where the browser does not tell", async () => {
-  for (let i = 0; i < 10; i += 1) meter.sample(null, Date.now());
+it("knows the server's clock alone where the browser does not tell", async () => {
+  expect(meter.ahead).toBeNull();
+  for (let i = 0; i < 10; i += 1) {
+    meter.sample(null, Date.now());
+    await vi.advanceTimersByTimeAsync(500);
+  }
   expect(meter.ms).toBeNull();
-  expect(told).toEqual([]);
+  expect(told.every((ms) => ms === undefined)).toBe(true);
+  expect(meter.ahead).toBeCloseTo(AHEAD, 0);
 });
 
 it("leaves out what cannot be: a report of another clock", async () => {

@@ -32,14 +32,18 @@ export class LatencyMeter {
     return sorted[sorted.length >> 1] ?? null;
   }
 
+  /** Milliseconds that the server's clock is ahead of ours; null while unknown. */
+  get ahead(): number | null {
+    return this.#exchanges.toSorted((a, b) => a.roundTrip - b.roundTrip)[0]?.ahead ?? null;
+  }
+
   /** The picture on the screen at `at` (UTC) is of `playout` (as getStats says, on the server's clock); null where the browser does not tell. */
   sample(playout: number | null, at: number): void {
-    if (playout === null) return;
     const wait = this.#exchanges.length < FIRST ? FIRST_MS : THEN_MS;
     if (performance.now() - this.#askedAt >= wait) void this.#exchange();
-    const best = this.#exchanges.toSorted((a, b) => a.roundTrip - b.roundTrip)[0];
-    if (best === undefined) return;
-    const late = at + best.ahead - (playout > NTP_TO_UNIX_MS ? playout - NTP_TO_UNIX_MS : playout);
+    const { ahead } = this;
+    if (playout === null || ahead === null) return;
+    const late = at + ahead - (playout > NTP_TO_UNIX_MS ? playout - NTP_TO_UNIX_MS : playout);
     if (late < 0 || late > MOST_MS) return;
     this.#samples = [...this.#samples, late].slice(-SAMPLES);
   }

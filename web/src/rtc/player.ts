@@ -117,6 +117,11 @@ export class Player {
     void this.#link.quality(quality);
   }
 
+  /** UTC milliseconds on the server's clock, as far as it is known. */
+  get serverNow(): number {
+    return Date.now() + (this.#latency.ahead ?? 0);
+  }
+
   close(): void {
     this.#closed = true;
     clearInterval(this.#watchdog);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { clock, codecName, length, size } from "./format";
+import { clock, codecName, length, size, spoken } from "./format";
 import { arcsOf } from "./river";
 
 describe("format", () => {
@@ -10,6 +10,15 @@ describe("format", () => {
     [4_360_000, "1:12:40"],
     [-5, "0:00"],
   ])("clock(%d)", (ms, expected) => expect(clock(ms)).toBe(expected));
+
+  it.each([
+    [0, "0 seconds"],
+    [42_400, "42 seconds"],
+    [60_000, "1 minute"],
+    [250_000, "4 minutes 10 seconds"],
+    [4_360_000, "1 hour 12 minutes"],
+    [7_200_000, "2 hours"],
+  ])("spoken(%d)", (ms, expected) => expect(spoken(ms)).toBe(expected));
 
   it("rounds lengths and never shows nothing", () => {
     expect([200, 4_980, 59_700].map(length)).toEqual(["0:01", "0:05", "1:00"]);

@@ -12,6 +12,29 @@ export function clock(ms: number): string {
   return hours > 0 ? `${hours}:${String(minutes).padStart(2, "0")}:${seconds}` : `${minutes}:${seconds}`;
 }
 
+/** 1 hour 12 minutes, 4 minutes 10 seconds, 42 seconds: for those who hear it. */
+export function spoken(ms: number): string {
+  const total = Math.max(0, Math.round(ms / 1_000));
+  const hours = Math.floor(total / 3_600);
+  const minutes = Math.floor(total / 60) % 60;
+  const parts: (readonly [number, string])[] =
+    hours > 0
+      ? [
+          [hours, "hour"],
+          [minutes, "minute"],
+        ]
+      : [
+          [minutes, "minute"],
+          [total % 60, "second"],
+        ];
+  const said = parts.filter(([count], index) => count > 0 || (index === 1 && total < 60));
+  return said
+    .map(([count, unit]) =>
+      new Intl.NumberFormat(undefined, { style: "unit", unit, unitDisplay: "long" }).format(count),
+    )
+    .join(" ");
+}
+
 /** The length of a clip: never 0:00 for something that has a picture. */
 export function length(ms: number): string {
   return ms > 0 && ms < 1_000 ? "0:01" : clock(Math.round(ms / 1_000) * 1_000);

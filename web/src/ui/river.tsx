@@ -1,9 +1,22 @@
-import { useMemo } from "react";
+import { useEffect, useMemo, useRef, useState } from "react";
 import { m } from "@/messages";
 import { cn } from "./cn";
+import { clock } from "./format";
 import { useWidth } from "./hooks";
 
 export type RiverClip = { id: string; startMs: number; endMs: number; title: string };
+
+/** Makes the line a slider. */
+export type Seek = {
+  /** Milliseconds from the beginning; null at the live edge. */
+  positionMs: number | null;
+  label: string;
+  /** The position in words, for those who hear it. */
+  spoken: (positionMs: number | null) => string;
+  onSeek: (positionMs: number) => void;
+  /** Somebody is about to. */
+  onPrepare?: () => void;
+};
 
 type Props = {
   durationMs: number;
@@ -17,11 +30,14 @@ type Props = {
   onOpen?: (id: string) => void;
   /** Arcs of these have just been made and lift off the line. */
   fresh?: ReadonlySet<string>;
+  seek?: Seek;
   className?: string;
 };
 
 type Arc = { key: string; from: number; to: number; clips: RiverClip[] };
 
+/** A press of an arrow key on the line. */
+const STEP_MS = 5_000;
 /** Arcs are at least this wide, and nearer ones become one with a count. */
 const MIN_ARC = 10;
 const NEAR = 12;
@@ -65,11 +81,16 @@ export function River({
   label,
   onOpen,
   fresh,
+  seek,
   className,
 }: Props) {
   const [ref, width] = useWidth<HTMLDivElement>();
   const line = height === 34 ? 24 : 16;
   const arcs = useMemo(() => arcsOf(clips, durationMs, width), [clips, durationMs, width]);
+  // Where the thumb is held, before it is let go.
+  const [held, setHeld] = useState<number | null>(null);
+  const position = held ?? seek?.positionMs ?? null;
+  const at = position === null || durationMs <= 0 ? null : Math.min(1, position / durationMs) * width;
   return (
     <div ref={ref} className={cn("relative min-w-0", className)} style={{ height }}>
       <svg
@@ -78,7 +99,16 @@ export function River({
         viewBox={`0 0 ${width || 1} ${height}`}
         className="block size-full overflow-visible"
       >
-        <rect className="fill-water" x={0} y={line} width={width} height={4} rx={2} />
+        <rect
+          className="fill-water"
+          x={0}
+          y={line}
+          width={width}
+          height={4}
+          rx={2}
+          opacity={at === null ? 1 : 0.45}
+        />
+        {at !== null && <rect className="fill-water" x={0} y={line} width={at} height={4} rx={2} />}
         {ticks.map((tick) => (
           <rect
             key={tick}
@@ -120,6 +150,9 @@ export function River({
           style={{ top: line + 2 }}
         />
       )}
+      {seek && (
+        <Slider seek={seek} durationMs={durationMs} line={line} at={at} held={held} onHold={setHeld} />
+      )}
       {onOpen && arcs.length > 0 && (
         <ul aria-label={m.river.list}>
           {arcs.map((arc) => {
@@ -142,6 +175,82 @@ export function River({
         </ul>
       )}
     </div>
+  );
+}
+
+/** Lies over the line: a range field, so that fingers, keys and screen readers all have what they expect. */
+function Slider({
+  seek,
+  durationMs,
+  line,
+  at,
+  held,
+  onHold,
+}: {
+  seek: Seek;
+  durationMs: number;
+  line: number;
+  at: number | null;
+  held: number | null;
+  onHold: (positionMs: number | null) => void;
+}) {
+  const field = useRef<HTMLInputElement>(null);
+  const latest = useRef(seek);
+  latest.current = seek;
+  useEffect(() => {
+    const element = field.current;
+    if (!element) return;
+    // React's onChange is the browser's "input"; "change" is when it is let go.
+    const changed = () => {
+      onHold(null);
+      latest.current.onSeek(Number(element.value));
+    };
+    element.addEventListener("change", changed);
+    return () => element.removeEventListener("change", changed);
+  }, [onHold]);
+  const position = held ?? seek.positionMs;
+  return (
+    <>
+      <input
+        ref={field}
+        type="range"
+        min={0}
+        max={durationMs}
+        step={STEP_MS}
+        value={position ?? durationMs}
+        aria-label={seek.label}
+        aria-valuetext={seek.spoken(position)}
+        onInput={(event) => onHold(Number(event.currentTarget.value))}
+        onChange={() => {}}
+        onPointerEnter={seek.onPrepare}
+        onFocus={seek.onPrepare}
+        className="peer absolute inset-x-0 m-0 h-6 w-full cursor-pointer opacity-0"
+        style={{ top: line - 10 }}
+      />
+      {at !== null && (
+        <span
+          aria-hidden
+          className="pointer-events-none absolute size-3 -translate-x-1/2 -translate-y-1/2 rounded-full bg-water peer-focus-visible:outline-2 peer-focus-visible:outline-offset-2 peer-focus-visible:outline-water"
+          style={{ top: line + 2, left: at }}
+        />
+      )}
+      {at === null && (
+        <span
+          aria-hidden
+          className="pointer-events-none absolute right-0 size-3 translate-x-1/2 -translate-y-1/2 rounded-full peer-focus-visible:outline-2 peer-focus-visible:outline-offset-2 peer-focus-visible:outline-water"
+          style={{ top: line + 2 }}
+        />
+      )}
+      {held !== null && at !== null && (
+        <span
+          aria-hidden
+          className="num pointer-events-none absolute -translate-x-1/2 -translate-y-full rounded-control bg-raised px-1.5 text-caption text-ink shadow-float"
+          style={{ top: line - 8, left: at }}
+        >
+          {clock(held)}
+        </span>
+      )}
+    </>
   );
 }
 

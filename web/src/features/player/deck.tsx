@@ -1,13 +1,24 @@
-import { Scissors, VolumeX } from "lucide-react";
+import { RotateCcw, Scissors, VolumeX } from "lucide-react";
 import { m } from "@/messages";
 import type { PlayerView } from "@/rtc/player";
-import { Button } from "@/ui/button";
+import { Button, IconButton } from "@/ui/button";
 import { cn } from "@/ui/cn";
-import { clock } from "@/ui/format";
+import { clock, spoken } from "@/ui/format";
 import { useNow } from "@/ui/hooks";
 import { Pill } from "@/ui/pill";
 import { River, type RiverClip } from "@/ui/river";
 import { QualityMenu } from "./quality";
+
+/** The broadcast that the deck is about, on the air or over. */
+export type Span = { startedAt: number; endedAt: number | null };
+
+/** How far from the live edge the viewer is. */
+export type Behind = {
+  /** UTC milliseconds of the moment that is shown. */
+  at: number;
+  /** Its picture stands still. */
+  paused: boolean;
+};
 
 type Props = {
   controller: string;
@@ -16,7 +27,14 @@ type Props = {
   clips: readonly RiverClip[];
   ticks: readonly number[];
   fresh: ReadonlySet<string>;
-  paused: boolean;
+  span: Span | null;
+  /** Null at the live edge. */
+  behind: Behind | null;
+  /** Absent where the broadcast cannot be rewound. */
+  onSeek: ((at: number) => void) | null;
+  onPrepare: () => void;
+  onBack: () => void;
+  serverNow: () => number;
   soundBlocked: boolean;
   canClip: boolean;
   onSound: () => void;
@@ -29,13 +47,23 @@ type Props = {
 /** Always visible under the picture: the river, and the controls. */
 export function Deck(props: Props) {
   const { view, controller } = props;
-  const now = useNow();
+  // The clock ticks by itself; which time it is the server says.
+  useNow(props.behind ? 250 : 1_000);
+  const { span, behind, onSeek } = props;
+  const now = props.serverNow();
   const live = "live" in view.state ? view.state.live : null;
-  const elapsed = live ? Math.max(1_000, now - live.startedAt) : 0;
-  const playing = view.stream !== null && live !== null;
+  const elapsed = span ? Math.max(1_000, (span.endedAt ?? now) - span.startedAt) : 0;
+  const position = span && behind ? Math.min(elapsed, Math.max(0, behind.at - span.startedAt)) : null;
+  const playing = (view.stream !== null && live !== null) || behind !== null;
+  const said = (at: number | null) => {
+    if (span?.endedAt != null) return m.river.place(spoken(at ?? elapsed), spoken(elapsed));
+    return at === null
+      ? m.river.atLive(spoken(elapsed))
+      : m.river.behind(spoken(elapsed - at), spoken(elapsed));
+  };
   return (
     <div className="deck border-b border-line bg-surface px-4 pt-1.5 pb-[7px] max-tablet:px-2 max-tablet:pt-1 max-tablet:pb-1">
-      {live && (
+      {span && (live || behind) && (
         <div className="flex items-center gap-3">
           <span className="num text-caption text-ink-3 max-tablet:hidden">0:00</span>
           <River
@@ -44,7 +72,18 @@ export function Deck(props: Props) {
             clips={props.clips}
             ticks={props.ticks}
             fresh={props.fresh}
-            edge={view.state.kind === "live" || view.state.kind === "joining" ? "live" : "gone"}
+            edge={span.endedAt !== null ? undefined : onAir(view) ? "live" : "gone"}
+            seek={
+              onSeek
+                ? {
+                    positionMs: position,
+                    label: m.river.seek,
+                    spoken: said,
+                    onSeek: (ms) => onSeek(span.startedAt + ms),
+                    onPrepare: props.onPrepare,
+                  }
+                : undefined
+            }
             label={m.river.label(clock(elapsed), props.clips.length)}
             onOpen={props.onOpenClip}
           />
@@ -54,6 +93,16 @@ export function Deck(props: Props) {
         {playing && (
           <>
             <media-play-button mediacontroller={controller} title={`${m.watch.play} (K)`} />
+            {onSeek && (
+              <IconButton
+                label={m.watch.keys.back}
+                hint="J"
+                onClick={props.onBack}
+                className="max-tablet:hidden"
+              >
+                <RotateCcw aria-hidden className="size-[18px]" strokeWidth={1.75} />
+              </IconButton>
+            )}
             <media-mute-button
               mediacontroller={controller}
               title={`${m.watch.mute} (M)`}
@@ -62,11 +111,17 @@ export function Deck(props: Props) {
             <media-volume-range mediacontroller={controller} className="mr-2 max-tablet:hidden" />
           </>
         )}
-        <LivePill view={view} channel={props.channel} paused={props.paused} onLive={props.onLive} />
-        {live && (
+        <LivePill
+          view={view}
+          channel={props.channel}
+          span={span}
+          behindMs={behind ? now - behind.at : null}
+          onLive={props.onLive}
+        />
+        {span && (live || behind) && (
           <span className={cn("num mx-1.5 font-control", props.soundBlocked && "max-tablet:hidden")}>
             <span className="sr-only">{m.watch.clock} </span>
-            {clock(elapsed)}
+            {clock(position ?? elapsed)}
           </span>
         )}
         {props.soundBlocked && (
@@ -108,15 +163,27 @@ export function Deck(props: Props) {
   );
 }
 
+/** 42 s, then 3:05. */
+function lag(ms: number): string {
+  const seconds = Math.max(0, Math.round(ms / 1_000));
+  return seconds < 60 ? `${seconds}\u2009s` : clock(seconds * 1_000);
+}
+
+function onAir(view: PlayerView): boolean {
+  return view.state.kind === "live" || view.state.kind === "joining";
+}
+
 function LivePill({
   view,
   channel,
-  paused,
+  span,
+  behindMs,
   onLive,
 }: {
   view: PlayerView;
   channel: string;
-  paused: boolean;
+  span: Span | null;
+  behindMs: number | null;
   onLive: () => void;
 }) {
   const { state } = view;
@@ -138,11 +205,15 @@ function LivePill({
         return m.pill.joining;
     }
   };
-  if (state.kind === "live" && paused) {
+  if (behindMs !== null && span?.endedAt != null) return <Pill tone="past">{m.pill.replay}</Pill>;
+  if (behindMs !== null) {
     return (
-      <Button size="dense" onClick={onLive}>
-        <span aria-hidden className="size-[7px] rounded-full bg-live-fill" />
-        {m.pill.paused}. {m.pill.backToLive}
+      <Button size="dense" title={`${m.pill.backToLive} (G)`} onClick={onLive} className="num min-w-0 shrink">
+        <span aria-hidden className="size-[7px] shrink-0 rounded-full bg-live-fill" />
+        <span className="truncate">
+          {m.pill.behind(lag(behindMs))}
+          <span className="max-tablet:sr-only">. {m.pill.backToLive}</span>
+        </span>
       </Button>
     );
   }

@@ -1,5 +1,6 @@
 // What the video element shows, without React: attaches streams, starts them with or without sound, keeps the last frame for
 // the moment in which one stream replaces another.
+import { Rewind, type RewindView } from "@/rtc/rewind";
 import { Store } from "@/rtc/store";
 
 /** `blocked`: plays, but the browser (or good manners) keeps it silent until the viewer asks. */
@@ -10,6 +11,10 @@ const FIRST_FRAME = "oxbow:first-frame";
 
 export class Screen {
   readonly sound = new Store<Sound>("on");
+  readonly rewound = new Store<RewindView>({ kind: "off" });
+  /** What is on air, whatever is shown. */
+  #live: MediaStream | null = null;
+  #rewind: Rewind | null = null;
   #video: HTMLVideoElement;
   #held: HTMLCanvasElement;
   #shown: () => void;
@@ -31,12 +36,38 @@ export class Screen {
   }
 
   show(stream: MediaStream | null): void {
-    if (this.#video.srcObject === stream) return;
+    this.#live = stream;
+    if (this.#rewind !== null || this.#video.srcObject === stream) return;
     if (this.#video.srcObject !== null) this.hold();
     // Without a stream the last frame stays: slates lie over it.
     if (stream === null) return;
     this.#video.srcObject = stream;
     void this.#play();
+  }
+
+  /** Plays a past moment (UTC milliseconds) of the broadcast whose replay is at `url`, under the last frame until it is there. */
+  rewind(url: string, at: number): void {
+    if (this.#rewind !== null && this.rewound.snapshot().kind === "on") {
+      this.#rewind.seek(at);
+    } else {
+      this.hold();
+      this.#video.srcObject = null;
+      this.#rewind = new Rewind(this.#video, url, at, this.rewound);
+    }
+    void this.#play();
+  }
+
+  /** Plays what is on air again; without it the last frame stays. */
+  live(): void {
+    if (this.#rewind !== null) {
+      this.hold();
+      this.#rewind.close();
+      this.#rewind = null;
+      this.#video.removeAttribute("src");
+      this.#video.load();
+    }
+    this.#video.srcObject = this.#live;
+    if (this.#live !== null) void this.#play();
   }
 
   soundOn(): void {
@@ -57,6 +88,8 @@ export class Screen {
 
   close(): void {
     for (const off of this.#offs) off();
+    this.#rewind?.close();
+    this.#rewind = null;
     this.#video.srcObject = null;
   }
 
@@ -68,7 +101,7 @@ export class Screen {
   #pictureIsThere(): void {
     // For those who measure: from the player's start, or the page's, to the first picture.
     if (performance.getEntriesByName(FIRST_FRAME).length === 0) performance.mark(FIRST_FRAME);
-    this.#shown();
+    if (this.#rewind === null) this.#shown();
   }
 
   async #play(): Promise<void> {

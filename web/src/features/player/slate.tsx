@@ -15,12 +15,15 @@ export function Slate({
   soundOnly,
   recordingOf,
   onRetry,
+  onReplay,
 }: {
   view: PlayerView;
   channel: string;
   soundOnly: boolean;
   recordingOf: string | null;
   onRetry: () => void;
+  /** Plays the broadcast that has just ended from its start; null where that cannot be. */
+  onReplay: (() => void) | null;
 }) {
   const { state } = view;
   switch (state.kind) {
@@ -57,6 +60,11 @@ export function Slate({
           title={m.watch.ended(`@${channel}`)}
           text={state.ended.recording ? m.watch.endedText : m.watch.endedPlain}
         >
+          {onReplay && (
+            <Button variant="stage" className="mt-1" onClick={onReplay}>
+              {m.watch.fromStart}
+            </Button>
+          )}
           {state.ended.recording && (
             <ToRecording to={state.ended.recording}>{m.watch.openRecording}</ToRecording>
           )}

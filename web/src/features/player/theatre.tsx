@@ -4,6 +4,7 @@ import { type ReactNode, useEffect, useRef, useState, useSyncExternalStore } fro
 import { Link } from "react-router";
 import { m } from "@/messages";
 import type { PlayerView } from "@/rtc/player";
+import { prepareRewind } from "@/rtc/rewind";
 import { cn } from "@/ui/cn";
 import { useKeys } from "@/ui/hooks";
 import { setTheatre } from "@/ui/media-elements";
@@ -12,6 +13,7 @@ import { Deck } from "./deck";
 import { Screen, type Sound } from "./screen";
 import { Slate } from "./slate";
 import type { Seat } from "./use-player";
+import { useRewind } from "./use-rewind";
 
 export const CONTROLLER = "oxbow-live";
 
@@ -56,20 +58,29 @@ export function Theatre(props: Props) {
     screen?.sound.subscribe ?? silent,
     screen?.sound.snapshot ?? (() => "on"),
   );
-  const paused = usePaused(video);
-  const toLive = () => void video.current?.play();
+  const rewind = useRewind({ seat, view, screen, video });
 
   useKeys({
     " ": () => toggle(video.current),
     k: () => toggle(video.current),
+    j: () => rewind.step(-10_000),
+    l: () => rewind.step(10_000),
+    arrowleft: ({ shiftKey }) => rewind.step(shiftKey ? -60_000 : -5_000),
+    arrowright: ({ shiftKey }) => rewind.step(shiftKey ? 60_000 : 5_000),
+    home: () => rewind.toPart(0),
+    end: rewind.toLive,
+    ...Object.fromEntries(
+      [...Array(10).keys()].map((tenth) => [String(tenth), () => rewind.toPart(tenth / 10)]),
+    ),
     m: () => (sound === "blocked" ? screen?.soundOn() : mute(video.current)),
     f: () => fullScreen(frame.current),
     p: () => pictureInPicture(video.current),
     c: props.onClip,
-    g: toLive,
+    g: rewind.toLive,
   });
 
-  const dimmed = ["waiting", "interrupted", "ended", "unplayable", "refused"].includes(view.state.kind);
+  const dimmed =
+    !rewind.rewound && ["waiting", "interrupted", "ended", "unplayable", "refused"].includes(view.state.kind);
   const soundOnly = "live" in view.state && view.state.live.video === null && view.state.live.audio !== null;
   return (
     <section ref={frame} className="theatre" aria-label={m.watch.player} data-idle={idle || undefined}>
@@ -77,6 +88,7 @@ export function Theatre(props: Props) {
         id="content"
         tabIndex={-1}
         data-state={view.state.kind}
+        data-rewound={rewind.rewound || undefined}
         className="relative aspect-video max-h-[calc(100dvh-226px)] min-h-[180px] w-full overflow-hidden bg-stage text-stage-ink outline-none max-tablet:max-h-[62dvh] [@media(max-height:480px)_and_(orientation:landscape)]:max-h-dvh"
       >
         {props.poster && (view.state.kind === "connecting" || view.state.kind === "joining") && (
@@ -107,13 +119,16 @@ export function Theatre(props: Props) {
             )}
           />
         </media-controller>
-        <Slate
-          view={view}
-          channel={channel}
-          soundOnly={soundOnly}
-          recordingOf={props.recordingOf}
-          onRetry={props.onRetry}
-        />
+        {(!rewind.rewound || soundOnly) && (
+          <Slate
+            view={view}
+            channel={channel}
+            soundOnly={soundOnly}
+            recordingOf={props.recordingOf}
+            onRetry={props.onRetry}
+            onReplay={rewind.canReplay ? () => rewind.toPart(0) : null}
+          />
+        )}
         <BackButton />
       </div>
       <Deck
@@ -123,11 +138,16 @@ export function Theatre(props: Props) {
         clips={props.clips}
         ticks={props.ticks}
         fresh={props.fresh}
-        paused={paused}
-        soundBlocked={sound === "blocked" && view.stream !== null}
+        span={rewind.span}
+        behind={rewind.behind}
+        onSeek={rewind.possible ? rewind.seek : null}
+        onPrepare={prepareRewind}
+        onBack={() => rewind.step(-10_000)}
+        serverNow={() => seat?.player.serverNow ?? Date.now()}
+        soundBlocked={sound === "blocked" && (view.stream !== null || rewind.rewound)}
         canClip={props.recording && (view.state.kind === "live" || view.state.kind === "joining")}
         onSound={() => screen?.soundOn()}
-        onLive={toLive}
+        onLive={rewind.toLive}
         onClip={props.onClip}
         onQuality={(height) => seat?.player.choose(height)}
         onOpenClip={props.onOpenClip}
@@ -166,21 +186,6 @@ function fullScreen(frame: HTMLElement | null): void {
 function pictureInPicture(video: HTMLVideoElement | null): void {
   if (document.pictureInPictureElement) void document.exitPictureInPicture();
   else void video?.requestPictureInPicture?.().catch(() => {});
-}
-
-function usePaused(video: { current: HTMLVideoElement | null }): boolean {
-  const [paused, setPaused] = useState(false);
-  useEffect(() => {
-    const element = video.current;
-    if (!element) return;
-    // Before the first picture a video is paused as well; that is not the viewer's doing.
-    const heard = () => setPaused(element.paused && element.srcObject !== null && element.readyState > 1);
-    for (const event of ["pause", "play", "playing"]) element.addEventListener(event, heard);
-    return () => {
-      for (const event of ["pause", "play", "playing"]) element.removeEventListener(event, heard);
-    };
-  }, [video]);
-  return paused;
 }
 
 /** Nothing has been pointed at or pressed for three seconds; full screen hides its deck then. */
