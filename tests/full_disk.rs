@@ -297,7 +297,11 @@ async fn old_clips_go_as_previewed_and_those_kept_for_good_stay() {
     let report = with_key(&server, "/api/retention").await;
     assert_eq!((report["clips"].as_u64(), report["items"].as_array().map(Vec::len)), (Some(0), Some(0)), "{report}");
     let usage = storage(&server).await["channels"][0].clone();
-    assert_eq!((usage["keptClips"].as_u64(), usage["clips"].as_u64()), (Some(2), Some(expected.len() as u64)), "{usage}");
+    assert_eq!(
+        (usage["keptClips"].as_u64(), usage["clips"].as_u64()),
+        (Some(2), Some(expected.len() as u64)),
+        "{usage}"
+    );
     assert!(server.stop().success());
     let (status, report) = house.check();
     assert!(status.success(), "{report}");

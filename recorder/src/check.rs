@@ -10,8 +10,8 @@ use media::id::TrackId;
 use storage::local::LocalClip;
 use storage::object::SMALL_BYTES;
 use storage::{
-    BroadcastQuery, Clip, ClipCause, ClipQuery, ClipState, Database, Id, Local, ObjectStore, Sidecar, StorageError,
-    Tombstone,
+    BroadcastQuery, Clip, ClipCause, ClipKind, ClipQuery, ClipState, Database, Id, Local, ObjectStore, Sidecar,
+    StorageError, Tombstone,
 };
 
 use crate::chain::{self, Member};
@@ -180,7 +180,7 @@ fn counts_on(index: &Index, track: TrackId) -> bool {
 async fn check_row(report: &mut Report, row: &LocalClip, database: &Database) -> Result<(), StorageError> {
     let id = &row.id;
     match row.state {
-        ClipState::Recording | ClipState::Exporting if !row.journal.exists() => {
+        ClipState::Recording | ClipState::Exporting if row.recipe.is_none() && !row.journal.exists() => {
             report.wrong(format!("clip {id} is {} but its journal is gone", row.state));
         }
         ClipState::Queued | ClipState::Uploading => {
@@ -293,7 +293,8 @@ async fn check_sidecar(
     Ok(())
 }
 
-/// The clips of each broadcast join: no journal is needed for this. What is on its way is known from its row.
+/// The parts of each broadcast join: no journal is needed for this. What is on its way is known from its row, and clips that were made
+/// of them have no place among them.
 async fn check_chains(
     report: &mut Report,
     clips: &[Clip],
@@ -302,13 +303,14 @@ async fn check_chains(
     database: &Database,
 ) -> Result<(), StorageError> {
     let mut broadcasts: BTreeMap<&Id, Vec<Member>> = BTreeMap::new();
-    for clip in clips {
+    for clip in clips.iter().filter(|clip| clip.kind == ClipKind::Part) {
         broadcasts.entry(&clip.broadcast).or_default().push(clip.into());
     }
-    for tombstone in tombstones {
+    for tombstone in tombstones.iter().filter(|tombstone| tombstone.kind == ClipKind::Part) {
         broadcasts.entry(&tombstone.broadcast).or_default().push(tombstone.into());
     }
-    for row in rows.values().filter(|row| !matches!(row.state, ClipState::Stored | ClipState::Failed)) {
+    let is_coming = |row: &LocalClip| !matches!(row.state, ClipState::Stored | ClipState::Failed);
+    for row in rows.values().filter(|row| row.recipe.is_none() && is_coming(row)) {
         let members = broadcasts.entry(&row.broadcast).or_default();
         if members.iter().all(|member| member.id != row.id) {
             members.push(row.into());

@@ -77,8 +77,8 @@ async fn export(desk: &Desk, row: LocalClip) {
 
 /// Why there is no file, and whether another try may help.
 pub(crate) struct Trouble {
-    text: String,
-    final_: bool,
+    pub(crate) text: String,
+    pub(crate) final_: bool,
 }
 
 impl From<StorageError> for Trouble {

@@ -11,6 +11,7 @@ use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use crate::horizon::Horizon;
 use crate::writer::{Command, Figures};
 use crate::{RecorderConfig, Stores, clock};
 
@@ -56,6 +57,8 @@ pub struct RecorderStatus {
 pub(crate) struct Desk {
     pub(crate) config: RecorderConfig,
     pub(crate) stores: Stores,
+    /// What is on disk of the recordings that go on.
+    pub(crate) horizon: Arc<Horizon>,
     pub(crate) stopping: CancellationToken,
     events: mpsc::Sender<RecorderEvent>,
     writer: OnceLock<(SyncSender<Command>, Arc<Figures>)>,
@@ -66,10 +69,16 @@ pub(crate) struct Desk {
 }
 
 impl Desk {
-    pub(crate) fn new(config: RecorderConfig, stores: Stores, events: mpsc::Sender<RecorderEvent>) -> Self {
+    pub(crate) fn new(
+        config: RecorderConfig,
+        stores: Stores,
+        horizon: Arc<Horizon>,
+        events: mpsc::Sender<RecorderEvent>,
+    ) -> Self {
         Self {
             config,
             stores,
+            horizon,
             stopping: CancellationToken::new(),
             events,
             writer: OnceLock::new(),
@@ -172,9 +181,10 @@ impl Desk {
         loop {
             changed.borrow_and_update();
             let clips = self.stores.local.next_clip_due(&BUSY).await;
+            let orders = self.stores.local.next_order_due().await;
             let broadcasts = self.stores.local.next_broadcast_due().await;
             let sidecars = self.stores.local.next_sidecar_due().await;
-            if matches!((clips, broadcasts, sidecars), (Ok(None), Ok(None), Ok(None)))
+            if matches!((clips, orders, broadcasts, sidecars), (Ok(None), Ok(None), Ok(None), Ok(None)))
                 || changed.changed().await.is_err()
             {
                 return;

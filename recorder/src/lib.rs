@@ -5,6 +5,7 @@
 //! - the journal thread ([`writer`]), which alone writes journals and never waits for anything but the disk,
 //! - the ledger ([`ledger`]), which turns what the thread says into rows, and rows of requests into cuts,
 //! - the exporter ([`clip`]), which has a worker make a file of each closed part,
+//! - the orders ([`orders`]), which make what people ask for of what is recorded: clips of the last half minute, trims, extracts,
 //! - the outbox ([`upload`]), which brings files and rows to the store and the database, for ever if need be,
 //! - the way back ([`rebuild`]) from a stored clip to a journal, when that is gone,
 //! - the sidecars ([`sidecars`]), which follow the rows that change in the database,
@@ -23,8 +24,10 @@ mod continuity;
 mod desk;
 mod forecast;
 mod guard;
+mod horizon;
 mod house;
 mod ledger;
+mod orders;
 mod orphans;
 mod part_file;
 pub mod rebuild;
@@ -164,9 +167,10 @@ impl Recorder {
         let (events, receiver) = mpsc::channel(EVENTS);
         let (facts, inbox) = mpsc::channel(writer::FACTS);
         let limits = Limits::new(config.clip_size_bytes, config.clip_length);
-        let writer_config = writer::WriterConfig { root: config.journals(), limits };
+        let horizon = Arc::default();
+        let writer_config = writer::WriterConfig { root: config.journals(), limits, horizon: Arc::clone(&horizon) };
 
-        let desk = Arc::new(Desk::new(config, stores, events));
+        let desk = Arc::new(Desk::new(config, stores, horizon, events));
         recovery::reconcile(&desk).await?;
         let writer = writer::start(writer_config, items, facts, keyframes).map_err(RecorderError::Thread)?;
         desk.attach(writer.commands, writer.figures);
@@ -174,6 +178,8 @@ impl Recorder {
         let ledger = tokio::spawn(ledger::keep(Arc::clone(&desk), inbox));
         let tasks = vec![
             desk::supervise(&desk, "exporter", clip::run),
+            desk::supervise(&desk, "orders", orders::run),
+            desk::supervise(&desk, "extracts", orders::extracts),
             desk::supervise(&desk, "outbox", upload::run),
             desk::supervise(&desk, "sidecars", sidecars::run),
             desk::supervise(&desk, "requests", ledger::requests),

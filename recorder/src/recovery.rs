@@ -18,6 +18,7 @@ use crate::{RecorderError, clock, house, ledger, upload};
 const WRITES_EVERY_MS: u64 = 100;
 
 pub(crate) async fn reconcile(desk: &Desk) -> Result<(), RecorderError> {
+    desk.stores.local.forget_extracts().await?;
     let mut rows = all_rows(desk).await?;
     adopt_journals(desk, &mut rows).await?;
     let requests = desk.stores.local.open_requests().await?;
@@ -153,7 +154,7 @@ async fn check_file(desk: &Desk, row: &LocalClip) -> Result<(), StorageError> {
     if row.deleted || file.metadata().is_ok_and(|m| m.len() == clip.size) {
         return Ok(());
     }
-    if row.journal.exists() {
+    if row.recipe.is_some() || row.journal.exists() {
         desk.alarm(&row.channel, format!("the file of clip {} was gone and is made again", row.id));
         desk.stores.local.export_again(row.id.clone(), 0).await.map(drop)
     } else {

@@ -10,6 +10,7 @@ use media::message::{AccessUnit, EndReason, GapReason, TapFact};
 use storage::Id;
 
 use crate::clock;
+use crate::horizon::Written;
 use crate::part_file::PartFile;
 use crate::rollover::{Action, Limits, Rollover};
 use crate::writer::{Desk, Fact};
@@ -27,6 +28,8 @@ pub(crate) struct Stream {
     rollover: Rollover,
     parts: BTreeMap<u32, PartFile>,
     video: Option<TrackId>,
+    /// Time of the newest unit of each track that was given to a file.
+    given: BTreeMap<TrackId, u64>,
     /// Asked for since the last cut.
     requests: Vec<Id>,
     failing_since: Option<Instant>,
@@ -53,6 +56,7 @@ impl Stream {
             rollover: Rollover::new(limits),
             parts: BTreeMap::new(),
             video: None,
+            given: BTreeMap::new(),
             requests: Vec::new(),
             failing_since: None,
             dropping_from_ns: None,
@@ -132,6 +136,10 @@ impl Stream {
             let Ended { utc_us, reason, .. } = ended;
             let unanswered = std::mem::take(&mut self.requests);
             desk.tell(Fact::Closed { broadcast: self.broadcast, utc_us, reason, unanswered });
+            desk.wrote(self.broadcast, None);
+        } else if self.failing_since.is_none() {
+            let part = self.parts.iter().rev().find(|(_, part)| part.exists()).map(|(number, _)| *number);
+            desk.wrote(self.broadcast, Some(Written { tracks: self.given.clone(), video: self.video, part }));
         }
     }
 
@@ -202,6 +210,8 @@ impl Stream {
             file.push(Record::Gap { track: None, from_ns, to_ns: unit.pts_ns, reason: GapReason::Overrun });
         }
         let after_given_up = self.given_up.remove(&unit.track);
+        let newest = self.given.entry(unit.track).or_default();
+        *newest = unit.pts_ns.max(*newest);
         file.push_unit(number, unit, after_given_up);
     }
 

@@ -102,8 +102,8 @@ async fn step_by_step(desk: &Desk, row: &LocalClip) -> Result<(), StorageError> 
     if state == ClipState::Uploading {
         match put(desk, row, clip, file).await {
             Ok(()) => {}
-            Err(StorageError::Local(text) | StorageError::Corrupt(text)) if row.journal.exists() => {
-                // the file is not what was exported: make it again, the journal is still there
+            Err(StorageError::Local(text) | StorageError::Corrupt(text)) if can_be_made_again(row) => {
+                // the file is not what was exported: make it again, what it was made from is still there
                 desk.alarm(&row.channel, format!("the file of a clip is damaged and is made again: {text}"));
                 local.export_again(row.id.clone(), clock::next_try_ms(row.attempts)).await?;
                 return Ok(());
@@ -130,7 +130,7 @@ async fn put(desk: &Desk, row: &LocalClip, clip: &Clip, file: &Path) -> Result<(
         match tokio::fs::read(poster).await {
             Ok(bytes) => drop(objects.put_bytes(name, bytes.into(), "image/jpeg").await?),
             // The row promises a poster: it is made again while that is possible.
-            Err(error) if row.journal.exists() => return Err(StorageError::Local(format!("its poster: {error}"))),
+            Err(error) if can_be_made_again(row) => return Err(StorageError::Local(format!("its poster: {error}"))),
             Err(error) => tracing::warn!(clip = %clip.id, %error, "a clip goes without its poster"),
         }
     }
@@ -158,6 +158,11 @@ async fn hash(path: PathBuf) -> std::io::Result<(PathBuf, String)> {
         Ok((path, hash.iter().map(|byte| format!("{byte:02x}")).collect()))
     });
     hashed.await.unwrap_or_else(|error| Err(std::io::Error::other(error)))
+}
+
+/// From its journal; an ordered one finds out when it is tried.
+fn can_be_made_again(row: &LocalClip) -> bool {
+    row.recipe.is_some() || row.journal.exists()
 }
 
 /// The row in the database, with the newest title and the clip before it. False when that one is not a file yet.
@@ -219,7 +224,7 @@ async fn tombstone(row: &LocalClip) -> Tombstone {
         sha256: String::new(),
         continuity: index.and_then(|index| continuity::of(&index, &[])),
         deleted: true,
-        kind: ClipKind::Part,
+        kind: if row.recipe.is_some() { ClipKind::Made } else { ClipKind::Part },
     }
 }
 

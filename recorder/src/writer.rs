@@ -19,6 +19,7 @@ use storage::Id;
 use tokio::sync::mpsc;
 
 use crate::clock;
+use crate::horizon::{Horizon, Written};
 use crate::rollover::Limits;
 use crate::stream::Stream;
 
@@ -117,6 +118,7 @@ pub(crate) struct WriterConfig {
     /// `DATA_DIR/journal`.
     pub(crate) root: PathBuf,
     pub(crate) limits: Limits,
+    pub(crate) horizon: Arc<Horizon>,
 }
 
 /// The running thread.
@@ -131,6 +133,7 @@ pub(crate) struct Desk {
     pub(crate) root: PathBuf,
     pub(crate) limits: Limits,
     pub(crate) figures: Arc<Figures>,
+    horizon: Arc<Horizon>,
     facts: mpsc::Sender<Fact>,
     keyframes: mpsc::Sender<BroadcastId>,
     syncs: SyncSender<(String, Arc<File>)>,
@@ -147,6 +150,11 @@ impl Desk {
     /// Best effort: it is asked again.
     pub(crate) fn ask_keyframe(&self, broadcast: BroadcastId) {
         let _ = self.keyframes.try_send(broadcast);
+    }
+
+    /// Everything that was given to the files of a broadcast is written; none when nothing more will come.
+    pub(crate) fn wrote(&self, broadcast: BroadcastId, written: Option<Written>) {
+        self.horizon.tell(broadcast, written);
     }
 
     /// False when the sync thread is behind; try again with the next round.
@@ -170,8 +178,8 @@ pub(crate) fn start(
     let (syncs, files) = sync_channel(SYNCS);
     let alarms = facts.clone();
     let syncer = thread::Builder::new().name("journal-sync".into()).spawn(move || sync_files(&files, &alarms))?;
-    let WriterConfig { root, limits } = config;
-    let desk = Desk { root, limits, figures: Arc::clone(&figures), facts, keyframes, syncs };
+    let WriterConfig { root, limits, horizon } = config;
+    let desk = Desk { root, limits, figures: Arc::clone(&figures), horizon, facts, keyframes, syncs };
     let thread = thread::Builder::new().name("journal".into()).spawn(move || {
         Turn { desk, items, inbox, streams: BTreeMap::new(), held: false }.run();
         let _ = syncer.join(); // its queue closed with the desk
@@ -317,6 +325,7 @@ impl Turn {
         });
         self.desk.figures.failing.store(failing, Relaxed);
         self.desk.figures.open.store(self.streams.len() as u64, Relaxed);
+        self.desk.horizon.turned();
     }
 }
 
@@ -327,6 +336,6 @@ impl Desk {
         let (facts, told) = mpsc::channel(FACTS);
         let (keyframes, asked) = mpsc::channel(COMMANDS);
         let (syncs, _) = sync_channel(SYNCS);
-        (Self { root, limits, figures: Arc::default(), facts, keyframes, syncs }, told, asked)
+        (Self { root, limits, figures: Arc::default(), horizon: Arc::default(), facts, keyframes, syncs }, told, asked)
     }
 }

@@ -15,7 +15,10 @@ use storage::{Clip, ClipQuery, Id, Secret, Visibility};
 use crate::app::App;
 use crate::auth::{Actor, Caller, actor};
 use crate::error::{Code, Error};
+use crate::view::ClipAddress;
 
+/// How long a link is good unless asked otherwise: a week.
+pub const LINK_SECONDS: u64 = 7 * 24 * 3600;
 /// Longest text that is looked at as a link.
 const LINK_BYTES: usize = 128;
 
@@ -34,6 +37,18 @@ impl Links {
     pub fn issue(&self, clip: &Id, expiry: u64) -> String {
         let mac = hmac::sign(&self.key, &signed(clip, expiry));
         format!("v1.{expiry}.{}", hex::encode(mac.as_ref()))
+    }
+
+    /// Addresses that open the clip for so long.
+    pub fn address(&self, clip: &Id, seconds: u64) -> ClipAddress {
+        let expiry = now_s() + seconds;
+        let link = self.issue(clip, expiry);
+        ClipAddress {
+            page: format!("/c/{clip}?link={link}"),
+            media: format!("/api/clips/{clip}/media?link={link}"),
+            expires_at: expiry as i64 * 1000,
+            link,
+        }
     }
 
     /// How long the link to this clip is still good; none when it was not made here, or for another clip.

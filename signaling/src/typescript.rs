@@ -7,8 +7,10 @@ use ts_rs::{Config, TS};
 use crate::error::Code;
 use crate::http::bulk::{BulkChange, BulkDone};
 use crate::http::connection::{Connection, Report, Source};
+use crate::orders::{NewClip, NewPiece};
 use crate::report::*;
 use crate::socket::event::*;
+use crate::timeline::ClipTimeline;
 use crate::turn::IceServer;
 use crate::view::*;
 
@@ -60,6 +62,9 @@ pub fn text() -> String {
         Readiness,
         AwayPart,
         Requested,
+        NewClip,
+        NewPiece,
+        ClipTimeline,
         StorageReport,
         DiskReport,
         DiskState,

@@ -204,9 +204,17 @@ pub struct Problem {
     pub code: crate::error::Code,
 }
 
-/// A clip was asked for; it is cut at the next keyframe and announced by the event `clip`.
+/// A clip was asked for; the event `clip` announces it when it can be played.
 #[derive(Clone, Debug, Serialize, TS, ToSchema)]
 pub struct Requested {
-    /// The id the clip will have.
+    /// Of the request.
     pub requested: String,
+    /// The clip that is being made of a range; absent when the running part is cut at the next keyframe.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub clip: Option<Clip>,
+    /// Opens it to a viewer who asked for it; absent for the holder of the key, to whom everything is open.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[ts(optional)]
+    pub address: Option<ClipAddress>,
 }

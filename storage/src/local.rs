@@ -8,6 +8,8 @@ mod broadcasts;
 mod chain;
 mod clips;
 mod edits;
+mod extracts;
+mod orders;
 mod parts;
 mod removals;
 mod requests;
@@ -17,6 +19,8 @@ mod uploads;
 
 pub use broadcasts::DueBroadcast;
 pub use clips::{ClipState, LocalClip, NewPart, Outbox, PendingClip, Sent};
+pub use extracts::{Extract, ExtractState, MadeFile, OPEN_EXTRACTS};
+pub use orders::{OPEN_ORDERS, Order};
 pub use parts::KeptPart;
 pub use removals::DueRemoval;
 pub use requests::{ClipRequest, OPEN_REQUESTS, Requester};

@@ -192,7 +192,7 @@ impl Server {
     /// Downloads a clip into `folder`, checks size and checksum against its row, and returns the file.
     pub async fn download(&self, clip: &Value, folder: &Path) -> PathBuf {
         let media = clip["media"].as_str().expect("an address");
-        let answer = self.http.get(self.url(media)).send().await.expect("the server answers");
+        let answer = self.http.get(self.url(media)).bearer_auth(KEY).send().await.expect("the server answers");
         assert_eq!(answer.status(), 200, "{media}");
         let body = answer.bytes().await.expect("the whole file");
         assert_eq!(Some(body.len() as u64), clip["size"].as_u64(), "size of {media}");

@@ -10,6 +10,7 @@ mod faults;
 mod kill;
 mod moments;
 mod node;
+mod orders;
 mod outage;
 mod rebuilt;
 mod recovery;
@@ -42,6 +43,12 @@ const STORIES: &[(&str, Story)] = stories![
     clips::a_dropped_streamer_continues_the_part,
     rollovers::random_rollovers_join_in_four_codecs,
     rollovers::the_chain_is_checked_without_journals,
+    orders::ranges_across_rollovers_in_four_codecs,
+    orders::the_open_part_is_waited_for,
+    orders::pieces_of_two_broadcasts_become_one_clip,
+    orders::what_cannot_be_had_is_refused_and_disturbs_nobody,
+    orders::a_made_clip_without_its_file_is_made_again,
+    orders::journals_stay_while_an_order_needs_them,
     recovery::a_torn_journal_becomes_a_clip,
     recovery::what_nobody_knows_is_adopted_or_removed,
     recovery::check_names_what_is_wrong,

@@ -5,9 +5,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, Method, StatusCode};
 use media::id::ChannelName;
-use serde::Deserialize;
 use storage::BroadcastQuery;
-use utoipa::ToSchema;
 
 use super::broadcast;
 use super::extract::{ChannelOf, Json};
@@ -17,6 +15,8 @@ use crate::clips;
 use crate::error::Error;
 use crate::lives;
 use crate::openapi::Problems;
+use crate::orders;
+use crate::socket::event::ClipWanted;
 use crate::view::{AirState, ChannelState, ChannelStats, List, Live, Requested, TrackFigures, TrackKind};
 
 #[utoipa::path(
@@ -51,17 +51,12 @@ async fn last_broadcast(app: &App, channel: &ChannelName, live: Option<&Live>) -
     Some(broadcast::view(over, false))
 }
 
-#[derive(Default, Deserialize, ToSchema)]
-pub struct Wanted {
-    title: Option<String>,
-}
-
 #[utoipa::path(
     post,
     path = "/api/channels/{channel}/clip",
-    summary = "Clip what is on air",
+    summary = "Clip what is on air, or was a moment ago",
     params(("channel" = String, Path, description = "1 to 32 of a-z, 0-9 and -")),
-    request_body = Wanted,
+    request_body = ClipWanted,
     responses((status = 202, description = "It is on its way", body = Requested), Problems),
 )]
 pub async fn clip(
@@ -70,11 +65,11 @@ pub async fn clip(
     method: Method,
     headers: HeaderMap,
     ChannelOf(channel): ChannelOf,
-    Json(Wanted { title }): Json<Wanted>,
+    Json(wanted): Json<ClipWanted>,
 ) -> Result<Response, Error> {
     let by = actor(&app, &method, &headers, caller)?;
-    let requested = clips::request(&app, &channel, by, caller, title).await?;
-    Ok((StatusCode::ACCEPTED, Answer(Requested { requested: requested.to_string() })).into_response())
+    let requested = orders::request(&app, &channel, by, caller, wanted).await?;
+    Ok((StatusCode::ACCEPTED, Answer(requested)).into_response())
 }
 
 #[utoipa::path(

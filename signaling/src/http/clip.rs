@@ -123,8 +123,7 @@ pub struct LinkWanted {
     seconds: Option<u64>,
 }
 
-/// How long a link is good unless asked otherwise: a week. At most a year.
-const LINK_SECONDS: u64 = 7 * 24 * 3600;
+/// The longest that a link is good: a year.
 const LONGEST_LINK: u64 = 366 * 24 * 3600;
 
 #[utoipa::path(
@@ -142,21 +141,14 @@ pub async fn link(
     IdOf(id): IdOf,
     Json(LinkWanted { seconds }): Json<LinkWanted>,
 ) -> Result<Answer<ClipAddress>, Error> {
-    let seconds = seconds.unwrap_or(LINK_SECONDS);
+    let seconds = seconds.unwrap_or(access::LINK_SECONDS);
     if !(1..=LONGEST_LINK).contains(&seconds) {
         return Err(Error::invalid(format!("seconds is 1 to {LONGEST_LINK}")));
     }
     if clips::locate(&app, &id).await?.clip.visibility == storage::Visibility::Hidden {
         return Err(Error::invalid("a hidden clip has no links; make its visibility \"link\" first"));
     }
-    let expiry = access::now_s() + seconds;
-    let link = app.links().issue(&id, expiry);
-    Ok(Answer(ClipAddress {
-        page: format!("/c/{id}?link={link}"),
-        media: format!("/api/clips/{id}/media?link={link}"),
-        expires_at: expiry as i64 * 1000,
-        link,
-    }))
+    Ok(Answer(app.links().address(&id, seconds)))
 }
 
 #[utoipa::path(

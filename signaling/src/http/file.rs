@@ -33,15 +33,16 @@ pub struct Options {
 }
 
 /// One file to send.
-struct File {
+pub struct File {
     /// In the spool; otherwise in the object store.
-    local: Option<PathBuf>,
-    key: String,
-    mime: String,
-    size: u64,
-    etag: String,
+    pub local: Option<PathBuf>,
+    /// Empty for one that is nowhere else.
+    pub key: String,
+    pub mime: String,
+    pub size: u64,
+    pub etag: String,
     /// Save it under this name.
-    name: Option<String>,
+    pub name: Option<String>,
 }
 
 #[utoipa::path(
@@ -117,7 +118,7 @@ async fn here(file: Option<PathBuf>) -> Option<PathBuf> {
     tokio::fs::try_exists(&file).await.unwrap_or(false).then_some(file)
 }
 
-async fn send(app: &App, file: File, method: &Method, headers: &HeaderMap) -> Result<Response, Error> {
+pub async fn send(app: &App, file: File, method: &Method, headers: &HeaderMap) -> Result<Response, Error> {
     let text = |name: header::HeaderName| headers.get(name).and_then(|value| value.to_str().ok());
     if text(header::IF_NONE_MATCH).is_some_and(|list| matches_etag(list, &file.etag)) {
         return Ok(with_headers(StatusCode::NOT_MODIFIED.into_response(), &file));
@@ -152,6 +153,9 @@ async fn body(app: &App, file: &File, first: u64, length: u64) -> Result<Body, E
             Ok(mut open) => {
                 open.seek(SeekFrom::Start(first)).await.map_err(|e| Error::internal("a clip cannot be read", e))?;
                 return Ok(Body::from_stream(ReaderStream::with_capacity(open.take(length), CHUNK)));
+            }
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound && file.key.is_empty() => {
+                return Err(Error::new(Code::Away, "the file was just removed").retry_after(Duration::from_secs(1)));
             }
             // Stored and cleaned up since we looked.
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}

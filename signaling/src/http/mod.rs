@@ -12,6 +12,7 @@ pub mod health;
 pub mod hls;
 mod layer;
 pub mod negotiate;
+pub mod order;
 pub mod session;
 pub mod storage;
 pub mod whep;
@@ -47,13 +48,15 @@ pub fn routes(app: App) -> Router<App> {
         .route("/api/channels/{channel}/stats", get(channel::stats))
         .route("/api/broadcasts", get(broadcast::list))
         .route("/api/broadcasts/{id}", get(broadcast::read))
+        .route("/api/broadcasts/{id}/media", get(order::media))
         .route("/api/broadcasts/{id}/stop", post(broadcast::stop))
         .route("/api/broadcasts/{id}/hls/{name}", get(hls::file))
-        .route("/api/clips", get(clip::list))
+        .route("/api/clips", get(clip::list).post(order::create))
         .route("/api/clips/bulk", post(bulk::change))
         .route("/api/clips/{id}", patch(clip::edit).get(clip::read).delete(clip::delete))
         .route("/api/clips/{id}/retry", post(clip::retry))
         .route("/api/clips/{id}/link", post(clip::link))
+        .route("/api/clips/{id}/timeline", get(order::timeline))
         .route("/api/clips/{id}/media", get(file::media))
         .route("/api/clips/{id}/poster", get(file::poster));
     let media = Router::new()

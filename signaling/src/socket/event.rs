@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 use ts_rs::TS;
+use utoipa::ToSchema;
 
 use crate::error::Code;
 use crate::turn::IceServer;
@@ -109,11 +110,22 @@ pub struct IceCandidate {
     pub candidate: serde_json::Value,
 }
 
-/// `clip`: cut here, now.
-#[derive(Clone, Debug, Default, Deserialize, TS)]
+/// `clip`: a clip of what the channel shows. With neither `last` nor `from` the running part is cut at the next keyframe.
+#[derive(Clone, Debug, Default, Deserialize, TS, ToSchema)]
 pub struct ClipWanted {
     #[ts(optional)]
     pub title: Option<String>,
+    /// The last so many seconds, 5 to 180.
+    #[ts(optional)]
+    pub last: Option<u32>,
+    /// Or a range, in milliseconds since the broadcast's media began; without its end, up to now.
+    #[ts(optional)]
+    pub from: Option<u64>,
+    #[ts(optional)]
+    pub to: Option<u64>,
+    /// Of which broadcast; without it the one on air, or else the channel's last one.
+    #[ts(optional)]
+    pub broadcast: Option<String>,
 }
 
 /// `latency`: how far behind the streamer's camera this viewer's picture is.

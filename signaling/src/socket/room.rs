@@ -7,8 +7,8 @@ use super::event::ClipWanted;
 use super::handshake::Guest;
 use crate::app::App;
 use crate::auth::Actor;
-use crate::clips;
 use crate::error::Error;
+use crate::orders;
 use crate::view::Requested;
 
 /// All who follow a channel.
@@ -60,7 +60,7 @@ pub fn owns(socket: &SocketRef, session: SessionId) {
 }
 
 pub async fn clip(app: App, socket: SocketRef, guest: Guest, wanted: ClipWanted) -> Result<Requested, Error> {
-    let requested = clips::request(&app, &guest.channel, guest.actor, guest.caller, wanted.title).await?;
-    socket.join(of_clip(&requested));
-    Ok(Requested { requested: requested.to_string() })
+    let requested = orders::request(&app, &guest.channel, guest.actor, guest.caller, wanted).await?;
+    socket.join(of_clip(&requested.requested));
+    Ok(requested)
 }

@@ -57,7 +57,7 @@ fn before(connection: &Connection, broadcast: &Id, part: u32) -> Result<Option<L
 
 /// Whether one of these parts is still becoming a file.
 fn is_coming(connection: &Connection, broadcast: &Id, from: u32, to: u32) -> Result<bool, StorageError> {
-    let sql = "SELECT count(*) AS number FROM clips WHERE broadcast = ?1 AND part >= ?2 AND part < ?3 AND deleted = 0
+    let sql = "SELECT count(*) AS number FROM clips WHERE broadcast = ?1 AND recipe IS NULL AND part >= ?2 AND part < ?3 AND deleted = 0
                AND (state = 'recording' OR state = 'exporting' AND attempts < ?4)";
     let found: Option<i64> =
         row(connection, sql, params![broadcast.as_str(), from, to, PATIENCE], |r| column(r, "number"))?;

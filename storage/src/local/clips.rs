@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, Row, params};
 
-use super::{Local, broadcasts, chain, column, execute, id_column, json_of, of_json, removals, row, rows};
-use crate::{Clip, ClipCause, ClipEdit, ClipKind, Id, Reason, StorageError, Tombstone, Visibility};
+use super::{Local, broadcasts, chain, column, execute, id_column, json_of, of_json, orders, removals, row, rows};
+use crate::{Clip, ClipCause, ClipEdit, ClipKind, Id, Reason, Recipe, StorageError, Tombstone, Visibility};
 
 /// Most rows that one call gives.
 const ROWS: u32 = 1000;
@@ -100,6 +100,8 @@ pub struct LocalClip {
     pub edit: ClipEdit,
     /// How often something measured was noted.
     pub noted: i64,
+    /// What it is to be made from; none for a part, which has its journal.
+    pub recipe: Option<Recipe>,
 }
 
 /// The state of a clip that was sent to the database.
@@ -168,7 +170,7 @@ impl Local {
         self.write(move |t| Ok(execute(t, sql, params![id.as_str(), cause.as_str(), title, lost_ms as i64])? > 0)).await
     }
 
-    /// Step 11: `exporting` becomes `queued`, and its broadcast counts one clip more. False when it was not exporting or was deleted.
+    /// Step 11: `exporting` becomes `queued`, and the broadcast of a part counts one clip more. False when it was not exporting or was deleted.
     pub async fn exported(&self, mut clip: Clip, file: PathBuf, poster: Option<PathBuf>) -> Result<bool, StorageError> {
         self.write(move |t| {
             let poster = poster.as_deref().map(text).transpose()?;
@@ -182,10 +184,11 @@ impl Local {
                  error = NULL, reason = NULL WHERE id = ?1 AND state = 'exporting' AND deleted = 0",
                 params![clip.id.as_str(), json_of(&clip)?, text(&file)?, poster],
             )? > 0;
-            if done {
+            let is_part = row.is_some_and(|row| row.recipe.is_none());
+            if done && is_part {
                 chain::add(t, &clip)?;
             }
-            if done && first {
+            if done && is_part && first {
                 broadcasts::count_clip(t, &clip)?;
             }
             Ok(done)
@@ -280,7 +283,8 @@ impl Local {
         self.write(move |t| execute(t, "DELETE FROM clips WHERE id = ?1", [id.as_str()]).map(drop)).await
     }
 
-    /// Clips in one of these states whose time has come, oldest first; deleted ones come whatever their state.
+    /// Clips in one of these states whose time has come, oldest first; deleted ones come whatever their state. Orders that are not
+    /// made yet are not among them: [`Local::due_orders`].
     pub async fn due_clips(
         &self,
         states: &[ClipState],
@@ -288,22 +292,27 @@ impl Local {
         limit: u32,
     ) -> Result<Vec<LocalClip>, StorageError> {
         let states = json_of(&states.iter().map(|s| s.as_str()).collect::<Vec<_>>())?;
-        let sql = "SELECT * FROM clips WHERE (state IN (SELECT value FROM json_each(?1)) OR (deleted = 1 AND state <> 'recording'))
-                   AND next_try_ms <= ?2 ORDER BY id LIMIT ?3";
+        let sql = "SELECT * FROM clips WHERE (deleted = 1 AND state <> 'recording' OR state IN (SELECT value FROM json_each(?1))
+                   AND (recipe IS NULL OR state <> 'exporting')) AND next_try_ms <= ?2 ORDER BY id LIMIT ?3";
         self.read(move |c| rows(c, sql, params![states, now_ms, limit.min(ROWS)], local_clip)).await
     }
 
-    /// When the next clip in one of these states is due, UTC milliseconds.
+    /// When the next of [`Local::due_clips`] is due, UTC milliseconds.
     pub async fn next_clip_due(&self, states: &[ClipState]) -> Result<Option<i64>, StorageError> {
         let states = json_of(&states.iter().map(|s| s.as_str()).collect::<Vec<_>>())?;
-        let sql = "SELECT min(next_try_ms) AS due FROM clips WHERE state IN (SELECT value FROM json_each(?1))";
+        let sql = "SELECT min(next_try_ms) AS due FROM clips WHERE state IN (SELECT value FROM json_each(?1))
+                   AND (recipe IS NULL OR state <> 'exporting')";
         self.read(move |c| Ok(row(c, sql, [states], |r| column(r, "due"))?.flatten())).await
     }
 
-    /// Stored clips whose journal has been kept long enough, oldest first.
+    /// Stored clips whose journal has been kept long enough and is needed for no order, oldest first.
     pub async fn expired(&self, stored_before_ms: i64, limit: u32) -> Result<Vec<LocalClip>, StorageError> {
-        let sql = "SELECT * FROM clips WHERE state = 'stored' AND deleted = 0 AND stored_ms <= ?1 ORDER BY id LIMIT ?2";
-        self.read(move |c| rows(c, sql, params![stored_before_ms, limit.min(ROWS)], local_clip)).await
+        let sql = format!(
+            "SELECT * FROM clips WHERE state = 'stored' AND deleted = 0 AND stored_ms <= ?1
+             AND broadcast NOT IN ({}) ORDER BY id LIMIT ?2",
+            orders::NEEDED
+        );
+        self.read(move |c| rows(c, &sql, params![stored_before_ms, limit.min(ROWS)], local_clip)).await
     }
 
     pub async fn local_clip(&self, id: Id) -> Result<Option<LocalClip>, StorageError> {
@@ -422,14 +431,14 @@ impl LocalClip {
             continuity: None,
             created_at_ms: self.created_ms,
             revision: 0,
-            kind: ClipKind::Part,
+            kind: if self.recipe.is_some() { ClipKind::Made } else { ClipKind::Part },
             description: String::new(),
             tags: Vec::new(),
             links: Vec::new(),
             visibility: Visibility::Hidden,
             published_at_ms: None,
             pinned: false,
-            recipe: None,
+            recipe: self.recipe.clone(),
             health: None,
             pictures: None,
             units: None,
@@ -462,7 +471,7 @@ pub(super) fn find(connection: &Connection, id: &Id) -> Result<Option<LocalClip>
     row(connection, "SELECT * FROM clips WHERE id = ?1", [id.as_str()], local_clip)
 }
 
-fn local_clip(row: &Row<'_>) -> Result<LocalClip, StorageError> {
+pub(super) fn local_clip(row: &Row<'_>) -> Result<LocalClip, StorageError> {
     let path = |name| Ok::<_, StorageError>(column::<Option<String>>(row, name)?.map(PathBuf::from));
     Ok(LocalClip {
         id: id_column(row, "id")?,
@@ -485,6 +494,7 @@ fn local_clip(row: &Row<'_>) -> Result<LocalClip, StorageError> {
         stored_ms: column(row, "stored_ms")?,
         edit: column::<Option<String>>(row, "edit")?.map(|json| of_json(&json)).transpose()?.unwrap_or_default(),
         noted: column(row, "noted")?,
+        recipe: column::<Option<String>>(row, "recipe")?.map(|json| of_json(&json)).transpose()?,
     })
 }
 

@@ -17,7 +17,7 @@ pub enum Requester {
 }
 
 impl Requester {
-    fn as_str(self) -> &'static str {
+    pub(super) fn as_str(self) -> &'static str {
         match self {
             Self::Streamer => "streamer",
             Self::Viewer => "viewer",

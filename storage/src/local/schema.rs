@@ -104,6 +104,19 @@ const STEPS: &[&str] = &[
     CREATE INDEX sidecars_by_time ON sidecars (next_try_ms);
     CREATE TABLE done (what TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
 ",
+    "
+    ALTER TABLE clips ADD COLUMN recipe TEXT;
+    ALTER TABLE clips ADD COLUMN requester TEXT;
+    CREATE INDEX clips_ordered ON clips (state, next_try_ms) WHERE recipe IS NOT NULL;
+    CREATE TABLE extracts (
+        id TEXT PRIMARY KEY,
+        recipe TEXT NOT NULL UNIQUE,
+        state TEXT NOT NULL,
+        made TEXT,
+        error TEXT,
+        used_ms INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+",
 ];
 
 /// Sets the file up and runs the steps that it lacks.

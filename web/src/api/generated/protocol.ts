@@ -371,13 +371,52 @@ export type AwayPart = {
 part: string, since: number, error: string, };
 
 /**
- * A clip was asked for; it is cut at the next keyframe and announced by the event `clip`.
+ * A clip was asked for; the event `clip` announces it when it can be played.
  */
 export type Requested = { 
 /**
- * The id the clip will have.
+ * Of the request.
  */
-requested: string, };
+requested: string, 
+/**
+ * The clip that is being made of a range; absent when the running part is cut at the next keyframe.
+ */
+clip?: Clip, 
+/**
+ * Opens it to a viewer who asked for it; absent for the holder of the key, to whom everything is open.
+ */
+address?: ClipAddress, };
+
+/**
+ * A clip made of pieces of recordings.
+ */
+export type NewClip = { title?: string, visibility?: "hidden" | "link" | "published", 
+/**
+ * In the order in which they are shown; 1 to 64.
+ */
+pieces: Array<NewPiece>, precision?: "fast" | "exact", format?: "original" | "compatible" | "audio", };
+
+/**
+ * A range of a broadcast's time or of a clip's own. Without an end, all there is.
+ */
+export type NewPiece = { 
+/**
+ * This or `clip`.
+ */
+broadcast?: string, clip?: string, fromMs?: number, toMs?: number, };
+
+/**
+ * Milliseconds since the media of the clip's broadcast began, with fractions.
+ */
+export type ClipTimeline = { broadcast: string, fromMs: number, toMs: number, 
+/**
+ * How far the recording is kept on either side; at least the clip itself.
+ */
+keptFromMs: number, keptToMs: number, 
+/**
+ * Where a fast cut can begin, up to three minutes around the clip; empty when its recording is not here any more.
+ */
+keyframesMs: Array<number>, };
 
 export type StorageReport = { disk: DiskReport, 
 /**
@@ -625,9 +664,21 @@ height?: number | null, };
 export type IceCandidate = { candidate: RTCIceCandidateInit | string | null, };
 
 /**
- * `clip`: cut here, now.
+ * `clip`: a clip of what the channel shows. With neither `last` nor `from` the running part is cut at the next keyframe.
  */
-export type ClipWanted = { title?: string, };
+export type ClipWanted = { title?: string, 
+/**
+ * The last so many seconds, 5 to 180.
+ */
+last?: number, 
+/**
+ * Or a range, in milliseconds since the broadcast's media began; without its end, up to now.
+ */
+from?: number, to?: number, 
+/**
+ * Of which broadcast; without it the one on air, or else the channel's last one.
+ */
+broadcast?: string, };
 
 /**
  * `latency`: how far behind the streamer's camera this viewer's picture is.
