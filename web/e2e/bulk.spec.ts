@@ -127,6 +127,25 @@ test("filters live in the address and survive a reload", async ({ page }) => {
   await expect.poll(() => cards(page).count()).toBeGreaterThan(3);
 });
 
+test("several become one clip, in the order in which they happened", async ({ page, oxbow }) => {
+  await open(page);
+  const [second = "", first = ""] = await ids(page);
+  for (const id of [second, first]) await page.locator(`[data-clip="${id}"]`).getByRole("checkbox").check();
+  await bar(page).getByRole("button", { name: "Merge" }).click();
+  await expect(page).toHaveURL(/\/library\/clips\//);
+  await expect(page.getByRole("textbox", { name: "Title" })).toHaveValue("Highlights of 2 clips", {
+    timeout: 40_000,
+  });
+  type Made = { kind: string; durationMs: number; recipe: { pieces: { fromMs: number }[] } };
+  const made = await oxbow.api<Made>(`/api/clips/${page.url().split("/").pop()}`);
+  const parts = await Promise.all([first, second].map((id) => oxbow.api<Made>(`/api/clips/${id}`)));
+  expect(made.kind).toBe("made");
+  expect(made.recipe.pieces.length).toBe(2);
+  expect(made.recipe.pieces[0]?.fromMs ?? 0).toBeLessThan(made.recipe.pieces[1]?.fromMs ?? 0);
+  const both = parts.reduce((sum, part) => sum + part.durationMs, 0);
+  expect(Math.abs(made.durationMs - both)).toBeLessThan(250);
+});
+
 test("on a phone the filters are a sheet", async ({ page }) => {
   await page.setViewportSize({ width: 390, height: 844 });
   await open(page);

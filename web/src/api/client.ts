@@ -7,10 +7,12 @@ import type {
   ChannelStats,
   Clip,
   ClipEdit,
+  ClipTimeline,
   Connection,
   ConnectionReport,
   List,
   Live,
+  NewClip,
   Page,
   Readiness,
   Requested,
@@ -74,6 +76,9 @@ export const api = {
   editClip: (id: string, edit: ClipEdit, revision: number) =>
     call<Clip>(`/api/clips/${at(id)}`, { method: "PATCH", body: edit, ifMatch: revision }),
   bulk: (change: BulkChange) => call<List<BulkDone>>("/api/clips/bulk", { method: "POST", body: change }),
+  /** Something new is made of recordings; the answer is the clip that it will be. */
+  makeClip: (wanted: NewClip) => call<Clip>("/api/clips", { method: "POST", body: wanted }),
+  timeline: (id: string) => call<ClipTimeline>(`/api/clips/${at(id)}/timeline`),
   retryClip: (id: string) => call<Clip>(`/api/clips/${at(id)}/retry`, { method: "POST" }),
   deleteClip: (id: string) => call<void>(`/api/clips/${at(id)}`, { method: "DELETE" }),
 };

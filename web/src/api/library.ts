@@ -1,7 +1,8 @@
-// Many clips at once: change, delete; and what a list would be without one of its filters.
+// Many clips at once: change, delete, merge; and what a list would be without one of its filters.
 import { type QueryClient, useQueries } from "@tanstack/react-query";
 import { api, type ClipFilter } from "./client";
-import type { BulkChange, BulkDone } from "./generated/protocol";
+import type { BulkChange, BulkDone, Clip } from "./generated/protocol";
+import type { Result } from "./http";
 import { placeClip, RequestError, unhideClip } from "./queries";
 
 /** Most of one request. */
@@ -45,6 +46,11 @@ export async function deleteClips(queries: QueryClient, ids: readonly string[]):
   for (const id of left) unhideClip(id);
   void queries.invalidateQueries({ queryKey: ["clips"] });
   return left;
+}
+
+/** One clip of several, in this order. */
+export function mergeClips(clips: readonly Clip[], title: string): Promise<Result<Clip>> {
+  return api.makeClip({ title, pieces: clips.map((clip) => ({ clip: clip.id })) });
 }
 
 /** For each of several filters, whether there are clips. */

@@ -24,19 +24,21 @@ const PLACES = [
 export function Shell({ children }: { children: ReactNode }) {
   const { pathname } = useLocation();
   const watching = pathname.startsWith("/@");
+  // The editor has a bar of its own, and no room for another.
+  const editing = pathname.startsWith("/library/clips/");
   useTopOfPage(pathname);
   return (
-    <div className={cn("flex min-h-dvh flex-col", !watching && "max-tablet:pb-[58px]")}>
+    <div className={cn("flex min-h-dvh flex-col", !watching && !editing && "max-tablet:pb-[58px]")}>
       <a
         href="#content"
         className="sr-only z-50 rounded-control bg-raised px-3 py-2 font-control focus:not-sr-only focus:fixed focus:top-2 focus:left-2"
       >
         {watching ? m.app.skipPlayer : m.app.skip}
       </a>
-      <TopBar path={pathname} className={watching ? "max-tablet:hidden" : ""} />
+      {!editing && <TopBar path={pathname} className={watching ? "max-tablet:hidden" : ""} />}
       <OfflineBar />
       {children}
-      {!watching && <Tabs path={pathname} />}
+      {!watching && !editing && <Tabs path={pathname} />}
     </div>
   );
 }

@@ -154,7 +154,13 @@ export default function LibraryPage() {
             </Button>
           </div>
         )}
-        {choice.chosen.length > 0 && <BulkBar clips={choice.chosen} onClear={choice.clear} />}
+        {choice.chosen.length > 0 && (
+          <BulkBar
+            clips={choice.chosen}
+            onClear={choice.clear}
+            onMade={(clip) => navigate(`/library/clips/${clip.id}`, { state: { back: here } })}
+          />
+        )}
         {openClip !== undefined ? (
           <ClipPlayer id={openClip} mayWrite={mayWrite} onClose={() => navigate(from?.back ?? "/library")} />
         ) : (

@@ -17,6 +17,14 @@ export function remember(name: string, value: string): void {
   }
 }
 
+export function forget(name: string): void {
+  try {
+    localStorage.removeItem(name);
+  } catch {
+    // Where nothing is kept, nothing is there to forget.
+  }
+}
+
 /** A choice that is kept. */
 export function useRemembered(name: string, first: string): [string, (next: string) => void] {
   const [value, setValue] = useState(() => recall(name) ?? first);

@@ -1,9 +1,9 @@
 // What can be done with all chosen clips at once.
 import { useQueryClient } from "@tanstack/react-query";
-import { Download, EyeOff, Globe, Link2, Pin, PinOff, Tag, Trash2, X } from "lucide-react";
+import { Combine, Download, EyeOff, Globe, Link2, Pin, PinOff, Tag, Trash2, X } from "lucide-react";
 import { type FormEvent, useId, useState } from "react";
 import type { Clip } from "@/api/generated/protocol";
-import { type Bulk, bulkClips, deleteClips } from "@/api/library";
+import { type Bulk, bulkClips, deleteClips, mergeClips } from "@/api/library";
 import { hideClip, unhideClip } from "@/api/queries";
 import { m } from "@/messages";
 import { Button, IconButton } from "@/ui/button";
@@ -18,10 +18,13 @@ const ITEM = { className: "size-[18px]", strokeWidth: 1.75, "aria-hidden": true 
 export function BulkBar({
   clips,
   onClear,
+  onMade,
 }: {
   /** Those that are chosen, as the page orders them. */
   clips: readonly Clip[];
   onClear: () => void;
+  /** A clip was asked for that is made of them. */
+  onMade: (clip: Clip) => void;
 }) {
   const queries = useQueryClient();
   const [tagging, setTagging] = useState(false);
@@ -33,6 +36,13 @@ export function BulkBar({
     setBusy(false);
     if (changed > 0) toast({ text: done(changed) });
     if (failed.length > 0) toast({ text: m.bulk.failed(failed.length, failed[0] ?? ""), tone: "error" });
+  };
+  const merge = async () => {
+    setBusy(true);
+    const made = await mergeClips(inOrder(clips), m.bulk.mergeTitle(clips.length));
+    setBusy(false);
+    if (made.ok) onMade(made.value);
+    else toast({ text: m.bulk.mergeFailed(made.error.detail), tone: "error" });
   };
   const pinned = clips.every((clip) => clip.pinned);
   return (
@@ -83,6 +93,12 @@ export function BulkBar({
           {pinned ? <PinOff {...ICON} /> : <Pin {...ICON} />}
           {pinned ? m.bulk.unpin : m.bulk.pin}
         </Act>
+        {clips.length > 1 && (
+          <Act disabled={busy} onClick={() => void merge()}>
+            <Combine {...ICON} />
+            {m.bulk.merge}
+          </Act>
+        )}
         <Act onClick={() => downloadAll(clips)}>
           <Download {...ICON} />
           {m.bulk.download}
@@ -122,6 +138,11 @@ export function BulkBar({
 
 function Act(props: React.ComponentProps<typeof Button>) {
   return <Button {...props} variant="quiet" size="dense" className="text-stage-ink hover:bg-stage-raised" />;
+}
+
+/** As they happened: broadcast after broadcast, each from its start on. */
+function inOrder(clips: readonly Clip[]): Clip[] {
+  return [...clips].sort((a, b) => a.startedAt - b.startedAt || a.part - b.part);
 }
 
 /** One after the other, since browsers take one download for each click. */

@@ -1,6 +1,7 @@
 import { useQueryClient } from "@tanstack/react-query";
-import { Download, Ellipsis, Pencil, RotateCw, Trash2 } from "lucide-react";
+import { Download, Ellipsis, Pencil, RotateCw, Scissors, Trash2 } from "lucide-react";
 import { useState } from "react";
+import { useLocation, useNavigate } from "react-router";
 import type { Clip } from "@/api/generated/protocol";
 import { deleteClip, hideClip, retryClip, unhideClip } from "@/api/queries";
 import { m } from "@/messages";
@@ -25,6 +26,10 @@ export function ClipActions({
   const [renaming, setRenaming] = useState(false);
   const remove = useDelete();
   const queries = useQueryClient();
+  const navigate = useNavigate();
+  const { pathname, search, state } = useLocation();
+  // Over the library lies the open clip, which has no page to go back to but the library's.
+  const here = (state as { back?: string } | null)?.back ?? `${pathname}${search}`;
   const retry = async () => {
     const result = await retryClip(queries, clip.id);
     if (result.ok) toast({ text: m.clip.retried(clip.title) });
@@ -42,6 +47,14 @@ export function ClipActions({
         {mayWrite && isHeldUp(clip) && (
           <MenuItem icon={<RotateCw {...ICON} />} onSelect={() => void retry()}>
             {m.clip.retry}
+          </MenuItem>
+        )}
+        {mayWrite && (
+          <MenuItem
+            icon={<Scissors {...ICON} />}
+            onSelect={() => navigate(`/library/clips/${clip.id}`, { state: { back: here } })}
+          >
+            {m.library.edit}
           </MenuItem>
         )}
         {mayWrite && (

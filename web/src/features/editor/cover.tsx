@@ -1,0 +1,42 @@
+// Which picture stands for the clip: one of those that were found to show the most.
+import { m } from "@/messages";
+import { cn } from "@/ui/cn";
+import { timecode } from "./range";
+
+export type Candidate = { number: number; address: string; atMs: number; chosen: boolean };
+
+export function Cover({
+  candidates,
+  onChoose,
+}: {
+  candidates: readonly Candidate[];
+  onChoose: (number: number) => void;
+}) {
+  if (candidates.length === 0) return null;
+  return (
+    <fieldset>
+      <legend className="mb-[5px] text-dense font-control">{m.editor.cover}</legend>
+      <div className="grid grid-cols-3 gap-2">
+        {candidates.map((candidate) => (
+          <label
+            key={candidate.number}
+            className={cn(
+              "bend block cursor-pointer outline-offset-2 has-focus-visible:outline-2 has-focus-visible:outline-water",
+              candidate.chosen && "outline-2 outline-water",
+            )}
+          >
+            <input
+              type="radio"
+              name="cover"
+              checked={candidate.chosen}
+              aria-label={m.editor.coverAt(timecode(candidate.atMs))}
+              onChange={() => onChoose(candidate.number)}
+              className="sr-only"
+            />
+            <img src={candidate.address} alt="" className="bend block aspect-video w-full object-cover" />
+          </label>
+        ))}
+      </div>
+    </fieldset>
+  );
+}
