@@ -4,6 +4,10 @@ use std::time::Duration;
 
 use gstreamer as gst;
 use gstreamer::prelude::*;
+use gstreamer_app::{AppSink, AppSrc};
+
+/// Longest time that [`push_one`] waits.
+const ONE: Duration = Duration::from_secs(10);
 
 pub(crate) fn init() -> Result<(), String> {
     gst::init().map_err(|error| format!("GStreamer: {error}"))
@@ -114,4 +118,21 @@ fn describe(message: &gst::Message) -> Option<String> {
     let gst::MessageView::Error(error) = message.view() else { return None };
     let from = error.src().map(|source| source.name().to_string()).unwrap_or_default();
     Some(format!("{from}: {} ({})", error.error(), error.debug().unwrap_or_default()))
+}
+
+/// One buffer in, one sample out. The description has an appsrc `in` and an appsink `out`.
+pub(crate) fn push_one(description: &str, caps: &gst::Caps, mut buffer: gst::Buffer) -> Result<gst::Sample, String> {
+    let running = Running::parse(description)?;
+    let input = running.element("in")?.downcast::<AppSrc>().map_err(|_| "no source")?;
+    let output = running.element("out")?.downcast::<AppSink>().map_err(|_| "no sink")?;
+    input.set_format(gst::Format::Time);
+    input.set_caps(Some(caps));
+    let fresh = buffer.make_mut();
+    fresh.set_pts(gst::ClockTime::ZERO);
+    fresh.set_dts(gst::ClockTime::NONE);
+    running.play()?;
+    input.push_buffer(buffer).map_err(|error| error.to_string())?;
+    input.end_of_stream().map_err(|error| error.to_string())?;
+    let timeout = gst::ClockTime::from_seconds(ONE.as_secs());
+    output.try_pull_sample(timeout).ok_or_else(|| running.error().unwrap_or_else(|| "no picture came out".into()))
 }

@@ -16,12 +16,13 @@
 //! | `gstreamer1.0-plugins-base` | appsrc, appsink, videoconvert, videoscale, opusenc, opusdec, decodebin |
 //! | `gstreamer1.0-plugins-good` | mp4mux, webmmux, qtdemux, matroskademux, vp8enc, vp8dec, jpegenc |
 //! | `gstreamer1.0-plugins-ugly` | x264enc (exact starts, H.264 from other codecs, the test source) |
-//! | `gstreamer1.0-libav` | avdec_h264 (posters, exact starts, [`inspect`]); openh264dec of `-bad` serves as well. avenc_aac |
+//! | `gstreamer1.0-libav` | avdec_h264 (posters, exact starts, [`inspect`]); openh264dec of `-bad` serves as well. avenc_aac, avdec_aac. avdec_opus (waveforms); opusdec takes three times as long |
 //! | `gstreamer1.0-plugins-bad` | openh264enc and openh264dec, used where the two above are missing |
 
 mod export;
 mod gst;
 pub mod inspect;
+mod inspection;
 mod job;
 pub mod number;
 mod protocol;
@@ -29,6 +30,7 @@ pub mod source;
 mod supervisor;
 mod worker;
 
+pub use inspection::{Finding, InspectJob, Inspected, Poster, Storyboard, Trouble};
 pub use job::{
     Border, Container, ExportError, ExportJob, Exported, ExportedPiece, ExportedTrack, Format, Lane, Piece, Precision,
 };

@@ -8,7 +8,7 @@ use std::time::Duration;
 use rustix::process::{Resource, Rlimit};
 
 use crate::job::ExportError;
-use crate::protocol::{LINE_BYTES, Reply, Request, Setup, line};
+use crate::protocol::{Done, LINE_BYTES, Reply, Request, Setup, line};
 
 /// Exports give way to the live: added to the niceness of the parent.
 const NICENESS: i32 = 5;
@@ -51,14 +51,20 @@ fn say(reply: &Reply) -> bool {
 }
 
 fn serve(request: &[u8], timeout: Duration) -> Reply {
-    let job: Request = match serde_json::from_slice(request) {
-        Ok(job) => job,
+    let request: Request = match serde_json::from_slice(request) {
+        Ok(request) => request,
         Err(error) => return Reply::Failed(ExportError::Refused(format!("the request: {error}"))),
     };
-    match crate::export::export(&job, timeout) {
-        Ok(exported) => Reply::Exported(Box::new(exported)),
+    let done = match &request {
+        Request::Export(job) => crate::export::export(job, timeout).map(|exported| Done::Exported(Box::new(exported))),
+        Request::Inspect(job) => {
+            crate::inspection::inspect(job, timeout).map(|inspected| Done::Inspected(Box::new(inspected)))
+        }
+    };
+    match done {
+        Ok(done) => Reply::Done(done),
         Err(error) => {
-            job.remove_temporaries();
+            request.remove_temporaries();
             Reply::Failed(error)
         }
     }

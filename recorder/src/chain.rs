@@ -190,4 +190,4 @@ impl Walk<'_> {
 
 #[cfg(test)]
 #[path = "chain_tests.rs"]
-mod tests;
+pub(crate) mod tests;

@@ -81,6 +81,11 @@ fn clip(part: u32) -> Clip {
     }
 }
 
+/// For other tests as well.
+pub(crate) fn a_clip() -> Clip {
+    clip(0)
+}
+
 fn clips() -> Vec<Clip> {
     (0..PARTS).map(clip).collect()
 }

@@ -75,7 +75,8 @@ pub async fn check(
     let clips = all_clips(database).await?;
     report.clips = clips.len();
     for clip in &clips {
-        check_clip(&mut report, clip, objects).await?;
+        let pictures = rows.get(&clip.id).is_none_or(|row| row.inspection.is_none());
+        check_clip(&mut report, clip, pictures, objects).await?;
         if rows.get(&clip.id).is_none_or(|row| row.state == ClipState::Stored) {
             check_sidecar(&mut report, Sidecar::Clip(Box::new(clip.clone())), &clip.id, objects, local).await?;
         }
@@ -194,7 +195,7 @@ async fn check_row(report: &mut Report, row: &LocalClip, database: &Database) ->
             if database.clip(id).await?.is_none() && database.tombstone(id).await?.is_none() {
                 report.wrong(format!("clip {id} is stored but not in the database"));
             }
-            if row.file.as_ref().is_some_and(|file| file.exists()) {
+            if row.inspection.is_none() && row.file.as_ref().is_some_and(|file| file.exists()) {
                 report.wrong(format!("clip {id} is stored but its local file is still there"));
             }
         }
@@ -219,7 +220,13 @@ async fn all_clips(database: &Database) -> Result<Vec<Clip>, StorageError> {
     }
 }
 
-async fn check_clip(report: &mut Report, clip: &Clip, objects: &ObjectStore) -> Result<(), StorageError> {
+/// `pictures`: they are not on their way any more.
+async fn check_clip(
+    report: &mut Report,
+    clip: &Clip,
+    pictures: bool,
+    objects: &ObjectStore,
+) -> Result<(), StorageError> {
     match objects.head(&clip.object).await? {
         None => report.wrong(format!("clip {} is in the database, its object {} is missing", clip.id, clip.object)),
         Some(info) if info.size != clip.size => {
@@ -230,11 +237,16 @@ async fn check_clip(report: &mut Report, clip: &Clip, objects: &ObjectStore) -> 
         }
         Some(_) => {}
     }
-    for (name, object) in [("poster", &clip.poster), ("table of units", &clip.units)] {
-        if let Some(key) = object
-            && objects.head(key).await?.is_none()
-        {
-            report.wrong(format!("clip {}: its {name} {key} is missing", clip.id));
+    if let Some(key) = &clip.units
+        && objects.head(key).await?.is_none()
+    {
+        report.wrong(format!("clip {}: its table of units {key} is missing", clip.id));
+    }
+    let others: BTreeSet<&String> =
+        clip.poster.iter().chain(clip.pictures.iter().flat_map(|pictures| pictures.objects())).collect();
+    for picture in others.into_iter().filter(|_| pictures) {
+        if objects.head(picture).await?.is_none() {
+            report.wrong(format!("clip {}: its picture {picture} is missing", clip.id));
         }
     }
     Ok(())

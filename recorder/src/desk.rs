@@ -6,7 +6,7 @@ use std::sync::mpsc::SyncSender;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
-use storage::{Alarm, Broadcast, Clip, ClipState, NodeStatus, Reason};
+use storage::{Alarm, Broadcast, Clip, ClipState, Id, NodeStatus, Reason};
 use tokio::sync::{mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -63,6 +63,8 @@ pub(crate) struct Desk {
     events: mpsc::Sender<RecorderEvent>,
     writer: OnceLock<(SyncSender<Command>, Arc<Figures>)>,
     alarms: Mutex<VecDeque<Alarm>>,
+    /// The clip whose pictures are put into the store just now.
+    brought: Mutex<Option<Id>>,
     dropped_events: std::sync::atomic::AtomicU64,
     status: watch::Sender<RecorderStatus>,
     node: watch::Sender<NodeStatus>,
@@ -83,6 +85,7 @@ impl Desk {
             events,
             writer: OnceLock::new(),
             alarms: Mutex::new(VecDeque::new()),
+            brought: Mutex::new(None),
             dropped_events: 0.into(),
             status: watch::Sender::default(),
             node: watch::Sender::default(),
@@ -93,6 +96,14 @@ impl Desk {
         if self.writer.set((commands, figures)).is_err() {
             tracing::error!("a recorder has one journal thread");
         }
+    }
+
+    pub(crate) fn bring(&self, clip: Option<Id>) {
+        *self.brought.lock().unwrap_or_else(PoisonError::into_inner) = clip;
+    }
+
+    pub(crate) fn brings(&self, clip: &Id) -> bool {
+        self.brought.lock().unwrap_or_else(PoisonError::into_inner).as_ref() == Some(clip)
     }
 
     /// False when the thread is behind; try again.

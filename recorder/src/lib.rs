@@ -6,6 +6,7 @@
 //! - the ledger ([`ledger`]), which turns what the thread says into rows, and rows of requests into cuts,
 //! - the exporter ([`clip`]), which has a worker make a file of each closed part,
 //! - the orders ([`orders`]), which make what people ask for of what is recorded: clips of the last half minute, trims, extracts,
+//! - the pictures ([`pictures`]), which have a worker look at each finished file: posters, storyboard, waveform, what is wrong with it,
 //! - the outbox ([`upload`]), which brings files and rows to the store and the database, for ever if need be,
 //! - the way back ([`rebuild`]) from a stored clip to a journal, when that is gone,
 //! - the sidecars ([`sidecars`]), which follow the rows that change in the database,
@@ -24,12 +25,14 @@ mod continuity;
 mod desk;
 mod forecast;
 mod guard;
+mod health;
 mod horizon;
 mod house;
 mod ledger;
 mod orders;
 mod orphans;
 mod part_file;
+mod pictures;
 pub mod rebuild;
 mod recovery;
 mod rollover;
@@ -180,6 +183,7 @@ impl Recorder {
             desk::supervise(&desk, "exporter", clip::run),
             desk::supervise(&desk, "orders", orders::run),
             desk::supervise(&desk, "extracts", orders::extracts),
+            desk::supervise(&desk, "pictures", pictures::run),
             desk::supervise(&desk, "outbox", upload::run),
             desk::supervise(&desk, "sidecars", sidecars::run),
             desk::supervise(&desk, "requests", ledger::requests),

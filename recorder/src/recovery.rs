@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use journal::format::HeaderError;
 use journal::{Index, OpenError, Tail};
-use storage::local::{ClipRequest, LocalClip};
+use storage::local::{ClipRequest, Inspection, LocalClip};
 use storage::{ClipCause, ClipState, Id, StorageError};
 
 use crate::desk::Desk;
@@ -35,8 +35,8 @@ pub(crate) async fn reconcile(desk: &Desk) -> Result<(), RecorderError> {
                 }
             }
             ClipState::Queued | ClipState::Uploading => check_file(desk, row).await?,
-            ClipState::Stored => upload::remove_spool(row).await?,
-            ClipState::Exporting | ClipState::Verified | ClipState::Failed => {}
+            ClipState::Stored if row.inspection.is_none() => upload::remove_spool(row).await?,
+            ClipState::Stored | ClipState::Exporting | ClipState::Verified | ClipState::Failed => {}
         }
     }
     tidy_spool(desk, &rows).await?;
@@ -174,10 +174,13 @@ async fn tidy_spool(desk: &Desk, rows: &BTreeMap<Id, LocalClip>) -> Result<(), R
         let stem = name.split('.').next().unwrap_or_default();
         let temporary = name.contains(".tmp");
         let wanted = stem.parse::<Id>().is_ok_and(|id| {
-            rows.get(&id).is_some_and(|row| {
+            let is_ours = |row: &LocalClip| {
+                let made = row.inspection == Some(Inspection::Made);
+                let pictures = row.pictures().into_iter().filter(|_| made).map(|(picture, _)| picture);
                 let units = row.file.as_deref().map(upload::units_file);
-                [&row.file, &row.poster, &units].into_iter().any(|kept| kept.as_ref() == Some(&path))
-            })
+                row.file.iter().chain(&row.poster).chain(&units).cloned().chain(pictures).any(|file| file == path)
+            };
+            rows.get(&id).is_some_and(is_ours)
         });
         if (temporary || !wanted) && path.is_file() {
             tracing::info!(file = %path.display(), "a file of no clip is removed");

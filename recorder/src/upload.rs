@@ -115,7 +115,7 @@ async fn step_by_step(desk: &Desk, row: &LocalClip) -> Result<(), StorageError> 
         }
         desk.emit_clip(clip, ClipState::Verified);
     }
-    if index(desk, row).await? { remove_spool(row).await } else { Ok(()) }
+    if index(desk, row).await? { tidy_spool(desk, row).await } else { Ok(()) }
 }
 
 /// Returns when the store has confirmed size and checksum of everything.
@@ -126,9 +126,9 @@ async fn put(desk: &Desk, row: &LocalClip, clip: &Clip, file: &Path) -> Result<(
     if stored.size != clip.size {
         return Err(StorageError::Corrupt(format!("{} bytes were stored of {}", stored.size, clip.size)));
     }
-    if let (Some(name), Some(poster)) = (&clip.poster, &row.poster) {
+    if let Some(poster) = &row.poster {
         match tokio::fs::read(poster).await {
-            Ok(bytes) => drop(objects.put_bytes(name, bytes.into(), "image/jpeg").await?),
+            Ok(bytes) => drop(objects.put_bytes(&clip.key("jpg"), bytes.into(), "image/jpeg").await?),
             // The row promises a poster: it is made again while that is possible.
             Err(error) if can_be_made_again(row) => return Err(StorageError::Local(format!("its poster: {error}"))),
             Err(error) => tracing::warn!(clip = %clip.id, %error, "a clip goes without its poster"),
@@ -202,6 +202,10 @@ async fn index(desk: &Desk, row: &LocalClip) -> Result<bool, StorageError> {
 
 /// Everything of a clip that was deleted before it was stored. Its row goes last.
 async fn delete(desk: &Desk, row: &LocalClip) -> Result<(), StorageError> {
+    if desk.brings(&row.id) {
+        // an object that is put while it is removed would stay
+        return desk.stores.local.put_off(row.id.clone(), clock::utc_ms() + LINK_AGAIN_MS).await;
+    }
     let tombstone = tombstone(row).await;
     desk.stores.database.bury(&tombstone).await?;
     remove_spool(row).await?;
@@ -228,10 +232,22 @@ async fn tombstone(row: &LocalClip) -> Tombstone {
     }
 }
 
+/// Step 15: the local files of a clip go when it is stored and nobody has to look at it, or to bring out its pictures, any more. Called by
+/// whoever finishes one of the two, after it was noted, so that the later of them sees both.
+pub(crate) async fn tidy_spool(desk: &Desk, row: &LocalClip) -> Result<(), StorageError> {
+    match desk.stores.local.local_clip(row.id.clone()).await? {
+        Some(now) if now.state == ClipState::Stored && now.inspection.is_none() => remove_spool(&now).await,
+        Some(_) => Ok(()),
+        None => remove_spool(row).await,
+    }
+}
+
 pub(crate) async fn remove_spool(row: &LocalClip) -> Result<(), StorageError> {
-    let units = row.file.as_deref().map(units_file);
-    for path in row.file.iter().chain(&row.poster).chain(&units) {
-        remove(path).await?;
+    let mut files: Vec<PathBuf> = row.file.iter().chain(&row.poster).cloned().collect();
+    files.extend(row.file.as_deref().map(units_file));
+    files.extend(row.pictures().into_iter().map(|(path, _)| path));
+    for path in files {
+        remove(&path).await?;
     }
     Ok(())
 }

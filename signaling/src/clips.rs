@@ -157,7 +157,6 @@ pub struct Found {
     pub state: ClipState,
     /// In the spool, while it is not in the store; empty until there is one.
     pub file: Option<PathBuf>,
-    pub poster: Option<PathBuf>,
     pub error: Option<String>,
 }
 
@@ -177,12 +176,11 @@ pub async fn locate(app: &App, id: &Id) -> Result<Found, Error> {
             state: shown(pending.state),
             clip: pending.clip,
             file: Some(pending.file),
-            poster: pending.poster,
             error: pending.error,
         }),
         None => {
             let clip = app.database().clip(id).await?.ok_or_else(Error::not_found)?;
-            Ok(Found { clip, state: ClipState::Stored, file: None, poster: None, error: None })
+            Ok(Found { clip, state: ClipState::Stored, file: None, error: None })
         }
     }
 }

@@ -233,9 +233,17 @@ impl Clip {
     /// Takes what was measured.
     pub fn note(&mut self, facts: ClipFacts) {
         let ClipFacts { health, pictures, units } = facts;
+        let had_a_choice = self.pictures.is_some();
         self.health = health.or(self.health.take());
         self.pictures = pictures.or(self.pictures.take());
         self.units = units.or(self.units.take());
+        // the export takes the first picture that will do; nobody can have chosen another before there was a choice
+        let own = self.key("jpg");
+        let is_own = self.poster.as_ref().is_none_or(|poster| *poster == own);
+        let best = self.pictures.as_ref().and_then(|pictures| pictures.posters.first());
+        if let Some(best) = best.filter(|_| is_own && !had_a_choice) {
+            self.poster = Some(best.object.clone());
+        }
     }
 
     /// What was measured of it.

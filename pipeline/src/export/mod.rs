@@ -28,6 +28,8 @@ use std::time::Duration;
 use media::message::Codec;
 use sha2::{Digest, Sha256};
 
+pub(crate) use self::webm_turn::turned as webm_turned;
+
 use self::mux::Muxed;
 use self::plan::{Plan, Track};
 use crate::job::{Container, ExportError, ExportJob, Exported, ExportedTrack, Format};

@@ -3,18 +3,15 @@
 //! A clip without a poster is a clip all the same, so nothing here fails an export.
 
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use gstreamer as gst;
-use gstreamer::prelude::*;
-use gstreamer_app::{AppSink, AppSrc};
 use gstreamer_video::prelude::*;
 use gstreamer_video::{VideoFrameRef, VideoInfo};
 use media::message::{Codec, Orientation};
 use media::rtp::codec::{vp8, vp9};
 
 use super::plan::Track;
-use crate::gst::Running;
+use crate::gst::push_one;
 
 /// Keyframes looked at before the brightest one is taken.
 const CANDIDATES: usize = 5;
@@ -24,7 +21,6 @@ const NOT_BLACK: u64 = 28;
 const WIDEST: i32 = 640;
 /// Pixels of a keyframe; more would take the worker's memory.
 const LARGEST: u32 = 4096 * 4096;
-const DECODE: Duration = Duration::from_secs(10);
 
 const UNUSABLE: &str = "the keyframe is damaged or too large";
 
@@ -120,23 +116,6 @@ fn encode(still: &Still, orientation: Orientation) -> Result<Vec<u8>, String> {
     )?;
     let buffer = jpeg.buffer().ok_or("there is no JPEG")?;
     Ok(buffer.map_readable().map_err(|error| error.to_string())?.to_vec())
-}
-
-/// One buffer in, one sample out.
-fn push_one(description: &str, caps: &gst::Caps, mut buffer: gst::Buffer) -> Result<gst::Sample, String> {
-    let running = Running::parse(description)?;
-    let input = running.element("in")?.downcast::<AppSrc>().map_err(|_| "no source")?;
-    let output = running.element("out")?.downcast::<AppSink>().map_err(|_| "no sink")?;
-    input.set_format(gst::Format::Time);
-    input.set_caps(Some(caps));
-    let fresh = buffer.make_mut();
-    fresh.set_pts(gst::ClockTime::ZERO);
-    fresh.set_dts(gst::ClockTime::NONE);
-    running.play()?;
-    input.push_buffer(buffer).map_err(|error| error.to_string())?;
-    input.end_of_stream().map_err(|error| error.to_string())?;
-    let timeout = gst::ClockTime::from_seconds(DECODE.as_secs());
-    output.try_pull_sample(timeout).ok_or_else(|| running.error().unwrap_or_else(|| "no picture came out".into()))
 }
 
 /// At most [`WIDEST`] wide, the same shape, even sides.

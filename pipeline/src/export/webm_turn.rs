@@ -56,6 +56,27 @@ pub(super) fn turn(path: &Path, orientation: Orientation) -> io::Result<()> {
     Err(malformed("no track has a picture"))
 }
 
+/// How the file says that its picture is to be turned.
+pub(crate) fn turned(path: &Path) -> io::Result<Orientation> {
+    let file = File::open(path)?;
+    let length = file.metadata()?.len();
+    let mut input = BufReader::new(&file);
+    let segment = find(&mut input, 0, length, SEGMENT)?;
+    let tracks = find(&mut input, segment.content, segment.end, TRACKS)?;
+    if tracks.end - tracks.content > LARGEST {
+        return Err(malformed("its tracks take too much"));
+    }
+    let bytes = read(&mut input, tracks.content, tracks.end)?;
+    let roll = bytes.windows(PROJECTION.len() + 4).find_map(|found| found.strip_prefix(&PROJECTION));
+    let roll = roll.map_or(0.0, |bytes| f32::from_be_bytes([bytes[0], bytes[1], bytes[2], bytes[3]]));
+    Ok(Orientation::from_byte(match roll {
+        -90.0 => 1,
+        180.0 => 2,
+        90.0 => 3,
+        _ => 0,
+    }))
+}
+
 /// The track's content with the turn in it, as long as before; `None` when it has no picture.
 fn with_roll(input: &mut BufReader<&File>, track: &Element, orientation: Orientation) -> io::Result<Option<Vec<u8>>> {
     // Degrees against the clock, -180 to 180.

@@ -10,8 +10,8 @@ use tokio::io::AsyncWriteExt;
 use tokio::process::{Child, ChildStderr, ChildStdin, ChildStdout, Command};
 use tokio_util::codec::{FramedRead, LinesCodec};
 
-use crate::job::{ExportError, ExportJob, Exported};
-use crate::protocol::{LINE_BYTES, Reply, Setup, line};
+use crate::job::ExportError;
+use crate::protocol::{Done, LINE_BYTES, Reply, Request, Setup, line};
 
 /// How long an idle worker may take to end after its stdin was closed.
 const FAREWELL: Duration = Duration::from_secs(5);
@@ -59,11 +59,7 @@ impl Worker {
     }
 
     /// Does one job. After a death the worker must be killed; after any answer, also a refusal, it can go on.
-    pub(super) async fn run(
-        &mut self,
-        job: &ExportJob,
-        timeout: Duration,
-    ) -> Result<Result<Exported, ExportError>, Death> {
+    pub(super) async fn run(&mut self, job: &Request, timeout: Duration) -> Result<Result<Done, ExportError>, Death> {
         self.jobs += 1;
         match tokio::time::timeout(timeout, self.ask(job)).await {
             Ok(answer) => answer,
@@ -71,7 +67,7 @@ impl Worker {
         }
     }
 
-    async fn ask(&mut self, job: &ExportJob) -> Result<Result<Exported, ExportError>, Death> {
+    async fn ask(&mut self, job: &Request) -> Result<Result<Done, ExportError>, Death> {
         if self.stdin.write_all(&line(job)).await.is_err() {
             return Err(Death::BeforeStart(self.died().await));
         }
@@ -79,7 +75,7 @@ impl Worker {
         while let Some(Ok(text)) = self.stdout.next().await {
             match serde_json::from_str(&text) {
                 Ok(Reply::Started) => started = true,
-                Ok(Reply::Exported(exported)) => return Ok(Ok(*exported)),
+                Ok(Reply::Done(done)) => return Ok(Ok(done)),
                 Ok(Reply::Failed(error)) => return Ok(Err(error)),
                 // Libraries may print; only our lines are JSON of this shape.
                 Err(_) => tracing::debug!(text, "a worker printed"),

@@ -13,8 +13,9 @@ use tokio_util::sync::CancellationToken;
 
 use self::child::{Death, Worker};
 use self::queue::{Queue, Waiting};
+use crate::inspection::{InspectJob, Inspected};
 use crate::job::{ExportError, ExportJob, Exported, Lane};
-use crate::protocol::Setup;
+use crate::protocol::{Done, Request, Setup};
 
 /// Pause after a worker could not be started.
 const RESPAWN: Duration = Duration::from_secs(1);
@@ -72,6 +73,21 @@ impl Workers {
 
     /// Waits for its turn and for the result. Dropping the future while the job still waits takes it back.
     pub async fn export(&self, job: ExportJob, lane: Lane) -> Result<Exported, ExportError> {
+        match self.ask(Request::Export(job), lane).await? {
+            Done::Exported(exported) => Ok(*exported),
+            Done::Inspected(_) => Err(misunderstood()),
+        }
+    }
+
+    /// As [`Workers::export`]; a busy lane or a death costs this job alone.
+    pub async fn inspect(&self, job: InspectJob, lane: Lane) -> Result<Inspected, ExportError> {
+        match self.ask(Request::Inspect(job), lane).await? {
+            Done::Inspected(inspected) => Ok(*inspected),
+            Done::Exported(_) => Err(misunderstood()),
+        }
+    }
+
+    async fn ask(&self, job: Request, lane: Lane) -> Result<Done, ExportError> {
         let (reply, answer) = oneshot::channel();
         self.shared.queue.push(lane, Waiting { job, reply })?;
         answer.await.unwrap_or(Err(ExportError::Stopped))
@@ -86,6 +102,10 @@ impl Workers {
             let _ = slot.await;
         }
     }
+}
+
+fn misunderstood() -> ExportError {
+    ExportError::Io("the worker did another job than it was given".into())
 }
 
 /// One place for a worker: starts it before it is needed, gives it jobs, replaces it.
@@ -106,7 +126,7 @@ async fn slot(config: WorkersConfig, queue: Arc<Queue>, stop: CancellationToken)
             () = stop.cancelled() => Err(ExportError::Stopped),
         };
         if let Err(error) = &answer {
-            tracing::warn!(stem = waiting.job.stem, %error, "no export");
+            tracing::warn!(stem = waiting.job.stem(), %error, "a job has no result");
         }
         let _ = waiting.reply.send(answer); // whoever asked may have left
         if let Some(worker) = idle.take_if(|worker| worker.jobs >= config.recycle_after) {
@@ -127,19 +147,17 @@ async fn slot(config: WorkersConfig, queue: Arc<Queue>, stop: CancellationToken)
     }
 }
 
-/// Does a job. Decoding a picture for the poster is the riskiest part of it, so a job that crashes is done once more without.
-async fn work(config: &WorkersConfig, idle: &mut Option<Worker>, job: &ExportJob) -> Result<Exported, ExportError> {
-    match attempt(config, idle, job).await {
-        Err(ExportError::Crashed(why)) if job.poster => {
-            tracing::warn!(stem = job.stem, why, "a worker died; once more without the poster");
-            attempt(config, idle, &ExportJob { poster: false, ..job.clone() }).await
-        }
-        answer => answer,
-    }
+/// Does a job. One that crashes is done once more without the poster, if it has one.
+async fn work(config: &WorkersConfig, idle: &mut Option<Worker>, job: &Request) -> Result<Done, ExportError> {
+    let answer = attempt(config, idle, job).await;
+    let Err(ExportError::Crashed(why)) = &answer else { return answer };
+    let Some(less) = job.with_less_risk() else { return answer };
+    tracing::warn!(stem = job.stem(), why, "a worker died; once more without the poster");
+    attempt(config, idle, &less).await
 }
 
 /// Leaves a worker in `idle` only if it can go on. When this future is dropped, so is the worker, which kills it.
-async fn attempt(config: &WorkersConfig, idle: &mut Option<Worker>, job: &ExportJob) -> Result<Exported, ExportError> {
+async fn attempt(config: &WorkersConfig, idle: &mut Option<Worker>, job: &Request) -> Result<Done, ExportError> {
     let _remains = Remains(job);
     if let Some(mut worker) = idle.take() {
         match worker.run(job, job.time_limit(config.job_timeout)).await {
@@ -171,7 +189,7 @@ async fn attempt(config: &WorkersConfig, idle: &mut Option<Worker>, job: &Export
 }
 
 /// Temporary files of a job are removed when it ends, however it ends; after a success there are none.
-struct Remains<'a>(&'a ExportJob);
+struct Remains<'a>(&'a Request);
 
 impl Drop for Remains<'_> {
     fn drop(&mut self) {

@@ -5,14 +5,15 @@ use std::sync::{Mutex, MutexGuard};
 
 use tokio::sync::{Semaphore, oneshot};
 
-use crate::job::{ExportError, ExportJob, Exported, Lane};
+use crate::job::{ExportError, Lane};
+use crate::protocol::{Done, Request};
 
 /// Jobs that may wait in one lane.
 pub(super) const WAITING: usize = 256;
 
 pub(super) struct Waiting {
-    pub job: ExportJob,
-    pub reply: oneshot::Sender<Result<Exported, ExportError>>,
+    pub job: Request,
+    pub reply: oneshot::Sender<Result<Done, ExportError>>,
 }
 
 pub(super) struct Queue {
@@ -69,9 +70,9 @@ impl Queue {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::job::{Border, Format, Precision};
+    use crate::job::{Border, ExportJob, Format, Precision};
 
-    fn waiting(stem: &str) -> (Waiting, oneshot::Receiver<Result<Exported, ExportError>>) {
+    fn waiting(stem: &str) -> (Waiting, oneshot::Receiver<Result<Done, ExportError>>) {
         let job = ExportJob {
             pieces: Vec::new(),
             border: Border::Rollover,
@@ -83,7 +84,7 @@ mod tests {
             units: false,
         };
         let (reply, answer) = oneshot::channel();
-        (Waiting { job, reply }, answer)
+        (Waiting { job: Request::Export(job), reply }, answer)
     }
 
     #[tokio::test]
@@ -99,7 +100,7 @@ mod tests {
         }
         let mut order = String::new();
         for _ in 0..5 {
-            order += &queue.pop().await.unwrap().job.stem;
+            order += queue.pop().await.unwrap().job.stem();
         }
         assert_eq!(order, "abcde");
     }
@@ -125,12 +126,12 @@ mod tests {
         queue.push(Lane::ClipNow, gone).unwrap();
         let (here, _answer) = waiting("here");
         queue.push(Lane::Rest, here).unwrap();
-        assert_eq!(queue.pop().await.unwrap().job.stem, "here");
+        assert_eq!(queue.pop().await.unwrap().job.stem(), "here");
 
         let (late, answer) = waiting("late");
         queue.push(Lane::Rest, late).unwrap();
         queue.close();
-        assert_eq!(answer.await.unwrap(), Err(ExportError::Stopped));
+        assert_eq!(answer.await.unwrap().err(), Some(ExportError::Stopped));
         assert!(queue.pop().await.is_none());
         assert_eq!(queue.push(Lane::Rest, waiting("x").0), Err(ExportError::Stopped));
     }

@@ -12,6 +12,7 @@ mod moments;
 mod node;
 mod orders;
 mod outage;
+mod pictures;
 mod rebuilt;
 mod recovery;
 mod resume;
@@ -54,6 +55,9 @@ const STORIES: &[(&str, Story)] = stories![
     recovery::check_names_what_is_wrong,
     damage::journals_of_four_codecs_give_back_what_is_whole,
     damage::a_clip_of_a_damaged_journal_shows_what_is_whole_and_says_what_is_not,
+    pictures::a_clip_gets_pictures_and_health_and_leaves_nothing_of_them,
+    pictures::a_clip_that_is_silent_is_found_by_it,
+    pictures::a_crash_between_looking_and_storing_loses_no_picture,
     outage::stores_away_across_a_restart_lose_nothing,
     outage::a_folder_that_refuses_new_files_for_a_while_loses_nothing,
     resume::a_killed_upload_goes_on_with_the_next_part,

@@ -25,6 +25,26 @@ impl<S: Send + Sync> FromRequestParts<S> for IdOf {
     }
 }
 
+/// The `{id}` and the `{n}` of the path: which of a clip's pictures, with or without `.jpg`.
+pub struct PictureOf(pub Id, pub usize);
+
+impl<S: Send + Sync> FromRequestParts<S> for PictureOf {
+    type Rejection = Error;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Error> {
+        let path = Path::<(String, String)>::from_request_parts(parts, state).await;
+        let Path((id, number)) = path.map_err(|_| Error::not_found())?;
+        let id = id.parse().map_err(|_| Error::not_found())?;
+        let number = number_of(&number).ok_or_else(Error::not_found)?;
+        Ok(Self(id, number))
+    }
+}
+
+fn number_of(text: &str) -> Option<usize> {
+    let digits = text.strip_suffix(".jpg").unwrap_or(text);
+    digits.bytes().all(|byte| byte.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
 /// The name of a channel, or why it is none.
 ///
 /// # Errors
@@ -124,6 +144,14 @@ pub async fn body(request: Request) -> Result<Bytes, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_of_pictures_may_end_as_pictures_do() {
+        assert_eq!((number_of("0"), number_of("12.jpg")), (Some(0), Some(12)));
+        for text in ["", ".jpg", "-1", "+1", "1.png", "0x1", "../1.jpg", "99999999999999999999999"] {
+            assert_eq!(number_of(text), None, "{text}");
+        }
+    }
 
     #[test]
     fn media_types_are_read_in_every_spelling() {

@@ -14,6 +14,7 @@ use tokio::io::{AsyncReadExt, AsyncSeekExt};
 use tokio_util::io::ReaderStream;
 
 use super::extract::{Asked, IdOf};
+use super::pictures::picture;
 use crate::access::Visitor;
 use crate::app::App;
 use crate::assets::matches_etag;
@@ -100,16 +101,8 @@ pub async fn poster(
     headers: HeaderMap,
 ) -> Result<Response, Error> {
     let found = clips::seen(&app, &visitor, &id).await?;
-    let key = found.clip.poster.ok_or_else(Error::not_found)?;
-    let local = here(found.poster).await;
-    let size = match &local {
-        Some(path) => tokio::fs::metadata(path).await.map_err(|_| Error::not_found())?.len(),
-        None => app.objects().head(&key).await?.ok_or_else(Error::not_found)?.size,
-    };
-    // Another may be chosen.
-    let etag = format!("\"poster-{}\"", key.replace('/', "-"));
-    let file = File { local, key, mime: "image/jpeg".into(), size, etag, name: None };
-    send(&app, file, &method, &headers).await
+    let key = found.clip.poster.clone().ok_or_else(Error::not_found)?;
+    picture(&app, &found, key, "image/jpeg", &method, &headers).await
 }
 
 /// The file in the spool, unless it was stored and cleaned up a moment ago: the object is there then.
@@ -163,7 +156,7 @@ async fn body(app: &App, file: &File, first: u64, length: u64) -> Result<Body, E
         }
     }
     let object = app.objects().get(&file.key, Some((first, first + length - 1))).await?;
-    if object.size != file.size && file.local.is_none() && !file.etag.starts_with("\"poster") {
+    if object.size != file.size && file.local.is_none() {
         return Err(Error::internal("a stored clip has another size than its row", object.size));
     }
     Ok(Body::from_stream(object.stream))

@@ -13,6 +13,7 @@ pub mod hls;
 mod layer;
 pub mod negotiate;
 pub mod order;
+pub mod pictures;
 pub mod session;
 pub mod storage;
 pub mod whep;
@@ -58,7 +59,12 @@ pub fn routes(app: App) -> Router<App> {
         .route("/api/clips/{id}/link", post(clip::link))
         .route("/api/clips/{id}/timeline", get(order::timeline))
         .route("/api/clips/{id}/media", get(file::media))
-        .route("/api/clips/{id}/poster", get(file::poster));
+        .route("/api/clips/{id}/poster", get(file::poster))
+        .route("/api/clips/{id}/posters", get(pictures::posters))
+        .route("/api/clips/{id}/posters/{n}", get(pictures::poster))
+        .route("/api/clips/{id}/storyboard.vtt", get(pictures::storyboard))
+        .route("/api/clips/{id}/storyboard/{n}", get(pictures::sheet))
+        .route("/api/clips/{id}/waveform", get(pictures::waveform));
     let media = Router::new()
         .route("/whip", post(whip::publish_main).options(negotiate::preflight))
         .route("/whip/{channel}", post(whip::publish).options(negotiate::preflight))

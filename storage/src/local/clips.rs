@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, Row, params};
 
+use super::inspections::Inspection;
 use super::{Local, broadcasts, chain, column, execute, id_column, json_of, of_json, orders, removals, row, rows};
 use crate::{Clip, ClipCause, ClipEdit, ClipKind, Id, Reason, Recipe, StorageError, Tombstone, Visibility};
 
@@ -102,6 +103,9 @@ pub struct LocalClip {
     pub noted: i64,
     /// What it is to be made from; none for a part, which has its journal.
     pub recipe: Option<Recipe>,
+    /// None when there is nothing to look at, or no more.
+    pub inspection: Option<Inspection>,
+    pub inspection_tries: u32,
 }
 
 /// The state of a clip that was sent to the database.
@@ -181,7 +185,8 @@ impl Local {
             let done = execute(
                 t,
                 "UPDATE clips SET state = 'queued', clip = ?2, file = ?3, poster = ?4, attempts = 0, next_try_ms = 0,
-                 error = NULL, reason = NULL WHERE id = ?1 AND state = 'exporting' AND deleted = 0",
+                 error = NULL, reason = NULL, inspection = 'due', inspection_tries = 0, inspection_next_ms = 0
+                 WHERE id = ?1 AND state = 'exporting' AND deleted = 0",
                 params![clip.id.as_str(), json_of(&clip)?, text(&file)?, poster],
             )? > 0;
             let is_part = row.is_some_and(|row| row.recipe.is_none());
@@ -305,10 +310,10 @@ impl Local {
         self.read(move |c| Ok(row(c, sql, [states], |r| column(r, "due"))?.flatten())).await
     }
 
-    /// Stored clips whose journal has been kept long enough and is needed for no order, oldest first.
+    /// Stored clips whose journal has been kept long enough and that wait for nothing and are needed for no order, oldest first.
     pub async fn expired(&self, stored_before_ms: i64, limit: u32) -> Result<Vec<LocalClip>, StorageError> {
         let sql = format!(
-            "SELECT * FROM clips WHERE state = 'stored' AND deleted = 0 AND stored_ms <= ?1
+            "SELECT * FROM clips WHERE state = 'stored' AND deleted = 0 AND inspection IS NULL AND stored_ms <= ?1
              AND broadcast NOT IN ({}) ORDER BY id LIMIT ?2",
             orders::NEEDED
         );
@@ -389,6 +394,12 @@ impl Local {
 }
 
 impl LocalClip {
+    /// Whether its file was made and is not made again just now.
+    #[must_use]
+    pub fn is_finished(&self) -> bool {
+        !matches!(self.state, ClipState::Recording | ClipState::Exporting | ClipState::Failed)
+    }
+
     /// As the library shows it.
     #[must_use]
     pub fn pending(&self) -> PendingClip {
@@ -495,6 +506,8 @@ pub(super) fn local_clip(row: &Row<'_>) -> Result<LocalClip, StorageError> {
         edit: column::<Option<String>>(row, "edit")?.map(|json| of_json(&json)).transpose()?.unwrap_or_default(),
         noted: column(row, "noted")?,
         recipe: column::<Option<String>>(row, "recipe")?.map(|json| of_json(&json)).transpose()?,
+        inspection: Inspection::parse(column::<Option<String>>(row, "inspection")?.as_deref())?,
+        inspection_tries: column(row, "inspection_tries")?,
     })
 }
 

@@ -57,7 +57,7 @@ impl Local {
     }
 }
 
-fn save(connection: &Connection, clip: &Clip) -> Result<(), StorageError> {
+pub(super) fn save(connection: &Connection, clip: &Clip) -> Result<(), StorageError> {
     let sql = "UPDATE clips SET clip = ?2 WHERE id = ?1";
     execute(connection, sql, params![clip.id.as_str(), json_of(clip)?]).map(drop)
 }

@@ -117,6 +117,12 @@ const STEPS: &[&str] = &[
         used_ms INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
 ",
+    "
+    ALTER TABLE clips ADD COLUMN inspection TEXT;
+    ALTER TABLE clips ADD COLUMN inspection_tries INTEGER NOT NULL DEFAULT 0;
+    ALTER TABLE clips ADD COLUMN inspection_next_ms INTEGER NOT NULL DEFAULT 0;
+    CREATE INDEX clips_to_inspect ON clips (inspection_next_ms) WHERE inspection IS NOT NULL;
+",
 ];
 
 /// Sets the file up and runs the steps that it lacks.

@@ -17,7 +17,7 @@ pub const SHEETS: usize = 64;
 /// How good a clip is, measured.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ClipHealth {
-    /// 0 to 100; 100: nothing was found. docs/glossary.md has the formula.
+    /// 0 to 100; 100: nothing was found. docs/health.md has the formula.
     pub score: u8,
     /// Time without a picture that shows anything, with one that stands still, without any sound.
     pub black_ms: u64,
@@ -25,7 +25,7 @@ pub struct ClipHealth {
     pub silent_ms: u64,
     /// Integrated loudness (EBU R 128) in tenths of LUFS; none without sound.
     pub loudness: Option<i32>,
-    /// The larger offset between picture and sound at the clip's two ends; positive: the sound is late. None where one is missing.
+    /// How much later sound is than picture at both ends of the file; negative: earlier. None where one is missing.
     pub av_offset_ms: Option<i32>,
 }
 

@@ -14,7 +14,7 @@ import { Pill } from "@/ui/pill";
 import { Block, Failed } from "@/ui/state";
 import { toast } from "@/ui/toast";
 import { ClipActions } from "./clip-actions";
-import { hasPicture, how, lost, stateOf } from "./words";
+import { hasPicture, how, lost, stateOf, troubles } from "./words";
 
 const CONTROLLER = "oxbow-clip";
 
@@ -118,7 +118,9 @@ function Playing({ clip, mayWrite, onClose }: { clip: Clip; mayWrite: boolean; o
               preload="auto"
               onError={() => setFailed(true)}
               className="size-full object-contain"
-            />
+            >
+              {clip.storyboard && <track kind="metadata" label="thumbnails" default src={clip.storyboard} />}
+            </video>
           </media-controller>
           {!hasPicture(clip) && (
             <span className="pointer-events-none absolute inset-0 grid place-items-center">
@@ -201,6 +203,16 @@ function Facts({ clip, mayWrite, onDeleted }: { clip: Clip; mayWrite: boolean; o
         <Pill tone="warn" title={m.clip.lostTip}>
           {missing}
         </Pill>
+      )}
+      {troubles(clip).map((word) => (
+        <Pill key={word} tone="warn">
+          {word}
+        </Pill>
+      ))}
+      {clip.health && (
+        <span className="num text-dense text-ink-2" title={m.library.scoreTip}>
+          {m.library.score(clip.health.score)}
+        </span>
       )}
       <span className="num text-dense text-ink-2">{size(clip.size)}</span>
       {hasPicture(clip) && (

@@ -39,7 +39,10 @@ export function hasPicture(clip: Clip): boolean {
   return clip.video !== null;
 }
 
-/** What was measured and needs a look, in words. */
+/** Sound that is off by less is not noticed (ITU-R BT.1359). */
+const NOTICED_MS = 40;
+
+/** What was measured and needs a look, in words, the longest first. */
 export function troubles({ health }: Clip): string[] {
   if (!health) return [];
   const found: [number, string][] = [
@@ -47,7 +50,12 @@ export function troubles({ health }: Clip): string[] {
     [health.blackMs, m.library.trouble.black],
     [health.frozenMs, m.library.trouble.frozen],
   ];
-  return found.filter(([ms]) => ms > 0).map(([ms, word]) => m.library.troubleFor(word, seconds(ms)));
+  const words = found
+    .filter(([ms]) => ms > 0)
+    .sort(([one], [other]) => other - one)
+    .map(([ms, word]) => m.library.troubleFor(word, seconds(ms)));
+  const offset = health.avOffsetMs ?? 0;
+  return Math.abs(offset) > NOTICED_MS ? [...words, m.library.soundOff(offset)] : words;
 }
 
 function seconds(ms: number): string {
