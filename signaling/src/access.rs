@@ -96,6 +96,12 @@ impl FromRequestParts<App> for Visitor {
 }
 
 impl Visitor {
+    /// The link by which they see it, for those who need one: its other addresses have to carry it.
+    pub fn link_to(&self, clip: &Clip) -> Option<&str> {
+        let needed = !self.holds_key() && clip.visibility != Visibility::Published;
+        self.link.as_deref().filter(|_| needed)
+    }
+
     pub fn holds_key(&self) -> bool {
         self.actor == Actor::Streamer
     }

@@ -214,6 +214,12 @@ async fn links_are_refused_where_they_make_no_sense() {
     let link = link_to(&shelf, &clip, 600).await;
     let path = format!("/api/clips/{clip}/media?link={link}");
     assert_eq!(shelf.server.get(&path).await.status().as_u16(), 200);
+    let seen: Value = shelf.server.get(&format!("/api/clips/{clip}?link={link}")).await.json().await.unwrap();
+    for address in ["media", "poster"] {
+        let address = seen[address].as_str().expect("an address");
+        assert_eq!(shelf.server.get(address).await.status().as_u16(), 200, "{address} opens by itself");
+    }
+    assert_eq!(seen["watch"], format!("/c/{clip}?link={link}"));
     show(&shelf, &clip, Visibility::Hidden).await;
     assert_eq!(shelf.server.get(&path).await.status().as_u16(), 404, "hiding ends all links");
     assert_eq!(

@@ -113,7 +113,12 @@ pub async fn list(
 )]
 pub async fn read(State(app): State<App>, visitor: Visitor, IdOf(id): IdOf) -> Result<Response, Error> {
     let found = clips::seen(&app, &visitor, &id).await?;
-    Ok(tagged(found.into()))
+    let link = visitor.link_to(&found.clip).map(str::to_owned);
+    let clip = Clip::from(found);
+    Ok(tagged(match link {
+        Some(link) => clip.with_link(&link),
+        None => clip,
+    }))
 }
 
 #[derive(Deserialize, ToSchema)]

@@ -334,6 +334,19 @@ impl Clip {
     }
 }
 
+impl Clip {
+    /// With a link in all its addresses, for those who see it by that.
+    pub fn with_link(mut self, link: &str) -> Self {
+        let chosen = self.posters.iter_mut().map(|choice| &mut choice.url);
+        let pictures = [&mut self.poster, &mut self.storyboard, &mut self.waveform].into_iter().flatten();
+        for address in chosen.chain(pictures).chain([&mut self.media, &mut self.watch]) {
+            address.push_str("?link=");
+            address.push_str(link);
+        }
+        self
+    }
+}
+
 impl From<storage::ClipKind> for ClipKind {
     fn from(kind: storage::ClipKind) -> Self {
         match kind {

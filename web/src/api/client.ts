@@ -6,6 +6,7 @@ import type {
   ChannelState,
   ChannelStats,
   Clip,
+  ClipAddress,
   ClipEdit,
   ClipTimeline,
   Connection,
@@ -72,7 +73,9 @@ export const api = {
   broadcast: (id: string) => call<Broadcast>(`/api/broadcasts/${at(id)}`),
   broadcasts: (limit: number) => call<Page<Broadcast>>(`/api/broadcasts${query({ limit })}`),
   clips: (filter: ClipFilter) => call<Page<Clip>>(`/api/clips${query(filter)}`),
-  clip: (id: string) => call<Clip>(`/api/clips/${at(id)}`),
+  clip: (id: string, link?: string) => call<Clip>(`/api/clips/${at(id)}${query({ link })}`),
+  /** Addresses that open a clip to whoever has them. */
+  linkTo: (id: string) => call<ClipAddress>(`/api/clips/${at(id)}/link`, { method: "POST", body: {} }),
   editClip: (id: string, edit: ClipEdit, revision: number) =>
     call<Clip>(`/api/clips/${at(id)}`, { method: "PATCH", body: edit, ifMatch: revision }),
   bulk: (change: BulkChange) => call<List<BulkDone>>("/api/clips/bulk", { method: "POST", body: change }),

@@ -156,12 +156,19 @@ export function useClips(filter: Omit<ClipFilter, "cursor">, enabled = true) {
   });
 }
 
-export function useClip(id: string | undefined) {
+/** `link` is what opens a clip that is "link only" to those without the key. */
+export function useClip(id: string | undefined, link?: string) {
   return useQuery({
-    queryKey: ["clip", id],
+    queryKey: link === undefined ? ["clip", id] : ["clip", id, link],
     enabled: id !== undefined,
-    queryFn: () => need(api.clip(id ?? "")),
+    queryFn: () => need(api.clip(id ?? "", link)),
   });
+}
+
+/** The page of a clip for others: where it is not for all, with a link that opens it. */
+export async function pageFor(clip: Clip, mayWrite: boolean): Promise<string> {
+  if (clip.visibility !== "link" || !mayWrite) return clip.watch;
+  return (await need(api.linkTo(clip.id))).page;
 }
 
 /** Not yet at rest: its state is going to change. */

@@ -3,6 +3,7 @@ import { io, type Socket } from "socket.io-client";
 import {
   type Ack,
   type ClientToServerEvents,
+  type ClipWanted,
   type Done,
   type IceRestarted,
   type IceServer,
@@ -152,8 +153,9 @@ export class ChannelSocket {
     return this.#ask("latency", ms === undefined ? {} : { ms });
   }
 
-  clip(): Promise<Answer<Requested>> {
-    return this.#ask("clip", {});
+  /** Without a range: cut here, at the next keyframe. */
+  clip(wanted: ClipWanted = {}): Promise<Answer<Requested>> {
+    return this.#ask("clip", wanted);
   }
 
   close(): void {

@@ -1,3 +1,4 @@
+import { clipSheet } from "./en-sheet";
 import { storage } from "./en-storage";
 
 const plural = (count: number, one: string, many: string) =>
@@ -141,7 +142,6 @@ export const en = {
     soundOn: "Turn sound on",
     soundOnShort: "Sound on",
     clip: "Clip",
-    clipNow: "Clip now",
     clipTip: "Ends the clip that is being recorded, and keeps it",
     clipAsked: "Clipping. It appears here in a few seconds.",
     clipTooOften: "One clip at a time: try again in a few seconds.",
@@ -162,7 +162,7 @@ export const en = {
       play: "Play or pause",
       mute: "Sound on or off",
       full: "Full screen",
-      clip: "Clip now",
+      clip: "Clip the last 30 s",
       back: "Back 10 s",
       forward: "Forward 10 s",
       pip: "Picture in picture",
@@ -383,6 +383,7 @@ export const en = {
     clipOf: (n: number, state: string) => `Clip ${n}: ${state}`,
     alarm: "The recording needs attention",
   },
+  clipSheet,
   clip: {
     state: {
       exporting: "Preparing",

@@ -51,6 +51,7 @@ export default function LibraryPage() {
   const from = useLocation().state as From;
   const [search, setSearch] = useSearchParams();
   const filter = readFilter(search);
+  const link = search.get("link") ?? undefined;
   const { broadcast, channel } = filter;
   const asked = useDeferredValue(JSON.stringify(queryOf(filter)));
   useTitle(m.app.title(m.library.title));
@@ -162,7 +163,12 @@ export default function LibraryPage() {
           />
         )}
         {openClip !== undefined ? (
-          <ClipPlayer id={openClip} mayWrite={mayWrite} onClose={() => navigate(from?.back ?? "/library")} />
+          <ClipPlayer
+            id={openClip}
+            link={link}
+            mayWrite={mayWrite}
+            onClose={() => navigate(from?.back ?? "/library")}
+          />
         ) : (
           <KeyList keys={KEYS} />
         )}

@@ -1,10 +1,12 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { Users } from "lucide-react";
-import { useEffect, useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { Link, useNavigate, useParams } from "react-router";
-import type { Clip } from "@/api/generated/protocol";
+import type { Clip, Requested } from "@/api/generated/protocol";
 import { placeClip, useChannel, useClips } from "@/api/queries";
+import type { Answer } from "@/api/socket";
 import { ClipCard, ClipGrid } from "@/features/clips/clip-card";
+import { ClipSheet, type Moment } from "@/features/clips/clip-sheet";
 import { onRiver, rollovers, useClipList, useFresh } from "@/features/clips/list";
 import { Theatre } from "@/features/player/theatre";
 import { type Seat, usePlayerView, useSeat } from "@/features/player/use-player";
@@ -39,7 +41,21 @@ function Watch({ channel }: { channel: string }) {
   // While the next broadcast's clips are on their way, the last one's are still in the query.
   const clips = useClipList(clipQuery.data).filter((clip) => clip.broadcast === broadcast);
   const fresh = useFresh(clips, clipQuery.isSuccess);
-  useAnnouncedClips(seat, broadcast);
+  const follow = useAnnouncedClips(seat, broadcast);
+  const [keeping, setKeeping] = useState<Moment | null>(null);
+  const openSheet = async () => {
+    if (!seat || !live?.recording || keeping) return;
+    const { broadcast, startedAt } = live;
+    // The server's clock tells where its broadcast is; ours may be wrong by minutes.
+    const told = await seat.socket.latency();
+    const now = told.ok ? told.utcMs : Date.now();
+    setKeeping({ broadcast, channel, startedAt, edgeMs: Math.max(0, now - startedAt) });
+  };
+  const saved = ({ clip, address }: Requested) => {
+    setKeeping(null);
+    toast({ text: m.clipSheet.saving, tone: "kept" });
+    if (clip) follow(clip, address?.page ?? clip.watch);
+  };
 
   const open = (id: string) => navigate(`/c/${id}`, { state: { back: `/@${channel}` } });
   const startedAt = live?.startedAt ?? last?.startedAt ?? 0;
@@ -54,7 +70,17 @@ function Watch({ channel }: { channel: string }) {
         fresh={fresh}
         poster={clips.find((clip) => clip.poster !== null)?.poster ?? null}
         recording={live?.recording ?? false}
-        onClip={() => void askForClip(seat)}
+        onClip={() => void openSheet()}
+        sheet={
+          keeping && (
+            <ClipSheet
+              moment={keeping}
+              onSave={async (wanted) => (await seat?.socket.clip(wanted)) ?? NOBODY_ASKED}
+              onSaved={saved}
+              onClose={() => setKeeping(null)}
+            />
+          )
+        }
         onOpenClip={open}
         onRetry={() => setAttempt((count) => count + 1)}
         recordingOf={last && clips.length > 0 ? `/library?broadcast=${last.id}` : null}
@@ -104,37 +130,59 @@ const KEYS = [
   ["G", m.watch.keys.live],
 ] as const;
 
-async function askForClip(seat: Seat | null): Promise<void> {
-  const reply = await seat?.socket.clip();
-  if (!reply) return;
-  if (reply.ok) return toast({ text: m.watch.clipAsked, tone: "kept" });
-  const { code } = reply.error;
-  if (code === "rate_limited") toast({ text: m.watch.clipTooOften });
-  else if (code === "not_live") toast({ text: m.watch.clipNotLive });
-  else toast({ text: m.watch.clipFailed, tone: "error" });
-}
+/** What a socket that is not there answers. */
+const NOBODY_ASKED: Answer<Requested> = { ok: false, error: { code: "network", detail: "" } };
 
-/** Puts announced clips into the lists, and says so for those that were asked for. */
-function useAnnouncedClips(seat: Seat | null, broadcast: string | null): void {
+/** Puts announced clips into the lists, and says so for cuts and for what was saved here; the answer takes up such a clip. */
+function useAnnouncedClips(seat: Seat | null, broadcast: string | null): (clip: Clip, page: string) => void {
   const queries = useQueryClient();
   const navigate = useNavigate();
+  const mine = useRef(new Map<string, string>());
+  const said = useRef(new Set<string>());
+  const heard = (clip: Clip) => {
+    const isOurs = clip.kind === "made" ? mine.current.has(clip.id) : clip.broadcast === broadcast;
+    if (!isOurs || clip.cause !== "request" || clip.state === "exporting" || said.current.has(clip.id))
+      return;
+    said.current.add(clip.id);
+    if (clip.state === "failed") toast({ text: m.watch.clipFailed, tone: "error" });
+    else {
+      const page = mine.current.get(clip.id) ?? clip.watch;
+      announce(clip, page, () => navigate(page, { state: { back: `/@${clip.channel}` } }));
+    }
+  };
+  const latest = useRef(heard);
+  latest.current = heard;
   useEffect(() => {
     if (!seat) return;
-    const said = new Set<string>();
     return seat.socket.on("clip", ({ clip }: { clip: Clip }) => {
       placeClip(queries, clip);
-      if (clip.broadcast !== broadcast || clip.cause !== "request" || said.has(clip.id)) return;
-      said.add(clip.id);
-      toast({
-        text: m.watch.clipReady(clip.title),
-        tone: "kept",
-        action: {
-          label: m.watch.open,
-          run: () => navigate(clip.watch, { state: { back: `/@${clip.channel}` } }),
-        },
-      });
+      latest.current(clip);
     });
-  }, [seat, broadcast, queries, navigate]);
+  }, [seat, queries]);
+  return (clip, page) => {
+    mine.current.set(clip.id, page);
+    // It may have been announced before the answer came.
+    const known = queries.getQueryData<Clip>(["clip", clip.id]);
+    if (known) heard(known);
+    else placeClip(queries, clip);
+  };
+}
+
+function announce(clip: Clip, page: string, open: () => void): void {
+  const copy = async () => {
+    try {
+      await navigator.clipboard.writeText(new URL(page, location.href).href);
+      toast({ text: m.library.linkCopied });
+    } catch {
+      toast({ text: m.studio.copyFailed, tone: "error" });
+    }
+  };
+  toast({
+    text: m.watch.clipReady(clip.title),
+    tone: "kept",
+    more: { label: m.library.copyLink, run: () => void copy() },
+    action: { label: m.watch.open, run: open },
+  });
 }
 
 function TitleRow({

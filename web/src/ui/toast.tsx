@@ -4,10 +4,14 @@ import { m } from "@/messages";
 import { Button, IconButton } from "./button";
 import { cn } from "./cn";
 
+type Action = { label: string; run: () => void };
+
 export type Toast = {
   text: string;
   tone?: "plain" | "kept" | "error";
-  action?: { label: string; run: () => void };
+  action?: Action;
+  /** Besides the action; it leaves the notice where it is. */
+  more?: Action;
   /** When it goes away by itself; not when it is closed by its action. */
   onExpire?: () => void;
 };
@@ -90,6 +94,11 @@ function OneToast({ entry }: { entry: Shown }) {
         <span aria-hidden className="mr-1 h-2.5 w-4 rounded-t-full border-2 border-b-0 border-kept-line" />
       )}
       <ToastText>{entry.text}</ToastText>
+      {entry.more && (
+        <Button size="dense" variant="quiet" className="text-water" onClick={entry.more.run}>
+          {entry.more.label}
+        </Button>
+      )}
       {entry.action && (
         <Button
           size="dense"

@@ -2,7 +2,7 @@
 import { AudioLines, Download, Link2 } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
 import type { Clip } from "@/api/generated/protocol";
-import { RequestError, useClip } from "@/api/queries";
+import { pageFor, RequestError, useClip } from "@/api/queries";
 import { m } from "@/messages";
 import { Button } from "@/ui/button";
 import { Dialog } from "@/ui/dialog";
@@ -31,16 +31,19 @@ const KEYS = [
 
 export function ClipPlayer({
   id,
+  link,
   mayWrite,
   onClose,
 }: {
   id: string;
+  /** Of the address by which the page was opened. */
+  link?: string | undefined;
   mayWrite: boolean;
   onClose: () => void;
 }) {
-  const query = useClip(id);
+  const query = useClip(id, link);
   const clip = query.data;
-  const gone = query.error instanceof RequestError && query.error.failure.status === 404;
+  const gone = query.error instanceof RequestError && [404, 410].includes(query.error.failure.status ?? 0);
   return (
     <Dialog
       open
@@ -185,12 +188,17 @@ function Position({
   );
 }
 
+/** Its address may carry a link already. */
+function downloadOf(clip: Clip): string {
+  return `${clip.media}${clip.media.includes("?") ? "&" : "?"}download=1`;
+}
+
 function Facts({ clip, mayWrite, onDeleted }: { clip: Clip; mayWrite: boolean; onDeleted: () => void }) {
   const state = stateOf(clip);
   const missing = lost(clip);
   const copy = async () => {
     try {
-      await navigator.clipboard.writeText(new URL(clip.watch, location.href).href);
+      await navigator.clipboard.writeText(new URL(await pageFor(clip, mayWrite), location.href).href);
       toast({ text: m.library.linkCopied });
     } catch {
       toast({ text: m.studio.copyFailed, tone: "error" });
@@ -231,7 +239,7 @@ function Facts({ clip, mayWrite, onDeleted }: { clip: Clip; mayWrite: boolean; o
         {m.library.copyLink}
       </Button>
       <Button size="dense" asChild>
-        <a href={`${clip.media}?download=1`} download>
+        <a href={downloadOf(clip)} download>
           <Download aria-hidden className="size-[15px]" strokeWidth={1.75} />
           {m.clip.download}
         </a>

@@ -135,13 +135,12 @@ export function Deck(props: Props) {
         {props.canClip && (
           <Button
             variant="kept"
-            title={`${m.watch.clipTip} (C)`}
+            title={`${m.clipSheet.tip} (C)`}
             onClick={props.onClip}
             className="max-tablet:px-3"
           >
             <Scissors aria-hidden className="size-[15px]" strokeWidth={1.75} />
-            <span className="max-tablet:hidden">{m.watch.clipNow}</span>
-            <span className="max-[359px]:sr-only tablet:hidden">{m.watch.clip}</span>
+            <span className="max-[359px]:sr-only">{m.watch.clip}</span>
             <kbd className="rounded-picture border border-current px-[5px] text-caption leading-[15px] font-control max-tablet:hidden">
               C
             </kbd>

@@ -28,6 +28,8 @@ type Props = {
   poster: string | null;
   recording: boolean;
   onClip: () => void;
+  /** What the viewer opened over the picture. */
+  sheet: ReactNode;
   onOpenClip: (id: string) => void;
   onRetry: () => void;
   /** Of the last broadcast, for those who come too late. */
@@ -130,6 +132,7 @@ export function Theatre(props: Props) {
           />
         )}
         <BackButton />
+        {props.sheet}
       </div>
       <Deck
         controller={CONTROLLER}
