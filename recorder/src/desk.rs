@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use storage::{Alarm, Broadcast, Clip, ClipState, Id, NodeStatus, Reason};
-use tokio::sync::{mpsc, watch};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -19,6 +19,8 @@ use crate::{RecorderConfig, Stores, clock};
 const ALARMS: usize = 32;
 /// A disk that refuses refuses every second; people hear of it once a minute.
 const ALARM_AGAIN_MS: i64 = 60_000;
+/// Journals that are brought back from the store at a time.
+const REBUILDING: usize = 2;
 /// A task that died is started again after this long.
 const RESTART: Duration = Duration::from_secs(1);
 
@@ -60,6 +62,8 @@ pub(crate) struct Desk {
     /// What is on disk of the recordings that go on.
     pub(crate) horizon: Arc<Horizon>,
     pub(crate) stopping: CancellationToken,
+    /// Turns of those who bring journals back.
+    pub(crate) rebuilding: Semaphore,
     events: mpsc::Sender<RecorderEvent>,
     writer: OnceLock<(SyncSender<Command>, Arc<Figures>)>,
     alarms: Mutex<VecDeque<Alarm>>,
@@ -82,6 +86,7 @@ impl Desk {
             stores,
             horizon,
             stopping: CancellationToken::new(),
+            rebuilding: Semaphore::new(REBUILDING),
             events,
             writer: OnceLock::new(),
             alarms: Mutex::new(VecDeque::new()),

@@ -33,10 +33,12 @@ pub(super) async fn make(
 ) -> Result<Made, Trouble> {
     let mut pieces = Vec::with_capacity(recipe.pieces.len());
     let mut with_gaps = Vec::new();
+    let mut rebuilt = Vec::new();
     let mut media_zero_utc_us = None;
     for piece in &recipe.pieces {
         let found = resolve::resolve(desk, piece, asked_ms).await?;
         media_zero_utc_us.get_or_insert(found.media_zero_utc_us);
+        rebuilt.extend(found.rebuilt);
         with_gaps.extend(found.with_gaps.into_iter().map(|journal| (journal, piece.clone())));
         pieces.push(pipeline::Piece {
             journals: found.journals,
@@ -66,6 +68,7 @@ pub(super) async fn make(
     let counting = tokio::task::spawn_blocking(move || lost_ms(&with_gaps));
     let exported = exporting.await.map_err(trouble)?;
     let lost_ms = counting.await.map_err(Trouble::passing)?;
+    drop(rebuilt);
     Ok(Made { exported, media_zero_utc_us: media_zero_utc_us.unwrap_or_default(), lost_ms })
 }
 

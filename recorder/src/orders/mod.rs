@@ -8,6 +8,7 @@
 mod extract;
 mod make;
 mod resolve;
+mod stored;
 
 use std::collections::BTreeSet;
 use std::sync::Arc;

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use journal::Reader;
 use storage::local::LocalClip;
-use storage::{Broadcast, Piece};
+use storage::{Broadcast, Clip, Piece};
 
-use super::Trouble;
+use super::{Trouble, stored};
 use crate::desk::Desk;
+use crate::rebuild::Rebuilt;
 use crate::{clip, clock};
 
 /// What was asked for is waited for this long after its own time, and after it was asked for. Later the recording is taken as it is:
@@ -28,6 +29,8 @@ pub(super) struct Found {
     pub(super) with_gaps: Vec<PathBuf>,
     /// UTC microseconds of the broadcast's media zero.
     pub(super) media_zero_utc_us: u64,
+    /// Those of the journals that were brought back. They go with this.
+    pub(super) rebuilt: Vec<Rebuilt>,
 }
 
 pub(super) async fn resolve(desk: &Desk, piece: &Piece, asked_ms: i64) -> Result<Found, Trouble> {
@@ -37,7 +40,18 @@ pub(super) async fn resolve(desk: &Desk, piece: &Piece, asked_ms: i64) -> Result
         let index = clip::read_index(first.journal.clone()).await?;
         first.from_ns = index.and_then(|index| index.entries.iter().map(|entry| entry.pts_ns).min());
     }
+    if choose(&parts, piece.from_ns, piece.to_ns).is_err() {
+        add_stored(&mut parts, stored::parts(desk, &piece.broadcast).await?);
+    }
     let chosen = choose(&parts, piece.from_ns, piece.to_ns).map_err(|missing| Trouble::lasting(missing.to_string()))?;
+    let (mut chosen, mut rebuilt) = (chosen.to_vec(), Vec::new());
+    for part in &mut chosen {
+        if let Some(clip) = &part.stored {
+            let journal = stored::bring_back(desk, clip, piece).await?;
+            part.journal = journal.path().to_owned();
+            rebuilt.push(journal);
+        }
+    }
     let first = chosen.first().map(|part| part.journal.clone()).unwrap_or_default();
     let header = tokio::task::spawn_blocking(move || Reader::open(first).map(|reader| reader.header().clone()));
     let header = header.await.map_err(Trouble::passing)?.map_err(Trouble::passing)?;
@@ -45,7 +59,16 @@ pub(super) async fn resolve(desk: &Desk, piece: &Piece, asked_ms: i64) -> Result
         journals: chosen.iter().map(|part| part.journal.clone()).collect(),
         with_gaps: chosen.iter().filter(|part| part.may_have_gaps).map(|part| part.journal.clone()).collect(),
         media_zero_utc_us: header.media_zero_utc_us,
+        rebuilt,
     })
+}
+
+/// Parts that no journal is here of.
+fn add_stored(parts: &mut Vec<Part>, clips: Vec<Clip>) {
+    let gone = clips.into_iter().filter(|clip| parts.iter().all(|part| part.number != clip.part)).map(Part::stored);
+    let gone: Vec<Part> = gone.collect();
+    parts.extend(gone);
+    parts.sort_by_key(|part| part.number);
 }
 
 /// The rows of the broadcast's parts, as soon as everything that was asked for is in their journals.
@@ -98,22 +121,32 @@ struct Part {
     /// Its first pictures need others, which are in the part before it.
     leans: bool,
     may_have_gaps: bool,
+    /// Its clip, when the journal is gone.
+    stored: Option<Box<Clip>>,
 }
 
 impl Part {
     fn of(row: &LocalClip) -> Self {
-        let clip = row.clip.as_ref();
+        Self::new(row.part, row.journal.clone(), row.clip.as_ref())
+    }
+
+    fn stored(clip: Clip) -> Self {
+        Self { stored: Some(Box::new(clip.clone())), ..Self::new(clip.part, PathBuf::new(), Some(&clip)) }
+    }
+
+    fn new(number: u32, journal: PathBuf, clip: Option<&Clip>) -> Self {
         let tracks = clip.and_then(|clip| clip.continuity.as_ref()).map(|record| record.tracks.as_slice());
         // a part that was cut without a keyframe shows its sound from the border on, and its pictures later
         let leans = tracks.unwrap_or_default().iter().any(|track| track.unshown > 0 && track.codec != "opus");
         let first = tracks.unwrap_or_default().iter().map(|track| track.from_ns).min();
         Self {
-            number: row.part,
-            journal: row.journal.clone(),
+            number,
+            journal,
             from_ns: clip.map(|clip| first.map_or(clip.from_ns, |first| first.min(clip.from_ns))),
             to_ns: clip.map(|clip| clip.to_ns),
             leans,
             may_have_gaps: clip.is_none_or(|clip| clip.lost_ms > 0),
+            stored: None,
         }
     }
 }
@@ -183,6 +216,7 @@ mod tests {
             to_ns: (number < open).then_some((u64::from(number) + 1) * 10 * S),
             leans: false,
             may_have_gaps: number >= open,
+            stored: None,
         };
         numbers.iter().copied().map(part).collect()
     }

@@ -64,6 +64,7 @@ const STORIES: &[(&str, Story)] = stories![
     resume::a_file_that_changed_is_not_mixed_with_an_earlier_one,
     faults::a_bucket_that_is_not_there_is_named_and_tried_again_by_hand,
     faults::clips_through_a_faulty_store_are_stored_once,
+    rebuilt::an_order_months_later_is_as_one_on_the_day,
     rebuilt::units_come_back_from_the_object_bit_by_bit,
     sidecars::edits_that_a_kill_overtakes_reach_the_store,
     sidecars::a_deleted_clip_is_not_brought_back_by_an_edit,

@@ -5,10 +5,12 @@ use std::time::Duration;
 
 use journal::{Range, Reader, Record};
 use media::message::{AccessUnit, Codec, EndReason};
+use pipeline::inspect;
 use recorder::rebuild::rebuild;
-use storage::{Clip, ObjectStore, StorageError};
+use storage::{Clip, ObjectStore, Piece, StorageError};
 
 use crate::node::*;
+use crate::orders::{order, stored};
 use crate::support::S3Server;
 
 const LENGTH: u64 = 8 * SECOND;
@@ -113,6 +115,35 @@ pub async fn units_come_back_from_the_object_bit_by_bit() {
         s3.put_bytes(clip.units.as_ref().unwrap(), vec![7; 1000].into(), "video/webm").await.unwrap();
         assert!(matches!(refusal(&s3, &spool, &clip).await, StorageError::Corrupt(_)));
         assert_eq!(files(&spool), [""; 0]);
+        node.stop().await;
+    }
+}
+
+/// The same range, across a border of parts, from the journals and again when they are gone.
+pub async fn an_order_months_later_is_as_one_on_the_day() {
+    for codec in [Codec::Vp8, Codec::Vp9, Codec::H264, Codec::Av1] {
+        let folder = tempfile::tempdir().unwrap();
+        let node = Node::start(folder.path(), every_seconds(3)).await;
+        let broadcast = node.begin();
+        play(&node, broadcast, Live::new(codec).up_to(LENGTH));
+        node.end(broadcast, EndReason::Stopped);
+        node.settle(3).await;
+        let wanted = || vec![Piece { broadcast: id(broadcast), from_ns: RANGE.from_ns, to_ns: RANGE.to_ns }];
+        let first = order(&node, wanted()).await;
+        let first = stored(&node, &first).await;
+        node.stop().await;
+        let node = Node::start(folder.path(), Limits { keep: Duration::ZERO, ..NEVER }).await;
+        let root = folder.path().join("journal");
+        let left = || files(&root).iter().map(|name| files(&root.join(name)).len()).sum::<usize>();
+        until(20, || async { if left() == 0 { Ok(()) } else { Err("journals are still there".into()) } }).await;
+        let again = order(&node, wanted()).await;
+        let again = stored(&node, &again).await;
+        let shows = |clip: &Clip| (clip.frames, clip.packets, clip.from_ns, clip.to_ns, clip.duration_ms);
+        assert_eq!(shows(&again), shows(&first), "{codec:?}");
+        let pictures =
+            |clip: &Clip| inspect::clip(&node.object(&clip.object)).expect("it decodes").numbers().expect("numbers");
+        assert_eq!(pictures(&again), pictures(&first), "{codec:?}");
+        assert_eq!(files(&folder.path().join("spool")), [""; 0], "what was brought back is gone");
         node.stop().await;
     }
 }
