@@ -135,11 +135,45 @@ test("clips appear by themselves in the studio, on the channel's page and in the
   await library.close();
 });
 
-test("a viewer's clip is announced", async () => {
+test("a viewer keeps what was just shown, and opens it by its link", async () => {
   await viewer.bringToFront();
   await viewer.keyboard.press("c");
-  await expect(viewer.getByText("Clipping.")).toBeVisible();
-  await expect(viewer.getByText(/^Clip saved:/)).toBeVisible({ timeout: 15_000 });
+  const sheet = viewer.getByRole("dialog", { name: "Keep a clip" });
+  await expect(sheet.getByLabel("Title")).toHaveValue(/^@main, /);
+  await expectAccessible(viewer);
+  await sheet.getByLabel("Title").fill("The pass before the goal");
+  await sheet.getByRole("button", { name: "15 s" }).click();
+  await sheet.getByRole("button", { name: "Save clip" }).click();
+  await expect(viewer.getByText("Saving the clip.")).toBeVisible();
+  const saved = viewer.getByText("Clip saved: The pass before the goal");
+  await expect(saved).toBeVisible({ timeout: 15_000 });
+  // The picture went on all the while.
+  expect(await viewer.locator("video").evaluate((element) => (element as HTMLVideoElement).paused)).toBe(
+    false,
+  );
+
+  // Whoever has the link sees it, who has not does not.
+  const [page] = await viewer.evaluate(async () => {
+    const { items } = (await (await fetch("/api/clips?text=goal")).json()) as { items: unknown[] };
+    return [items.length];
+  });
+  expect(page, "it is listed nowhere").toBe(0);
+  const other = await viewerContext.newPage();
+  await viewer.getByRole("button", { name: "Open", exact: true }).click();
+  await expect(viewer).toHaveURL(/\/c\/[0-9a-z]{26}\?link=v1\./);
+  const address = new URL(viewer.url());
+  await other.goto(`${address.pathname}${address.search}`);
+  const playing = other.getByRole("dialog").locator("video");
+  await expect
+    .poll(() => playing.evaluate((element) => (element as HTMLVideoElement).readyState), { timeout: 15_000 })
+    .toBeGreaterThanOrEqual(2);
+  const seconds = await playing.evaluate((element) => (element as HTMLVideoElement).duration);
+  expect(seconds, "15 s, from the keyframe before").toBeGreaterThanOrEqual(14.5);
+  await other.goto(address.pathname);
+  await expect(other.getByText("This clip is not here")).toBeVisible();
+  await other.close();
+  await viewer.goto("/@main");
+  await expect(viewer.locator("video")).toBeVisible();
 });
 
 test("the channel's page is accessible on air, and fits a phone", async () => {

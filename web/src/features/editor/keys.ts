@@ -38,7 +38,7 @@ export type Commands = {
 
 export function useEditorKeys(transport: Transport, commands: Commands): void {
   const step = (direction: 1 | -1) => (event: KeyboardEvent) => {
-    if (event.shiftKey) transport.skip(direction * 1_000);
+    if (event.shiftKey) transport.leap(direction * 1_000);
     else transport.step(direction);
   };
   const edge = (which: Edge) => (event: KeyboardEvent) =>

@@ -142,7 +142,7 @@ export class Transport {
     this.#go(ms);
   }
 
-  skip(ms: number): void {
+  leap(ms: number): void {
     this.seek(this.#playing.positionMs + ms);
   }
 
