@@ -78,7 +78,7 @@ mod tests {
     fn there_is_one_for_each_part_and_none_twice() {
         let mut candidates = Candidates::default();
         for at in 0..60 {
-            let image = if at < 30 { stripes(8, 40, 200) } else { stripes(4, 40, 100 + at) };
+            let image = if at < 30 { stripes(16, 40, 140) } else { stripes(4, 40, 100 + at * 2) };
             candidates.offer(u64::from(at), 60, &image);
         }
         assert!(candidates.best.iter().all(Option::is_some));
