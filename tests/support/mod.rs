@@ -125,7 +125,8 @@ impl Server {
     }
 
     pub async fn get(&self, path: &str) -> Value {
-        let answer = self.http.get(self.url(path)).send().await.expect("the server answers");
+        let answer = self.http.get(self.url(path)).send().await;
+        let answer = answer.unwrap_or_else(|error| panic!("GET {path}: {error:?}\n{}", self.printed()));
         let status = answer.status();
         let text = answer.text().await.expect("a body");
         assert!(status.is_success(), "GET {path}: {status} {text}");
