@@ -74,7 +74,9 @@ impl House {
             .stderr(errors)
             .spawn()
             .expect("the server's binary starts");
-        let mut server = Server { child: Some(child), log, base: String::new(), http: reqwest::Client::new() };
+        // A story waits for other programs without a turn for its client, which then would not see the server close what was idle.
+        let http = reqwest::Client::builder().pool_max_idle_per_host(0).build().expect("a client");
+        let mut server = Server { child: Some(child), log, base: String::new(), http };
         let deadline = Instant::now() + Duration::from_secs(60);
         server.base = loop {
             if let Some(base) = studio_link(&server.printed()) {

@@ -126,7 +126,6 @@ pub async fn check_names_what_is_wrong() {
     std::fs::write(node.object(&clips[1].object), &shorter[..shorter.len() / 2]).unwrap();
     std::fs::write(node.object(&clips[2].object.replace(".webm", ".bak")), "not of a clip, but named like one")
         .unwrap();
-    node.database.delete_clip(&clips[2].id).await.unwrap();
     let journal = node.local.local_clip(clips[0].id.clone()).await.unwrap().unwrap().journal;
     let mut bytes = std::fs::read(&journal).unwrap();
     let middle = bytes.len() / 2;
@@ -134,11 +133,14 @@ pub async fn check_names_what_is_wrong() {
     std::fs::write(&journal, bytes).unwrap();
 
     let problems = node.check().await.problems;
-    for wanted in
-        ["is missing", "bytes instead of", "stored but not in the database", "object without a clip", "damaged bytes"]
-    {
+    for wanted in ["is missing", "bytes instead of", "object without a clip", "damaged bytes"] {
         assert!(problems.iter().any(|p| p.contains(wanted)), "{wanted}: {problems:#?}");
     }
+    std::fs::remove_dir_all(folder.path().join("db")).unwrap();
+    node.database.ping().await.unwrap();
+    let problems = node.check().await.problems;
+    let unknown = problems.iter().filter(|p| p.contains("stored but not in the database")).count();
+    assert_eq!(unknown, 3, "the database was lost: {problems:#?}");
     assert_eq!(node.count(ClipState::Stored).await, 3, "check changes nothing");
     node.stop().await;
 }

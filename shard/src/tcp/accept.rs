@@ -166,8 +166,9 @@ impl<F: Fn(Handed) -> bool> Queue<F> {
         let crowding = own.clone().count() >= TCP_WAITING_PER_ADDRESS;
         let oldest = if crowding { own.next().map(|(at, _)| at) } else { Some(0) };
         if crowding || self.waiting.len() >= TCP_WAITING {
-            oldest.map(|at| self.waiting.remove(at));
+            // counted first: whoever notices its end finds it counted
             count(&self.figures.late);
+            oldest.map(|at| self.waiting.remove(at));
         }
         let until = Instant::now() + TCP_FIRST_CHECK;
         self.waiting.push_back(Newcomer { number, stream, peer, bytes: Vec::new(), until });
@@ -200,8 +201,8 @@ impl<F: Fn(Handed) -> bool> Queue<F> {
     fn expire(&mut self) {
         let now = Instant::now();
         while self.waiting.front().is_some_and(|oldest| oldest.until <= now) {
-            self.waiting.pop_front();
             count(&self.figures.late);
+            self.waiting.pop_front();
         }
     }
 }
