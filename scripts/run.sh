@@ -6,6 +6,8 @@ oxbow="$CARGO_TARGET_DIR/debug/oxbow"
 if [ "${DEMO:-}" = 1 ]; then
   # Clips within seconds, unless a length was chosen.
   grep -qs '^CLIP_LENGTH=' .env || export CLIP_LENGTH="${CLIP_LENGTH:-10}"
+  # Everybody who looks at the demonstration sees its clips.
+  grep -qs '^CLIP_VISIBILITY=' .env || export CLIP_VISIBILITY="${CLIP_VISIBILITY:-published}"
   # The publisher waits for the server by itself and ends with it.
   "$oxbow" publish --demo &
   publisher=$!

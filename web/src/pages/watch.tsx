@@ -43,9 +43,13 @@ function Watch({ channel }: { channel: string }) {
   const fresh = useFresh(clips, clipQuery.isSuccess);
   const follow = useAnnouncedClips(seat, broadcast);
   const [keeping, setKeeping] = useState<Moment | null>(null);
-  const openSheet = async () => {
+  const [rewound, setRewound] = useState(false);
+  const openSheet = async (shownAt: number | null) => {
     if (!seat || !live?.recording || keeping) return;
     const { broadcast, startedAt } = live;
+    if (shownAt !== null) {
+      return setKeeping({ broadcast, channel, startedAt, edgeMs: Math.max(0, shownAt - startedAt) });
+    }
     // The server's clock tells where its broadcast is; ours may be wrong by minutes.
     const told = await seat.socket.latency();
     const now = told.ok ? told.utcMs : Date.now();
@@ -70,7 +74,8 @@ function Watch({ channel }: { channel: string }) {
         fresh={fresh}
         poster={clips.find((clip) => clip.poster !== null)?.poster ?? null}
         recording={live?.recording ?? false}
-        onClip={() => void openSheet()}
+        onClip={(shownAt) => void openSheet(shownAt)}
+        onRewound={setRewound}
         sheet={
           keeping && (
             <ClipSheet
@@ -88,7 +93,7 @@ function Watch({ channel }: { channel: string }) {
       <TitleRow
         channel={channel}
         viewers={live ? (view.viewers ?? live.viewers) : null}
-        latencyMs={state.kind === "live" ? view.latencyMs : null}
+        latencyMs={state.kind === "live" && !rewound ? view.latencyMs : null}
         sound={live !== null && live.video === null && live.audio !== null}
         line={
           live

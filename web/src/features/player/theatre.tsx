@@ -27,7 +27,10 @@ type Props = {
   /** The newest clip's first picture: stands in until the live one is there. */
   poster: string | null;
   recording: boolean;
-  onClip: () => void;
+  /** `shownAt` is the past moment on the screen, UTC milliseconds; null: the live one. */
+  onClip: (shownAt: number | null) => void;
+  /** The viewer left the live for a past moment, or came back. */
+  onRewound: (rewound: boolean) => void;
   /** What the viewer opened over the picture. */
   sheet: ReactNode;
   onOpenClip: (id: string) => void;
@@ -61,6 +64,9 @@ export function Theatre(props: Props) {
     screen?.sound.snapshot ?? (() => "on"),
   );
   const rewind = useRewind({ seat, view, screen, video });
+  const { onRewound } = props;
+  const isPast = rewind.behind !== null;
+  useEffect(() => onRewound(isPast), [onRewound, isPast]);
 
   useKeys({
     " ": () => toggle(video.current),
@@ -77,7 +83,7 @@ export function Theatre(props: Props) {
     m: () => (sound === "blocked" ? screen?.soundOn() : mute(video.current)),
     f: () => fullScreen(frame.current),
     p: () => pictureInPicture(video.current),
-    c: props.onClip,
+    c: () => props.onClip(rewind.behind?.at ?? null),
     g: rewind.toLive,
   });
 
@@ -151,7 +157,7 @@ export function Theatre(props: Props) {
         canClip={props.recording && (view.state.kind === "live" || view.state.kind === "joining")}
         onSound={() => screen?.soundOn()}
         onLive={rewind.toLive}
-        onClip={props.onClip}
+        onClip={() => props.onClip(rewind.behind?.at ?? null)}
         onQuality={(height) => seat?.player.choose(height)}
         onOpenClip={props.onOpenClip}
       />
