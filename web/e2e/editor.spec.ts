@@ -53,6 +53,7 @@ async function step(page: Page, video: Locator, key: string): Promise<number> {
 test("is accessible and fits a phone", async ({ page }) => {
   await open(page);
   await expect(handle(page, "In")).toBeVisible();
+  await expect(page.getByRole("button", { name: "Save cut" })).toBeInViewport();
   await expectAccessible(page);
   await page.setViewportSize({ width: 390, height: 844 });
   await expect(page.getByRole("button", { name: "Save cut" })).toBeInViewport();

@@ -132,7 +132,7 @@ export function Editor<C extends Edited>(props: Props<C>) {
   const cover = useMemo(() => <Cover candidates={covers} onChoose={onCover} />, [covers, onCover]);
 
   return (
-    <main id="content" className="flex flex-1 flex-col laptop:h-dvh laptop:min-h-0 laptop:overflow-hidden">
+    <main id="content" className="flex flex-1 flex-col laptop:h-dvh laptop:flex-none laptop:overflow-hidden">
       <Header
         title={draft.title}
         from={around ? m.editor.from(around.title) : ""}
