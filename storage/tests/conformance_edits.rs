@@ -137,7 +137,9 @@ async fn facts_are_noted_without_a_revision(place: Place) {
     assert_eq!(first, Clip { units: all.units.clone(), ..clip.clone() });
     let rest = ClipFacts { units: None, ..all.clone() };
     let noted = place.database.note_facts(&clip.id, &rest).await.unwrap();
-    let expected = Clip { health: all.health, pictures: all.pictures, units: all.units, ..clip.clone() };
+    // The best of the posters takes the place of the export's own.
+    let poster = Some(clip.key("poster-0.jpg"));
+    let expected = Clip { health: all.health, pictures: all.pictures, units: all.units, poster, ..clip.clone() };
     assert_eq!(noted, expected);
     assert_eq!(place.database.clip(&clip.id).await.unwrap(), Some(expected));
     assert_eq!(place.database.note_facts(&id(), &units).await, Err(StorageError::NotFound));

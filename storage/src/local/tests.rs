@@ -76,6 +76,8 @@ async fn a_clip_goes_forward_once_whatever_is_repeated() {
     assert!(local.stored(id(1), Sent { revision: 0, noted: 0 }, 99).await.unwrap());
     assert!(local.pending_clip(id(1)).await.unwrap().is_none());
     assert_eq!(local.counts_by_state().await.unwrap(), [(ClipState::Stored, 1)].into());
+    assert_eq!(local.expired(99, 10).await.unwrap().len(), 0, "it is still to be looked at");
+    local.end_inspection(id(1)).await.unwrap();
     assert_eq!(local.expired(98, 10).await.unwrap().len(), 0);
     assert_eq!(local.expired(99, 10).await.unwrap().len(), 1);
 }
