@@ -37,6 +37,8 @@ pub(crate) struct Stream {
     dropping_from_ns: Option<u64>,
     /// Tracks whose newest units were given up.
     given_up: BTreeSet<TrackId>,
+    /// The number of each track's first unit after the last hole.
+    resumed: BTreeMap<TrackId, u64>,
     ended: Option<Ended>,
 }
 
@@ -61,6 +63,7 @@ impl Stream {
             failing_since: None,
             dropping_from_ns: None,
             given_up: BTreeSet::new(),
+            resumed: BTreeMap::new(),
             ended: None,
         }
     }
@@ -209,7 +212,11 @@ impl Stream {
         if let Some(from_ns) = self.dropping_from_ns.take() {
             file.push(Record::Gap { track: None, from_ns, to_ns: unit.pts_ns, reason: GapReason::Overrun });
         }
-        let after_given_up = self.given_up.remove(&unit.track);
+        if self.given_up.remove(&unit.track) {
+            self.resumed.insert(unit.track, number);
+        }
+        // a cut takes it over into the next part, which says the same of it
+        let after_given_up = self.resumed.get(&unit.track) == Some(&number);
         let newest = self.given.entry(unit.track).or_default();
         *newest = unit.pts_ns.max(*newest);
         file.push_unit(number, unit, after_given_up);
