@@ -106,7 +106,10 @@ pub async fn posters(
     visitor: Visitor,
     IdOf(id): IdOf,
 ) -> Result<Answer<Vec<PosterChoice>>, Error> {
-    Ok(Answer(Clip::from(clips::seen(&app, &visitor, &id).await?).posters))
+    let found = clips::seen(&app, &visitor, &id).await?;
+    let link = visitor.link_to(&found.clip).map(str::to_owned);
+    let clip = Clip::from(found);
+    Ok(Answer(link.into_iter().fold(clip, |clip, link| clip.with_link(&link)).posters))
 }
 
 #[utoipa::path(
