@@ -1,5 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { ANSWER, FakeLink, FakePeer, FakeTrack, live } from "./fakes";
+import type { RestartReply } from "./link";
 import { HOLD_MS, Publisher } from "./publisher";
 
 let link: FakeLink;
@@ -125,6 +126,37 @@ describe("staying on air", () => {
     expect(link.asked).toEqual(["start", "resume s1", "restart s1"]);
     peer.become("connected");
     expect([kind(), peer.closed, FakePeer.all.length]).toEqual(["on-air", false, 1]);
+  });
+
+  it("looks for another path when the server misses it before the browser does", async () => {
+    const peer = await goLive();
+    link.restartReply = { ok: true, fragment: "a=ice-ufrag:new\r\na=ice-pwd:secret\r\n" };
+    const missed = live({ state: "reconnecting" });
+    link.watchReply = { ok: true, state: "reconnecting", live: missed, answer: null, session: null };
+    link.kept = ["s1"];
+    link.disconnect();
+    link.connect();
+    await settle();
+    expect(link.asked).toEqual(["start", "resume s1", "restart s1"]);
+    expect([kind(), peer.closed]).toEqual(["on-air", false]);
+  });
+
+  it("counts the time for another path from the server's answer", async () => {
+    const peer = await goLive();
+    let answer = (_: RestartReply) => {};
+    link.restartIce = (session) => {
+      link.asked.push(`restart ${session}`);
+      return new Promise((resolve) => {
+        answer = resolve;
+      });
+    };
+    peer.become("disconnected");
+    await vi.advanceTimersByTimeAsync(7_000);
+    answer({ ok: true, fragment: "a=ice-ufrag:new\r\na=ice-pwd:secret\r\n" });
+    await vi.advanceTimersByTimeAsync(3_900);
+    expect([link.asked, peer.closed]).toEqual([["start", "restart s1"], false]);
+    await vi.advanceTimersByTimeAsync(200);
+    expect([link.asked, peer.closed]).toEqual([["start", "restart s1", "start"], true]);
   });
 
   it("looks for another path as soon as the browser is on another network", async () => {

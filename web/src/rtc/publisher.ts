@@ -136,14 +136,16 @@ export class Publisher {
     const reply = await this.#link.watch(session === undefined ? {} : { session });
     if (this.#closed || this.#broadcast() !== state.broadcast) return;
     if (this.#resuming && reply.ok && reply.live?.broadcast !== state.broadcast) return this.#finish("lost");
-    const going = reply.ok && reply.live?.broadcast === state.broadcast && reply.live.state === "live";
     const pc = this.#pc;
     if (pc !== null && this.#mending) {
       this.#giveTime();
       return this.#restart(pc);
     }
-    if (!going || pc?.connectionState !== "connected") return this.#reoffer();
-    if (this.#elsewhere) void this.#restart(pc);
+    const going = reply.ok && reply.live?.broadcast === state.broadcast && reply.live.state === "live";
+    // Where nothing comes to a server that has kept the session, its path is broken: the server may know so before we do.
+    const kept = reply.ok && session !== undefined && reply.session === session;
+    if (pc?.connectionState !== "connected" || !(going || kept)) return this.#reoffer();
+    if (this.#elsewhere || !going) void this.#restart(pc);
   }
 
   /** The browser is on another network, before its connections have noticed. */
@@ -183,12 +185,13 @@ export class Publisher {
     void this.#restart(pc);
   }
 
-  /** For another path to be found. Without a socket there is no other way either, so that its return counts. */
+  /** For another path to be found, from when the server has answered. Without a socket there is no other way either, so that its return counts. */
   #giveTime(): void {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
-      if (this.#link.connected || this.#heldFor() > HOLD_MS) this.#reoffer();
-      else this.#giveTime();
+      const waits = !this.#link.connected || this.#restarting;
+      if (waits && this.#heldFor() <= HOLD_MS) this.#giveTime();
+      else this.#reoffer();
     }, RESTART_MS);
   }
 
@@ -205,8 +208,10 @@ export class Publisher {
     const restarted = await restartIce(pc, this.#link, this.#standing);
     this.#restarting = false;
     if (this.#closed || pc !== this.#pc) return;
-    if (restarted.ok) this.#standing = restarted.standing;
-    else if (restarted.gone && this.#mending) this.#reoffer();
+    if (restarted.ok) {
+      this.#standing = restarted.standing;
+      if (this.#mending) this.#giveTime();
+    } else if (restarted.gone && this.#mending) this.#reoffer();
   }
 
   #reoffer(): void {
