@@ -1,24 +1,33 @@
 //! Who may see a clip: who holds the key, everybody once it is published, and who holds a link to it that is still good while it is
 //! "link only". To all others a clip does not exist.
 //!
+//! Of a broadcast whoever could see the live may see the recording too, while it goes on and for [`AFTERWARDS`] after its end; from then on everybody has
+//! of it what is published, and who holds the key has all.
+//!
 //! A link is `v1.<expiry>.<mac>` in the query (`?link=`), made with a key derived from the stream key: it survives a restart, a new
 //! stream key ends all of them, and hiding the clip ends those to it.
 
+use std::ops::Range;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::extract::{FromRequestParts, Query};
 use http::request::Parts;
 use ring::hmac;
 use serde::Deserialize;
-use storage::{Clip, ClipQuery, Id, Secret, Visibility};
+use storage::{Clip, ClipKind, ClipQuery, Id, Secret, Visibility};
 
-use crate::app::App;
+use crate::app::{App, now_ms};
 use crate::auth::{Actor, Caller, actor};
+use crate::clips;
 use crate::error::{Code, Error};
-use crate::view::ClipAddress;
+use crate::view::{self, ClipAddress};
 
 /// How long a link is good unless asked otherwise: a week.
 pub const LINK_SECONDS: u64 = 7 * 24 * 3600;
+/// The recording of a broadcast stays open to all for so long after its end, so that somebody who is behind comes to the end of it.
+pub const AFTERWARDS: Duration = Duration::from_secs(600);
+/// How far the wall clock of a part may be from where it lies on its broadcast's timeline.
+const CLOCKS_MS: i64 = 60_000;
 /// Longest text that is looked at as a link.
 const LINK_BYTES: usize = 128;
 
@@ -137,9 +146,91 @@ impl Visitor {
     }
 }
 
+/// Whether everybody may see what was recorded of a broadcast: replayed, as a file, or as a clip made of it. `range`: of its timeline, nanoseconds;
+/// none for all that is kept.
+///
+/// # Errors
+/// `away` when it depends on what is published and the database does not answer.
+pub async fn is_open_to_all(app: &App, broadcast: &Id, range: Option<Range<u64>>) -> Result<bool, Error> {
+    if app.lives().rooms().await.iter().any(|room| room.broadcast.to_string() == broadcast.as_str()) {
+        return Ok(true);
+    }
+    let known = match app.local().local_broadcast(broadcast.clone()).await? {
+        Some(known) => Some(known),
+        None => app.database().broadcast(broadcast).await?,
+    };
+    let Some(known) = known else { return Ok(false) };
+    if just_ended(known.ended_at_ms, now_ms()) {
+        return Ok(true);
+    }
+    if all_parts_are_published(app, broadcast).await? {
+        return Ok(true);
+    }
+    match range {
+        Some(range) => lies_in_published_parts(app, &known, range).await,
+        None => Ok(false),
+    }
+}
+
+/// A broadcast that is not live and has not ended either is about to do one of both.
+fn just_ended(ended_at_ms: Option<i64>, now_ms: i64) -> bool {
+    ended_at_ms.is_none_or(|at| now_ms - at < AFTERWARDS.as_millis() as i64)
+}
+
+async fn all_parts_are_published(app: &App, broadcast: &Id) -> Result<bool, Error> {
+    for (visibility, some) in [(Visibility::Hidden, false), (Visibility::Link, false), (Visibility::Published, true)] {
+        let query = ClipQuery { visibility: Some(visibility), limit: 1, ..parts_of(broadcast) };
+        if parts(app, query).await?.is_empty() == some {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// Without a hole, and without one that was deleted in between.
+async fn lies_in_published_parts(app: &App, broadcast: &storage::Broadcast, range: Range<u64>) -> Result<bool, Error> {
+    let ms = |ns: u64| ns as f64 / 1e6;
+    let to_ms = i64::try_from(range.end / 1_000_000).ok().and_then(|ms| ms.checked_add(CLOCKS_MS));
+    let to_ms = to_ms.and_then(|ms| broadcast.started_at_ms.checked_add(ms));
+    let newest_first = parts(app, ClipQuery { to_ms, ..parts_of(&broadcast.id) }).await?;
+    let mut later: Option<u32> = None;
+    for part in newest_first.into_iter().filter(|part| part.from_ms < ms(range.end)) {
+        if part.visibility != view::Visibility::Published || later.is_some_and(|later| part.part + 1 != later) {
+            return Ok(false);
+        }
+        if part.from_ms <= ms(range.start) || part.part == 0 {
+            return Ok(true);
+        }
+        later = Some(part.part);
+    }
+    Ok(false)
+}
+
+fn parts_of(broadcast: &Id) -> ClipQuery {
+    ClipQuery { broadcast: Some(broadcast.clone()), kind: Some(ClipKind::Part), ..ClipQuery::default() }
+}
+
+async fn parts(app: &App, query: ClipQuery) -> Result<Vec<view::Clip>, Error> {
+    let page = clips::page(app, query).await?;
+    if page.partial {
+        return Err(Error::new(Code::Away, "the database does not answer, so nobody knows what is published"));
+    }
+    Ok(page.items)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_recording_is_open_to_all_for_ten_minutes_after_the_end() {
+        let now = 1_700_000_000_000;
+        for (ended, seen) in
+            [(None, true), (Some(now), true), (Some(now - 599_000), true), (Some(now - 600_000), false)]
+        {
+            assert_eq!(just_ended(ended, now), seen, "{ended:?}");
+        }
+    }
 
     #[test]
     fn a_link_opens_one_clip_until_it_ends() {

@@ -13,7 +13,7 @@ use storage::{Broadcast, ClipKind, Format, Id, Piece, Precision, Recipe, Storage
 use ts_rs::TS;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::access::LINK_SECONDS;
+use crate::access::{self, LINK_SECONDS};
 use crate::app::{App, new_id, now_ms};
 use crate::auth::Actor;
 use crate::clips;
@@ -28,8 +28,6 @@ const LAST_SECONDS: std::ops::RangeInclusive<u32> = 5..=180;
 const STRANGER_NS: u64 = 180_000 * MS;
 /// How far ahead of this server's clock a range may end: what ends later is a mistake.
 const AHEAD_NS: u64 = 2_000 * MS;
-/// A broadcast that ended since is still open to those who saw it.
-const MOMENT_MS: i64 = 180_000;
 /// For an extract to be made: what the workers take for a job, and its turn.
 const EXTRACT_TIME: Duration = Duration::from_secs(180);
 
@@ -115,7 +113,7 @@ async fn of_channel(
         if to_ns - from_ns > STRANGER_NS {
             return Err(Error::invalid("a clip of a viewer has at most 180 seconds"));
         }
-        is_open_to_all(app, &broadcast, from_ns, to_ns).await?;
+        open_to_all(app, &broadcast, from_ns, to_ns).await?;
         app.clip_rate().check(caller)?;
     }
     let recipe = Recipe::of(Piece { broadcast: broadcast.id, from_ns, to_ns });
@@ -227,22 +225,11 @@ async fn recorded(app: &App, id: &Id) -> Result<Broadcast, Error> {
     Ok(broadcast)
 }
 
-/// What is on the air, or was a moment ago, everybody has seen or could. Of what is over, strangers have what was published.
-///
 /// # Errors
-/// `not_found`.
-async fn is_open_to_all(app: &App, broadcast: &Broadcast, from_ns: u64, to_ns: u64) -> Result<(), Error> {
-    if broadcast.ended_at_ms.is_none_or(|ended| now_ms() - ended < MOMENT_MS) {
-        return Ok(());
-    }
-    let parts = app.local().parts_of(broadcast.id.clone()).await?;
-    let clips = parts.into_iter().map(|row| row.pending().clip);
-    let mut within = clips.filter(|clip| clip.from_ns < to_ns && clip.to_ns > from_ns).peekable();
-    let is_some = within.peek().is_some();
-    if is_some && within.all(|clip| clip.visibility == Visibility::Published) {
-        return Ok(());
-    }
-    Err(Error::not_found())
+/// `not_found` when a stranger may not see the range.
+async fn open_to_all(app: &App, broadcast: &Broadcast, from_ns: u64, to_ns: u64) -> Result<(), Error> {
+    let open = access::is_open_to_all(app, &broadcast.id, Some(from_ns..to_ns)).await?;
+    if open { Ok(()) } else { Err(Error::not_found()) }
 }
 
 /// Where it has come to, on its own timeline.
@@ -373,7 +360,7 @@ pub async fn extract(
         if to_ns.min(end_ns) - from_ns > STRANGER_NS {
             return Err(Error::invalid("without the stream key a range has at most 180 seconds"));
         }
-        is_open_to_all(app, &broadcast, from_ns, to_ns).await?;
+        open_to_all(app, &broadcast, from_ns, to_ns).await?;
         if app.local().extract_of(&recipe).await?.is_none() {
             app.clip_rate().check(caller)?;
         }

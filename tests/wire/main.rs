@@ -6,6 +6,7 @@ mod stores;
 
 mod access;
 mod away;
+mod broadcasts;
 mod bulk;
 mod diagnostics;
 mod files;

@@ -6,7 +6,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use sha2::{Digest, Sha256};
 use storage::Id;
 
-use crate::access::Visitor;
+use crate::access::{self, Visitor};
 use crate::app::App;
 use crate::assets::matches_etag;
 use crate::error::Error;
@@ -36,7 +36,7 @@ pub async fn file(
 ) -> Result<Response, Error> {
     let id: Id = id.parse().map_err(|_| Error::not_found())?;
     let name = Name::parse(&name).ok_or_else(Error::not_found)?;
-    if !visitor.holds_key() && !replay::is_open_to_all(&app, &id).await? {
+    if !visitor.holds_key() && !access::is_open_to_all(&app, &id, None).await? {
         return Err(Error::not_found());
     }
     let body = replay::file(&app, &id, &name).await?;

@@ -16,7 +16,7 @@ use storage::Id;
 use tokio::sync::Semaphore;
 
 use self::recording::{Recording, Written};
-use crate::app::{App, now_ms};
+use crate::app::App;
 use crate::error::{Code, Error};
 
 /// Broadcasts whose index is remembered, and for how long without a question.
@@ -24,8 +24,6 @@ const RECORDINGS: u64 = 64;
 const REMEMBERED: Duration = Duration::from_secs(600);
 /// Segments that are remembered, in bytes.
 const SEGMENT_BYTES: u64 = 64 << 20;
-/// Those who could see the live can see it again for so long after its end.
-const AFTERWARDS_MS: i64 = 600_000;
 /// How many read journals at a time.
 const WORKERS: usize = 4;
 
@@ -68,24 +66,6 @@ impl Default for Replays {
             workers: Arc::new(Semaphore::new(WORKERS)),
         }
     }
-}
-
-/// Whether everybody may see the replay: as long as everybody may see the live, and a little longer, so that somebody who is behind comes to the end.
-/// From then on what was recorded is seen as clips, by those they are for, and whole by who holds the key.
-///
-/// # Errors
-/// When this node's rows cannot be read.
-pub async fn is_open_to_all(app: &App, broadcast: &Id) -> Result<bool, Error> {
-    if is_live(app, broadcast).await {
-        return Ok(true);
-    }
-    let known = app.local().local_broadcast(broadcast.clone()).await?;
-    Ok(known.is_some_and(|known| just_ended(known.ended_at_ms, now_ms())))
-}
-
-/// A broadcast that is not live and has not ended either is about to do one of both.
-fn just_ended(ended_at_ms: Option<i64>, now_ms: i64) -> bool {
-    ended_at_ms.is_none_or(|at| now_ms - at < AFTERWARDS_MS)
 }
 
 async fn is_live(app: &App, broadcast: &Id) -> bool {
