@@ -144,7 +144,7 @@ impl Announcer {
                         MediaEnd::Dropped => EndReason::Dropped,
                         MediaEnd::Shutdown => EndReason::Shutdown,
                     },
-                    recording: recorded.then(|| format!("/library?broadcast={broadcast}")),
+                    recording: recorded.then(|| format!("/b/{broadcast}")),
                 };
                 self.tell(of_channel(&channel), "stream-ended", &said).await;
             }

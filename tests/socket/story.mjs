@@ -131,7 +131,7 @@ async function stopping() {
     ];
     process.kill(Number(server), "SIGTERM");
     const [, , ended] = await Promise.all(heard);
-    assert.equal(ended.recording, `/library?broadcast=${live.broadcast}`);
+    assert.equal(ended.recording, `/b/${live.broadcast}`);
   } finally {
     publisher.kill("SIGKILL");
   }
@@ -263,7 +263,7 @@ async function main() {
       channel: "main",
       broadcast: live.broadcast,
       reason: "stopped",
-      recording: `/library?broadcast=${live.broadcast}`,
+      recording: `/b/${live.broadcast}`,
     });
     await refused(streamer, "stop-stream", {}, "not_live");
     say("the streamer stops and the viewer gets the link to the recording");

@@ -249,6 +249,7 @@ test("the end: viewers get the link to the recording", async () => {
   await expect(viewer.getByRole("heading", { name: "@main ended the broadcast" })).toBeVisible();
   await expectAccessible(viewer);
   await viewer.getByRole("link", { name: "Watch the recording" }).click();
-  await expect(viewer).toHaveURL(/\/library\?broadcast=/);
+  await expect(viewer).toHaveURL(/\/b\/[0-9a-z]{26}$/);
+  await expect(viewer.locator("[data-replay=on]")).toBeVisible();
   await expect(viewer.locator("[data-clip]").first()).toBeVisible();
 });

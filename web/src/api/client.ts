@@ -9,6 +9,7 @@ import type {
   ClipAddress,
   ClipEdit,
   ClipTimeline,
+  ClipWanted,
   Connection,
   ConnectionReport,
   List,
@@ -67,6 +68,9 @@ export const api = {
   stats: (channel: string) => call<ChannelStats>(`/api/channels/${at(channel)}/stats`),
   requestClip: (channel: string) =>
     call<Requested>(`/api/channels/${at(channel)}/clip`, { method: "POST", body: {} }),
+  /** A piece of what a channel showed. */
+  clipOf: (channel: string, wanted: ClipWanted) =>
+    call<Requested>(`/api/channels/${at(channel)}/clip`, { method: "POST", body: wanted }),
   stop: (broadcast: string) => call<void>(`/api/broadcasts/${at(broadcast)}/stop`, { method: "POST" }),
   connections: () => call<List<Connection>>("/api/connections"),
   connection: (session: string) => call<ConnectionReport>(`/api/connections/${at(session)}`),

@@ -7,6 +7,7 @@ const watch = () => import("@/pages/watch");
 const WatchPage = lazy(watch);
 const StudioPage = lazy(() => import("@/pages/studio"));
 const LibraryPage = lazy(() => import("@/pages/library"));
+const BroadcastPage = lazy(() => import("@/pages/broadcast"));
 const EditorPage = lazy(() => import("@/pages/editor"));
 const ConnectionsPage = lazy(() => import("@/pages/connections"));
 const NotFoundPage = lazy(() => import("@/pages/not-found"));
@@ -29,6 +30,7 @@ export function Pages() {
         <Route path="library" element={<LibraryPage />} />
         <Route path="library/clips/:clip" element={<EditorPage />} />
         <Route path="connections" element={<ConnectionsPage />} />
+        <Route path="b/:broadcast" element={<BroadcastPage />} />
         <Route path="c/:clip" element={<LibraryPage />} />
         {/* The router has no "/@:channel"; the watch page itself refuses what has no @. */}
         <Route path=":handle" element={<WatchPage />} />

@@ -16,7 +16,7 @@ const PLACES = [
     to: "/library",
     label: m.app.library,
     icon: Clapperboard,
-    is: (path: string) => path === "/library" || path.startsWith("/c/"),
+    is: (path: string) => path === "/library" || path.startsWith("/c/") || path.startsWith("/b/"),
   },
 ];
 

@@ -1,3 +1,4 @@
+import { broadcast } from "./en-broadcast";
 import { connections } from "./en-connections";
 import { editor } from "./en-editor";
 import { plural } from "./en-numbers";
@@ -374,6 +375,7 @@ export const en = {
     clipOf: (n: number, state: string) => `Clip ${n}: ${state}`,
     alarm: "The recording needs attention",
   },
+  broadcast,
   clipSheet,
   clip: {
     state: {

@@ -1,12 +1,11 @@
-import { useQueryClient } from "@tanstack/react-query";
 import { Search, X } from "lucide-react";
 import { useDeferredValue, useEffect, useMemo, useRef, useState } from "react";
 import { Link, useLocation, useNavigate, useParams, useSearchParams } from "react-router";
 import type { Clip } from "@/api/generated/protocol";
-import { deleteClips } from "@/api/library";
 import { RequestError, useBroadcasts, useClips, useLives, useSession } from "@/api/queries";
 import { AwayBanner } from "@/features/clips/away-banner";
-import { BulkBar, deleteWithUndo } from "@/features/clips/bulk-bar";
+import { BulkBar } from "@/features/clips/bulk-bar";
+import { useChoiceByKeys } from "@/features/clips/choice";
 import { ClipGrid } from "@/features/clips/clip-card";
 import { ClipPlayer } from "@/features/clips/clip-player";
 import { type Chip, chipsOf, type Name, queryOf, readFilter, withFilter } from "@/features/clips/filter";
@@ -15,9 +14,7 @@ import { useFollowClips } from "@/features/clips/follow";
 import { BroadcastGroup } from "@/features/clips/group";
 import { groupByBroadcast, useClipList, useFresh } from "@/features/clips/list";
 import { NoMatch } from "@/features/clips/no-match";
-import { all, NOTHING, only, toggle } from "@/features/clips/select";
 import { StoragePanel } from "@/features/clips/storage-panel";
-import { useCards } from "@/features/clips/use-cards";
 import { m } from "@/messages";
 import { Button } from "@/ui/button";
 import { cn } from "@/ui/cn";
@@ -71,7 +68,7 @@ export default function LibraryPage() {
   );
   const groups = groupByBroadcast(clips, broadcasts.data?.items ?? [], now);
   const shown = groups.flatMap((group) => group.clips);
-  const choice = useChoice(shown, mayWrite && openClip === undefined);
+  const choice = useChoiceByKeys(shown, mayWrite && openClip === undefined);
 
   const here = `/library${search.size > 0 ? `?${search}` : ""}`;
   const linkTo = (clip: Clip) => ({ to: clip.watch, state: { back: here } });
@@ -139,7 +136,6 @@ export default function LibraryPage() {
             now={now}
             fresh={fresh}
             mayWrite={mayWrite}
-            single={broadcast !== undefined}
             linkTo={linkTo}
             choice={choice.of}
             onOpen={(id) => navigate(`/c/${id}`, { state: { back: here } })}
@@ -175,33 +171,6 @@ export default function LibraryPage() {
       </main>
     </div>
   );
-}
-
-/** What is chosen of the clips that are shown, and the keys for it. */
-function useChoice(shown: readonly Clip[], enabled: boolean) {
-  const queries = useQueryClient();
-  const [selection, setSelection] = useState(NOTHING);
-  const order = shown.map((clip) => clip.id);
-  const there = only(selection, order);
-  const chosen = enabled ? shown.filter((clip) => there.ids.has(clip.id)) : [];
-  const clear = () => setSelection(NOTHING);
-  useCards(
-    {
-      all: () => setSelection(all(order)),
-      clear,
-      remove: () => {
-        if (chosen.length === 0) return;
-        deleteWithUndo([...there.ids], (ids) => deleteClips(queries, ids));
-        clear();
-      },
-    },
-    enabled,
-  );
-  const of = (clip: Clip) => ({
-    on: there.ids.has(clip.id),
-    onToggle: (range: boolean) => setSelection(toggle(there, clip.id, order, range)),
-  });
-  return { chosen, clear, of: enabled ? of : undefined };
 }
 
 function titleOf(broadcast: string, all: readonly { id: string; title: string }[] | undefined) {

@@ -88,7 +88,7 @@ function Watch({ channel }: { channel: string }) {
         }
         onOpenClip={open}
         onRetry={() => setAttempt((count) => count + 1)}
-        recordingOf={last && clips.length > 0 ? `/library?broadcast=${last.id}` : null}
+        recordingOf={last && clips.length > 0 ? `/b/${last.id}` : null}
       />
       <TitleRow
         channel={channel}

@@ -199,7 +199,7 @@ export const ended = (part: Partial<Ended> = {}): Ended => ({
   channel: "main",
   broadcast: "b1",
   reason: "stopped",
-  recording: "/library?broadcast=b1",
+  recording: "/b/b1",
   ...part,
 });
 

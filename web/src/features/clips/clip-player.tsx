@@ -1,6 +1,7 @@
 // One clip in a sheet over the library: the file in a plain <video>, controls in a deck under the picture.
 import { AudioLines, Download, Link2 } from "lucide-react";
 import { useEffect, useRef, useState } from "react";
+import { Link } from "react-router";
 import type { Clip } from "@/api/generated/protocol";
 import { pageFor, RequestError, useClip } from "@/api/queries";
 import { m } from "@/messages";
@@ -223,6 +224,12 @@ function Facts({ clip, mayWrite, onDeleted }: { clip: Clip; mayWrite: boolean; o
         </span>
       )}
       <span className="num text-dense text-ink-2">{size(clip.size)}</span>
+      <Link
+        to={`/b/${clip.broadcast}?at=${Math.floor(clip.fromMs / 1_000)}`}
+        className="num text-dense font-control text-water hover:underline"
+      >
+        {m.broadcast.fromBroadcast(clock(clip.fromMs))}
+      </Link>
       {hasPicture(clip) && (
         <span className="num text-dense text-ink-2">
           {m.watch.quality(clip.height, codecName(clip.video))}

@@ -14,7 +14,6 @@ export function BroadcastGroup({
   now,
   fresh,
   mayWrite,
-  single,
   linkTo,
   onOpen,
   choice,
@@ -23,8 +22,6 @@ export function BroadcastGroup({
   now: number;
   fresh: ReadonlySet<string>;
   mayWrite: boolean;
-  /** The page shows this broadcast alone. */
-  single: boolean;
   linkTo: (clip: Clip) => { to: string; state?: unknown };
   onOpen: (id: string) => void;
   /** Where clips can be chosen. */
@@ -34,7 +31,11 @@ export function BroadcastGroup({
     <section className="border-t border-line pt-3 pb-5" data-broadcast={group.id}>
       <header className="mb-3 grid grid-cols-1 items-center gap-x-5 gap-y-1.5 tablet:grid-cols-[minmax(0,auto)_minmax(120px,1fr)_auto]">
         <div className="min-w-0">
-          <h2 className="truncate text-reading leading-5">{group.title}</h2>
+          <h2 className="truncate text-reading leading-5">
+            <Link to={`/b/${group.id}`} className="hover:underline">
+              {group.title}
+            </Link>
+          </h2>
           <p className="num truncate text-caption text-ink-3">
             {group.live ? (
               <span className="font-control text-live">{m.library.onAir}</span>
@@ -60,11 +61,9 @@ export function BroadcastGroup({
             <Link to={`/@${group.channel}`}>{m.library.watchLive}</Link>
           </Button>
         ) : (
-          !single && (
-            <Button size="dense" asChild className="max-tablet:hidden">
-              <Link to={`/library?broadcast=${group.id}`}>{m.library.open}</Link>
-            </Button>
-          )
+          <Button size="dense" asChild className="max-tablet:hidden">
+            <Link to={`/b/${group.id}`}>{m.library.open}</Link>
+          </Button>
         )}
       </header>
       <ClipGrid>

@@ -152,7 +152,7 @@ function Over({
         <>
           {facts.clipCount > 0 && (
             <Button variant="stage" asChild>
-              <Link to={`/library?broadcast=${broadcast}`}>{m.studio.openRecording}</Link>
+              <Link to={`/b/${broadcast}`}>{m.studio.openRecording}</Link>
             </Button>
           )}
           <Button variant="stage" onClick={() => studio.reset()}>
