@@ -94,6 +94,19 @@ export class Oxbow {
     return { status: ended.status, output: ended.stdout + ended.stderr };
   }
 
+  /** Numbered pictures and a beep through WHIP, for so many seconds; settles when they were sent. */
+  async publish(channel: string, codec: string, seconds: number): Promise<void> {
+    const args = ["publish", "--url", `${this.url}/whip/${channel}`, "--key", KEY];
+    const child = spawn(binary(), [...args, "--codec", codec, "--seconds", String(seconds)], {
+      env: this.#environment(),
+      stdio: ["ignore", "ignore", "pipe"],
+    });
+    const said: string[] = [];
+    child.stderr?.on("data", (chunk) => said.push(String(chunk)));
+    const [code] = await once(child, "exit");
+    if (code !== 0) throw new Error(`oxbow publish ended with ${code}:\n${said.join("")}`);
+  }
+
   async remove(): Promise<void> {
     await this.down();
     rmSync(this.dataDir, { recursive: true, force: true });
