@@ -30,8 +30,9 @@ pub struct Publish {
     /// To the server of these settings on this machine, with its key; waits for it to start.
     #[arg(long, conflicts_with_all = ["url", "key", "key_file"])]
     demo: bool,
-    #[arg(long, value_enum, default_value = "vp8")]
-    codec: VideoCodec,
+    /// VP8 unless said otherwise; with --demo one that can be rewound, H.264 where there is an encoder for it.
+    #[arg(long, value_enum)]
+    codec: Option<VideoCodec>,
     /// Stop after so many seconds of media.
     #[arg(long)]
     seconds: Option<u64>,
@@ -96,10 +97,11 @@ async fn run(asked: Publish) -> Result<publisher::Report, Box<dyn std::error::Er
     };
     let (width, height) = asked.size;
     let codec = match asked.codec {
-        VideoCodec::Vp8 => Codec::Vp8,
-        VideoCodec::Vp9 => Codec::Vp9,
-        VideoCodec::H264 => Codec::H264,
-        VideoCodec::Av1 => Codec::Av1,
+        None if asked.demo => pipeline::source::rewindable(),
+        None | Some(VideoCodec::Vp8) => Codec::Vp8,
+        Some(VideoCodec::Vp9) => Codec::Vp9,
+        Some(VideoCodec::H264) => Codec::H264,
+        Some(VideoCodec::Av1) => Codec::Av1,
     };
     let pattern =
         TestPattern { codec, width, height, fps: asked.fps, bitrate: asked.bitrate * 1000, sound: !asked.silent };

@@ -122,6 +122,11 @@ impl Encoder {
     }
 }
 
+/// Whether this machine has an encoder for H.264.
+pub(super) fn has_h264() -> bool {
+    crate::gst::init().is_ok() && h264(100_000, 1).is_ok()
+}
+
 /// x264, else openh264: one slice per picture, which every packetiser and decoder copes with.
 fn h264(bitrate: u32, keyframes: u32) -> Result<String, SourceError> {
     if gst::ElementFactory::find("x264enc").is_some() {

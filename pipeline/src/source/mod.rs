@@ -41,6 +41,12 @@ impl Default for TestPattern {
     }
 }
 
+/// A codec whose broadcasts can be rewound: H.264, which plays everywhere, where this machine can encode it; else VP9.
+#[must_use]
+pub fn rewindable() -> Codec {
+    if encoder::has_h264() { Codec::H264 } else { Codec::Vp9 }
+}
+
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum SourceError {
     #[error("this test pattern cannot be made: {0}")]
