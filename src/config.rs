@@ -14,6 +14,7 @@ use std::time::Duration;
 use media::id::ChannelName;
 use signaling::Turn;
 use signaling::address::Network;
+use storage::local::EventKeep;
 use storage::object::PART_BYTES;
 use storage::{ChecksumMode, Keep, Mark, MongoConfig, Retention, S3Config, Secret, Visibility, Watermarks};
 use url::Url;
@@ -132,6 +133,12 @@ pub const SETTINGS: &[Setting] = &[
         "\"true\": with FILE_HOST, whether that is deleted from the store as well. Needed there with any KEEP_ setting.",
     ),
     plain(
+        "EVENT_KEEP_DAYS",
+        "30",
+        "Days for which the log of events is kept, for replay and Last-Event-ID. At least 2.",
+    ),
+    plain("EVENT_KEEP_ROWS", "100000", "Events that are kept at most; the oldest go first. About 1 KB each."),
+    plain(
         "FILE_HOST",
         "",
         "Address of the S3-compatible store, such as https://gateway.storjshare.io. Unset: a folder under DATA_DIR.",
@@ -219,6 +226,7 @@ pub struct Config {
     pub journal_keep: Duration,
     pub watermarks: Watermarks,
     pub retention: Retention,
+    pub events: EventKeep,
     pub files: Files,
     pub presign: bool,
     pub rows: Rows,
@@ -342,6 +350,10 @@ impl Raw {
             journal_keep: Duration::from_secs(self.number("JOURNAL_KEEP", 0..=8760, "whole hours, 0 to 8760") * 3600),
             watermarks: Watermarks { soft: self.mark("DISK_SOFT"), hard: self.mark("DISK_HARD") },
             retention: self.retention(),
+            events: EventKeep {
+                days: self.number("EVENT_KEEP_DAYS", 2..=3650, "whole days, 2 to 3650") as u32,
+                rows: self.number("EVENT_KEEP_ROWS", 1000..=10_000_000, "a number of events, 1000 to 10000000"),
+            },
             presign: self.flag("S3_PRESIGN"),
             files: self.files(),
             rows: self.rows(),

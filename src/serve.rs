@@ -10,12 +10,14 @@ use std::process::ExitCode;
 use std::sync::Arc;
 use std::time::Duration;
 
+use events::{EventsConfig, Timing};
 use metrics_exporter_prometheus::PrometheusHandle;
 use pipeline::{Workers, WorkersConfig};
 use recorder::{Recorder, RecorderConfig, RecorderEvent};
 use shard::{MediaConfig, MediaPlane, PlaneState, SHARDS};
 use signaling::view::{DatabaseKind, StorageKind};
 use signaling::{Announcer, App, Listener, Metrics, Parts, Settings, Site, Tls};
+use storage::local::EventKeep;
 use storage::{Database, Health, Local, ObjectStore};
 use tokio::sync::mpsc;
 use tokio::task::JoinSet;
@@ -177,6 +179,8 @@ async fn build(
     )
     .await?;
 
+    parts.spawn(tell(config.events, local.clone(), database.clone(), stop_http.clone()));
+    let told = local.clone();
     let own_metrics = config.metrics_bind.is_none().then_some(metrics);
     let app = App::new(
         settings(config, key, own_metrics),
@@ -192,7 +196,7 @@ async fn build(
             "the announcer"
         }
     });
-    parts.spawn(forward(recorded, announcer.clone()));
+    parts.spawn(forward(recorded, announcer.clone(), told));
     let (collected, status) = (plane.clone(), recorder.watch());
     parts.spawn(async move {
         figures::collect(collected, status, health).await;
@@ -344,18 +348,32 @@ fn storage_origin(endpoint: &str) -> Option<String> {
     origin.is_tuple().then(|| origin.ascii_serialization())
 }
 
-/// What the recorder says, to those who are connected.
-async fn forward(mut recorded: mpsc::Receiver<RecorderEvent>, announcer: Announcer) -> &'static str {
+/// What the recorder says, to those who are connected; alarms also into the log of events.
+async fn forward(mut recorded: mpsc::Receiver<RecorderEvent>, announcer: Announcer, local: Local) -> &'static str {
     while let Some(event) = recorded.recv().await {
         match event {
             RecorderEvent::Clip { clip, state } => announcer.clip(*clip, state).await,
-            RecorderEvent::Alarm { channel, text } => announcer.alarm(&channel, text).await,
+            RecorderEvent::Alarm { channel, text } => {
+                if let Err(error) = local.note_alarm(channel.clone(), text.clone()).await {
+                    tracing::warn!(%error, "an alarm is told to nobody outside");
+                }
+                announcer.alarm(&channel, text).await;
+            }
             RecorderEvent::BroadcastSaved(broadcast) => {
                 tracing::info!(broadcast = %broadcast.id, channel = broadcast.channel, clips = broadcast.clips, "broadcast saved");
             }
         }
     }
     "the recorder"
+}
+
+/// What happened, to webhooks.
+async fn tell(keep: EventKeep, local: Local, database: Database, stop: CancellationToken) -> &'static str {
+    let config = EventsConfig { keep, timing: Timing::default(), version: env!("CARGO_PKG_VERSION") };
+    if let Err(error) = events::run(config, local, database, stop).await {
+        tracing::error!(%error, "webhooks are not told");
+    }
+    "the webhooks"
 }
 
 /// On stdout, for the person who started it. The key is shown when it was made, and in development; never in a log.

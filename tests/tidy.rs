@@ -9,9 +9,13 @@ use std::process::Command;
 
 /// A room and the rooms it may name, from ARCHITECTURE.md. Everything else is forbidden.
 const ARROWS: &[(&str, &[&str])] = &[
-    ("oxbow", &["hls", "journal", "media", "pipeline", "publisher", "recorder", "shard", "signaling", "storage"]),
+    (
+        "oxbow",
+        &["events", "hls", "journal", "media", "pipeline", "publisher", "recorder", "shard", "signaling", "storage"],
+    ),
     ("signaling", &["hls", "journal", "media", "shard", "storage"]),
     ("recorder", &["journal", "media", "pipeline", "shard", "storage"]),
+    ("events", &["storage"]),
     ("publisher", &["media", "pipeline"]),
     ("pipeline", &["journal", "media"]),
     ("shard", &["media"]),

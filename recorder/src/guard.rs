@@ -79,6 +79,9 @@ impl Guard {
         self.state = state_after(before, self.marks, volume);
         if before != self.state {
             self.say(desk, before);
+            if let Err(error) = desk.stores.local.note_disk(self.disk()).await {
+                tracing::warn!(%error, "nobody outside is told of the disk");
+            }
         }
     }
 

@@ -8,6 +8,7 @@ use std::time::Duration;
 use journal::{Cause, Header};
 use media::id::BroadcastId;
 use media::message::{EndReason, Event};
+use shard::MediaPlane;
 use storage::local::NewPart;
 use storage::{Broadcast, ClipCause, Id, StorageError};
 use tokio::sync::{broadcast, mpsc};
@@ -116,23 +117,15 @@ async fn hand_over(desk: &Desk, sent: &mut BTreeSet<Id>) -> Result<(), StorageEr
     Ok(())
 }
 
-/// Rows of broadcasts that are not recorded: people look them up all the same.
-pub(crate) async fn unrecorded(desk: Arc<Desk>, mut events: broadcast::Receiver<Event>) {
+/// What only the media plane knows: broadcasts that are not recorded, which people look up all the same, and streamers that drop and
+/// come back.
+pub(crate) async fn follow(desk: Arc<Desk>, plane: MediaPlane, mut events: broadcast::Receiver<Event>) {
     loop {
         let noted = match events.recv().await {
-            Ok(Event::BroadcastStarted { channel, broadcast, utc_us, record: false, .. }) => {
-                match new_broadcast(broadcast, channel.as_str(), utc_us, false) {
-                    Ok(row) => desk.stores.local.open_broadcast(row).await,
-                    Err(error) => Err(error),
-                }
-            }
-            Ok(Event::BroadcastEnded { broadcast, utc_us, reason, .. }) => {
-                end_unrecorded(&desk, broadcast, utc_us, reason).await
-            }
-            Ok(_) => Ok(()),
+            Ok(event) => note_event(&desk, event).await,
             Err(broadcast::error::RecvError::Lagged(events)) => {
                 tracing::warn!(events, "events of the media plane were missed");
-                Ok(())
+                catch_up(&desk, &plane).await
             }
             Err(broadcast::error::RecvError::Closed) => return,
         };
@@ -140,6 +133,44 @@ pub(crate) async fn unrecorded(desk: Arc<Desk>, mut events: broadcast::Receiver<
             desk.alarm("", format!("a broadcast could not be noted: {error}"));
         }
     }
+}
+
+async fn note_event(desk: &Desk, event: Event) -> Result<(), StorageError> {
+    let local = &desk.stores.local;
+    match event {
+        Event::BroadcastStarted { channel, broadcast, utc_us, record: false, .. } => {
+            local.open_broadcast(new_broadcast(broadcast, channel.as_str(), utc_us, false)?).await
+        }
+        Event::BroadcastInterrupted { broadcast, .. } => local.note_interrupted(id(broadcast)?).await.map(drop),
+        Event::BroadcastResumed { broadcast, .. } => local.note_resumed(id(broadcast)?).await.map(drop),
+        Event::BroadcastEnded { broadcast, utc_us, reason, .. } => {
+            end_unrecorded(desk, broadcast, utc_us, reason).await
+        }
+        _ => Ok(()),
+    }
+}
+
+/// Notes what must have happened, from how it is now.
+async fn catch_up(desk: &Desk, plane: &MediaPlane) -> Result<(), StorageError> {
+    let local = &desk.stores.local;
+    let mut on_air = BTreeSet::new();
+    for room in plane.stats().await.into_iter().flat_map(|shard| shard.rooms) {
+        let broadcast = id(room.broadcast)?;
+        on_air.insert(broadcast.clone());
+        if !room.record {
+            let row = new_broadcast(room.broadcast, room.channel.as_str(), room.started_utc_us, false)?;
+            local.open_broadcast(row).await?;
+        }
+        if room.connected {
+            local.note_resumed(broadcast).await?;
+        } else {
+            local.note_interrupted(broadcast).await?;
+        }
+    }
+    for over in local.open_broadcasts().await?.into_iter().filter(|b| !b.recorded && !on_air.contains(&b.id)) {
+        local.end_broadcast(over.id, clock::utc_ms(), "interrupted".into()).await?;
+    }
+    Ok(())
 }
 
 /// A recorded broadcast ends with its last part, not here.

@@ -143,6 +143,7 @@ impl Recorder {
         let (ask, mut wanted) = mpsc::channel::<BroadcastId>(KEYFRAMES);
         let events = plane.events();
         let stores = Stores { workers, objects, database, local };
+        let followed = plane.clone();
         let (mut recorder, clips) = Self::start_with(config, Box::new(taps), ask, stores).await?;
         recorder.tasks.push(tokio::spawn(async move {
             while let Some(broadcast) = wanted.recv().await {
@@ -150,7 +151,7 @@ impl Recorder {
                 let _ = plane.keyframe(broadcast).await;
             }
         }));
-        recorder.tasks.push(tokio::spawn(ledger::unrecorded(Arc::clone(&recorder.desk), events)));
+        recorder.tasks.push(tokio::spawn(ledger::follow(Arc::clone(&recorder.desk), followed, events)));
         Ok((recorder, clips))
     }
 

@@ -13,6 +13,7 @@ use crate::access::Links;
 use crate::address::Network;
 use crate::assets::Assets;
 use crate::auth::Keys;
+use crate::events::Seats;
 use crate::limits::{PerAddress, WrongKeys};
 use crate::lives::Lives;
 use crate::replay::Replays;
@@ -80,6 +81,7 @@ struct Inner {
     lives: Lives,
     viewings: Viewings,
     replays: Replays,
+    seats: Seats,
     stopping: watch::Sender<bool>,
 }
 
@@ -99,6 +101,7 @@ impl App {
             lives,
             viewings: Viewings::default(),
             replays: Replays::default(),
+            seats: Seats::default(),
             stopping: watch::Sender::new(false),
             settings,
             parts,
@@ -174,6 +177,11 @@ impl App {
     /// What was recorded, cut into segments.
     pub fn replays(&self) -> &Replays {
         &self.inner.replays
+    }
+
+    /// Of those who follow the events.
+    pub fn seats(&self) -> &Seats {
+        &self.inner.seats
     }
 
     /// From now on nothing new begins.

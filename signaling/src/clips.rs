@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 
 use media::id::ChannelName;
-use storage::local::{ClipRequest, ClipState as Local, PendingClip, Requester};
+use storage::local::{ClipRequest, ClipState as Local, DeletedBy, PendingClip, Requester};
 use storage::model::check_title;
 use storage::{ClipQuery, Id, StorageError, retention};
 
@@ -217,7 +217,7 @@ pub async fn edit(app: &App, id: &Id, edit: ClipEdit, if_revision: Option<u32>) 
 /// # Errors
 /// `not_found`, `away`.
 pub async fn delete(app: &App, id: &Id) -> Result<(), Error> {
-    let found = retention::delete_clip(app.database(), app.local(), id).await?;
+    let found = retention::delete_clip(app.database(), app.local(), id, DeletedBy::Person).await?;
     if found { Ok(()) } else { Err(Error::not_found()) }
 }
 

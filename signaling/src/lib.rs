@@ -12,6 +12,7 @@ mod assets;
 mod auth;
 mod clips;
 mod error;
+mod events;
 mod health;
 mod http;
 mod limits;
@@ -28,6 +29,7 @@ mod turn;
 pub mod typescript;
 pub mod view;
 mod viewings;
+mod webhooks;
 
 pub use announce::Announcer;
 pub use app::{App, Metrics, Parts, Settings};

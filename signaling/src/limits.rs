@@ -24,6 +24,10 @@ pub const BODY_TIME: Duration = Duration::from_secs(30);
 pub const KEPT_SESSION: Duration = Duration::from_secs(30);
 /// Media sessions that wait for their viewers' sockets. More: the one that waited longest is closed.
 pub const KEPT_SESSIONS: usize = 10_000;
+/// Clients that follow the events at a time. More: `full`.
+pub const EVENT_STREAMS: usize = 64;
+/// A client that follows the events and takes nothing for this long is cut; it may come back and go on where it was.
+pub const EVENT_STALL: Duration = Duration::from_secs(30);
 /// Addresses whose rates are remembered. More: those at rest are forgotten; if none is, newcomers are refused.
 const ADDRESSES: usize = 20_000;
 

@@ -40,6 +40,15 @@ const ACCEPT_PAUSE: Duration = Duration::from_millis(200);
 #[derive(Clone, Copy, Debug)]
 pub struct Peer(pub SocketAddr);
 
+/// The connection that a request came on, for answers that go on for long.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// The server stops: answers should come to an end.
+    pub stopping: CancellationToken,
+    /// Ends the connection where it is, for a client that takes nothing any more.
+    pub cut: CancellationToken,
+}
+
 /// A certificate chain and its key.
 #[derive(Clone)]
 pub struct Tls(Arc<rustls::ServerConfig>);
@@ -173,9 +182,12 @@ impl Listener {
 
 /// One connection, to its end. What goes wrong on it is its client's business.
 async fn answer(stream: Connection, peer: Peer, router: Router, stopping: CancellationToken) {
+    let line = Line { stopping: stopping.clone(), cut: CancellationToken::new() };
+    let cut = line.cut.clone();
     let service = service_fn(move |request: http::Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(peer);
+        request.extensions_mut().insert(line.clone());
         router.clone().oneshot(request)
     });
     let mut http = http1::Builder::new();
@@ -184,9 +196,13 @@ async fn answer(stream: Connection, peer: Peer, router: Router, stopping: Cancel
     tokio::pin!(connection);
     tokio::select! {
         _ = connection.as_mut() => return,
+        () = cut.cancelled() => return,
         () = stopping.cancelled() => connection.as_mut().graceful_shutdown(),
     }
-    let _ = connection.await;
+    tokio::select! {
+        _ = connection => {}
+        () = cut.cancelled() => {}
+    }
 }
 
 /// One accepted connection.

@@ -20,7 +20,9 @@ use crate::view;
     paths(
         at::session::read, at::session::open, at::session::close,
         at::health::server, at::health::alive, at::health::ready, at::health::metrics, serve,
-        at::storage::read, at::storage::retention,
+        at::storage::read, at::storage::retention, at::event::follow,
+        at::webhook::list, at::webhook::create, at::webhook::read, at::webhook::edit, at::webhook::delete, at::webhook::rotate,
+        at::webhook::deliveries, at::webhook::replay, at::webhook::test,
         at::connection::list, at::connection::read, at::connection::trace, at::connection::untrace,
         at::channel::list, at::channel::read, at::channel::clip, at::channel::stats,
         at::broadcast::list, at::broadcast::read, at::order::media, at::broadcast::stop, at::hls::file,

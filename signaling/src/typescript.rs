@@ -13,6 +13,7 @@ use crate::socket::event::*;
 use crate::timeline::ClipTimeline;
 use crate::turn::IceServer;
 use crate::view::*;
+use crate::webhooks::*;
 
 /// Where the file lies, from the root of the repository.
 pub const PATH: &str = "web/src/api/generated/protocol.ts";
@@ -82,6 +83,17 @@ pub fn text() -> String {
         Report,
         BulkChange,
         BulkDone,
+        Webhook,
+        WebhookState,
+        NewWebhook,
+        WebhookEdit,
+        WebhookSecret,
+        NewSecret,
+        Delivery,
+        DeliveryState,
+        ReplayWanted,
+        Replayed,
+        Pinged,
     ];
     // What the socket carries.
     types![

@@ -12,6 +12,7 @@ pub mod continuity;
 pub mod database;
 pub mod disk;
 pub mod error;
+pub mod event;
 pub mod health;
 pub mod key;
 pub mod local;
@@ -26,6 +27,7 @@ pub use continuity::{Continuity, Link, Tombstone, TrackContinuity};
 pub use database::{Database, MongoConfig, Restored};
 pub use disk::{Alarm, Disk, DiskState, Mark, NodeStatus, Watermarks};
 pub use error::{Reason, StorageError};
+pub use event::{Event, EventType};
 pub use health::{Health, StoreStatus};
 pub use local::{ClipRequest, ClipState, Described, Local, PendingClip, Requester};
 pub use model::{

@@ -7,7 +7,9 @@
 mod broadcasts;
 mod chain;
 mod clips;
+mod deliveries;
 mod edits;
+mod events;
 mod extracts;
 mod inspections;
 mod orders;
@@ -17,17 +19,23 @@ mod requests;
 mod schema;
 mod sidecars;
 mod uploads;
+mod webhooks;
 
 pub use broadcasts::DueBroadcast;
 pub use clips::{ClipState, LocalClip, NewPart, Outbox, PendingClip, Sent};
+pub use deliveries::{
+    Attempt, DELIVERY_MS, Delivery, DeliveryState, DueDelivery, ENDED, REPLAY, Replay, Replayed, Waiting,
+};
+pub use events::{EventKeep, EventPage, Forgotten};
 pub use extracts::{Extract, ExtractState, MadeFile, OPEN_EXTRACTS};
 pub use inspections::Inspection;
 pub use orders::{OPEN_ORDERS, Order};
 pub use parts::KeptPart;
-pub use removals::DueRemoval;
+pub use removals::{DeletedBy, DueRemoval};
 pub use requests::{ClipRequest, OPEN_REQUESTS, Requester};
 pub use sidecars::{Described, DueSidecar};
 pub use uploads::{OpenUpload, SentPart};
+pub use webhooks::{CHANNELS, WEBHOOKS, Webhook, WebhookEdit, WebhookState, check_url, is_forbidden};
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -48,6 +56,7 @@ struct Inner {
     path: PathBuf,
     connection: Mutex<Connection>,
     changes: watch::Sender<u64>,
+    newest: watch::Sender<Option<Id>>,
 }
 
 impl Local {
@@ -62,9 +71,11 @@ impl Local {
             std::fs::create_dir_all(folder)
                 .map_err(|e| StorageError::Refused(format!("cannot create {}: {e}", folder.display())))?;
         }
+        keep_to_owner(&path)?;
         let mut connection = Connection::open(&path).map_err(refused)?;
         schema::prepare(&mut connection)?;
-        let inner = Inner { path, connection: Mutex::new(connection), changes: watch::Sender::new(0) };
+        let newest = watch::Sender::new(events::newest(&connection)?);
+        let inner = Inner { path, connection: Mutex::new(connection), changes: watch::Sender::new(0), newest };
         Ok(Self { inner: Arc::new(inner) })
     }
 
@@ -100,12 +111,31 @@ impl Local {
             let transaction = connection.transaction().map_err(refused)?;
             let answer = work(&transaction)?;
             transaction.commit().map_err(refused)?;
+            let newest = events::newest(&connection)?;
+            inner.newest.send_if_modified(|before| {
+                *before != newest && {
+                    *before = newest;
+                    true
+                }
+            });
             drop(connection);
             inner.changes.send_modify(|count| *count += 1);
             Ok(answer)
         })
         .await
     }
+}
+
+/// It holds the secrets of webhooks. SQLite gives the files beside it the same permissions.
+fn keep_to_owner(path: &Path) -> Result<(), StorageError> {
+    use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
+    let file = std::fs::OpenOptions::new().create(true).truncate(false).write(true).mode(0o600).open(path);
+    let kept = file.and_then(|file| {
+        let mut permissions = file.metadata()?.permissions();
+        permissions.set_mode(permissions.mode() & 0o700);
+        file.set_permissions(permissions)
+    });
+    kept.map_err(|e| StorageError::Refused(format!("{} cannot be kept to its owner: {e}", path.display())))
 }
 
 async fn blocking<T: Send + 'static>(
@@ -179,5 +209,7 @@ fn of_json<T: serde::de::DeserializeOwned>(text: &str) -> Result<T, StorageError
     serde_json::from_str(text).map_err(|e| StorageError::Corrupt(format!("the local job table: {e}")))
 }
 
+#[cfg(test)]
+mod event_tests;
 #[cfg(test)]
 mod tests;

@@ -48,6 +48,13 @@ impl Id {
         &self.0
     }
 
+    /// The next id there can be.
+    pub(crate) fn successor(&self) -> Self {
+        let digit = |byte| CROCKFORD.iter().position(|c| *c == byte).unwrap_or_default() as u128;
+        let value = self.0.bytes().fold(0_u128, |value, byte| (value << 5) | digit(byte)).saturating_add(1);
+        Self::new((value >> 80) as u64, value)
+    }
+
     /// UTC milliseconds at which it was made.
     pub fn utc_ms(&self) -> u64 {
         self.0
@@ -441,6 +448,8 @@ mod tests {
         assert_eq!(early.as_str().parse(), Ok(early.clone()));
         assert_eq!((early.utc_ms(), late.utc_ms()), (1_700_000_000_000, 1_700_000_000_001));
         assert!(early < late);
+        assert_eq!(early.successor(), late, "the one after the last of a millisecond");
+        assert_eq!(late.successor(), Id::new(1_700_000_000_001, 1));
         assert_eq!(serde_json::to_string(&late).unwrap().len(), 28);
     }
 

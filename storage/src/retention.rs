@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, VecDeque};
 use std::str::FromStr;
 
-use crate::local::ClipState;
+use crate::local::{ClipState, DeletedBy};
 use crate::model::PAGE_ROWS;
 use crate::{Clip, ClipKind, ClipQuery, Database, Id, Local, StorageError};
 
@@ -193,7 +193,7 @@ pub async fn carry_out(plan: Plan, database: &Database, local: &Local) -> Result
     for (planned, _) in plan.clips {
         let now = database.clip(&planned.id).await?;
         if now.is_some_and(|now| now.revision == planned.revision && !now.is_kept())
-            && delete_clip(database, local, &planned.id).await?
+            && delete_clip(database, local, &planned.id, DeletedBy::Retention).await?
         {
             gone = Gone { clips: gone.clips + 1, bytes: gone.bytes.saturating_add(planned.size) };
         }
@@ -206,13 +206,13 @@ pub async fn carry_out(plan: Plan, database: &Database, local: &Local) -> Result
 ///
 /// # Errors
 /// Away, Refused or Corrupt.
-pub async fn delete_clip(database: &Database, local: &Local, id: &Id) -> Result<bool, StorageError> {
+pub async fn delete_clip(database: &Database, local: &Local, id: &Id, by: DeletedBy) -> Result<bool, StorageError> {
     if local.delete_pending(id.clone()).await?.is_some() {
         return Ok(true);
     }
     let Some(clip) = database.clip(id).await? else { return Ok(false) };
     // Noted before the row goes: it is the last that names them.
-    local.remove_clip(clip).await?;
+    local.remove_clip_by(clip, by).await?;
     database.delete_clip(id).await?;
     Ok(true)
 }

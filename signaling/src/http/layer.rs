@@ -27,7 +27,9 @@ pub fn around(routes: Router<App>, app: App) -> Router<App> {
         .and(NotForContentType::new("audio/"))
         .and(NotForContentType::new("image/"))
         .and(NotForContentType::new("font/"))
-        .and(NotForContentType::new("application/sdp"));
+        .and(NotForContentType::new("application/sdp"))
+        // Each event has to leave at once.
+        .and(NotForContentType::new("text/event-stream"));
     routes.layer(CompressionLayer::new().compress_when(texts)).layer(from_fn_with_state(app, observe))
 }
 

@@ -6,6 +6,7 @@ pub mod bulk;
 pub mod channel;
 pub mod clip;
 pub mod connection;
+pub mod event;
 mod extract;
 pub mod file;
 pub mod health;
@@ -16,6 +17,7 @@ pub mod order;
 pub mod pictures;
 pub mod session;
 pub mod storage;
+pub mod webhook;
 pub mod whep;
 pub mod whip;
 
@@ -40,6 +42,13 @@ pub fn routes(app: App) -> Router<App> {
         .route("/api/openapi.json", get(openapi::serve))
         .route("/api/storage", get(storage::read))
         .route("/api/retention", get(storage::retention))
+        .route("/api/events", get(event::follow))
+        .route("/api/webhooks", get(webhook::list).post(webhook::create))
+        .route("/api/webhooks/{id}", get(webhook::read).patch(webhook::edit).delete(webhook::delete))
+        .route("/api/webhooks/{id}/secret", post(webhook::rotate))
+        .route("/api/webhooks/{id}/deliveries", get(webhook::deliveries))
+        .route("/api/webhooks/{id}/replay", post(webhook::replay))
+        .route("/api/webhooks/{id}/test", post(webhook::test))
         .route("/api/connections", get(connection::list))
         .route("/api/connections/{session}", get(connection::read))
         .route("/api/connections/{session}/trace", post(connection::trace).delete(connection::untrace))

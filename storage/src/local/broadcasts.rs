@@ -3,7 +3,8 @@
 use rusqlite::{Connection, Row, params};
 
 use super::sidecars::{self, Described};
-use super::{Local, chain, column, execute, json_of, of_json, row, rows};
+use super::{Local, chain, column, events, execute, json_of, of_json, row, rows};
+use crate::event::{EventType, NewEvent};
 use crate::{Broadcast, Clip, Id, StorageError};
 
 /// A broadcast that the database has to learn of.
@@ -19,13 +20,13 @@ impl Local {
     /// A broadcast began. A second call changes nothing.
     pub async fn open_broadcast(&self, broadcast: Broadcast) -> Result<(), StorageError> {
         self.write(move |t| {
-            execute(
-                t,
-                "INSERT INTO broadcasts (id, broadcast, ended, revision, sent) VALUES (?1, ?2, ?3, 1, 0)
-                 ON CONFLICT (id) DO NOTHING",
-                params![broadcast.id.as_str(), json_of(&broadcast)?, broadcast.ended_at_ms.is_some()],
-            )
-            .map(drop)
+            let sql = "INSERT INTO broadcasts (id, broadcast, ended, revision, sent) VALUES (?1, ?2, ?3, 1, 0)
+                       ON CONFLICT (id) DO NOTHING";
+            let ended = broadcast.ended_at_ms.is_some();
+            if execute(t, sql, params![broadcast.id.as_str(), json_of(&broadcast)?, ended])? > 0 {
+                events::emit(t, NewEvent::of_broadcast(EventType::BroadcastStarted, &broadcast))?;
+            }
+            Ok(())
         })
         .await
     }
@@ -43,6 +44,7 @@ impl Local {
             broadcast.duration_ms = (ended_at_ms - broadcast.started_at_ms).max(0) as u64;
             broadcast.end_reason = Some(reason);
             save(t, &broadcast)?;
+            events::emit(t, NewEvent::of_broadcast(EventType::BroadcastEnded, &broadcast))?;
             Ok(Some(broadcast))
         })
         .await
@@ -133,7 +135,7 @@ fn save(connection: &Connection, broadcast: &Broadcast) -> Result<(), StorageErr
         .map(drop)
 }
 
-fn find(connection: &Connection, id: &Id) -> Result<Option<Broadcast>, StorageError> {
+pub(super) fn find(connection: &Connection, id: &Id) -> Result<Option<Broadcast>, StorageError> {
     row(connection, "SELECT broadcast FROM broadcasts WHERE id = ?1", [id.as_str()], broadcast)
 }
 

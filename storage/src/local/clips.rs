@@ -7,7 +7,11 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, Row, params};
 
 use super::inspections::Inspection;
-use super::{Local, broadcasts, chain, column, execute, id_column, json_of, of_json, orders, removals, row, rows};
+use super::removals::DeletedBy;
+use super::{
+    Local, broadcasts, chain, column, events, execute, id_column, json_of, of_json, orders, removals, row, rows,
+};
+use crate::event::{EventType, NewEvent};
 use crate::{Clip, ClipCause, ClipEdit, ClipKind, Id, Reason, Recipe, StorageError, Tombstone, Visibility};
 
 /// Most rows that one call gives.
@@ -171,7 +175,14 @@ impl Local {
     ) -> Result<bool, StorageError> {
         let sql = "UPDATE clips SET state = 'exporting', cause = ?2, title = coalesce(title, ?3), lost_ms = ?4
                    WHERE id = ?1 AND state = 'recording'";
-        self.write(move |t| Ok(execute(t, sql, params![id.as_str(), cause.as_str(), title, lost_ms as i64])? > 0)).await
+        self.write(move |t| {
+            let closed = execute(t, sql, params![id.as_str(), cause.as_str(), title, lost_ms as i64])? > 0;
+            if closed {
+                tell(t, &id, EventType::ClipCreated, |event| event)?;
+            }
+            Ok(closed)
+        })
+        .await
     }
 
     /// Step 11: `exporting` becomes `queued`, and the broadcast of a part counts one clip more. False when it was not exporting or was deleted.
@@ -196,6 +207,12 @@ impl Local {
             if done && is_part && first {
                 broadcasts::count_clip(t, &clip)?;
             }
+            if done {
+                events::emit(t, NewEvent::of_clip(EventType::ClipReady, &clip))?;
+            }
+            if done && first && clip.visibility == Visibility::Published {
+                events::emit(t, NewEvent::of_clip(EventType::ClipPublished, &clip))?;
+            }
             Ok(done)
         })
         .await
@@ -212,7 +229,14 @@ impl Local {
     pub async fn fail(&self, id: Id, reason: String) -> Result<bool, StorageError> {
         let sql = "UPDATE clips SET state = 'failed', error = ?2, attempts = attempts + 1
                    WHERE id = ?1 AND state IN ('exporting', 'queued', 'uploading')";
-        self.write(move |t| Ok(execute(t, sql, params![id.as_str(), reason])? > 0)).await
+        self.write(move |t| {
+            let failed = execute(t, sql, params![id.as_str(), reason])? > 0;
+            if failed {
+                tell(t, &id, EventType::ClipFailed, |event| event.because(&reason))?;
+            }
+            Ok(failed)
+        })
+        .await
     }
 
     /// `failed` becomes `exporting` again, for every failed clip: a newer program may manage. How many.
@@ -236,7 +260,14 @@ impl Local {
                    reason = NULL WHERE id = ?1 AND state = 'verified' AND deleted = 0 AND json_extract(clip, '$.revision') = ?2
                    AND noted = ?4";
         let Sent { revision, noted } = sent;
-        self.write(move |t| Ok(execute(t, sql, params![id.as_str(), revision, now_ms, noted])? > 0)).await
+        self.write(move |t| {
+            let stored = execute(t, sql, params![id.as_str(), revision, now_ms, noted])? > 0;
+            if stored {
+                tell(t, &id, EventType::ClipStored, |event| event)?;
+            }
+            Ok(stored)
+        })
+        .await
     }
 
     /// Remembers why a step failed and when to try again.
@@ -248,7 +279,16 @@ impl Local {
         next_try_ms: i64,
     ) -> Result<(), StorageError> {
         let sql = "UPDATE clips SET attempts = attempts + 1, error = ?2, next_try_ms = ?3, reason = ?4 WHERE id = ?1";
-        self.write(move |t| execute(t, sql, params![id.as_str(), error, next_try_ms, reason.as_str()]).map(drop)).await
+        self.write(move |t| {
+            let before = find(t, &id)?;
+            execute(t, sql, params![id.as_str(), error, next_try_ms, reason.as_str()])?;
+            // The first time only: what is away for a day would be told of for a day.
+            if before.is_some_and(|before| before.attempts == 0 && !before.deleted) {
+                tell(t, &id, EventType::ClipDelayed, |event| event.because(&error).for_reason(reason))?;
+            }
+            Ok(())
+        })
+        .await
     }
 
     /// Somebody wants it tried now: what waits is due, what failed begins anew. None: no such pending clip.
@@ -285,7 +325,14 @@ impl Local {
 
     /// The journal or the local file turned out to be gone or empty: there is nothing to make a clip from.
     pub async fn forget(&self, id: Id) -> Result<(), StorageError> {
-        self.write(move |t| execute(t, "DELETE FROM clips WHERE id = ?1", [id.as_str()]).map(drop)).await
+        self.write(move |t| {
+            if let Some(row) = find(t, &id)?.filter(|row| row.state == ClipState::Exporting && !row.deleted) {
+                let event = NewEvent::of_clip(EventType::ClipDeleted, &row.pending().clip);
+                events::emit(t, event.with("by", DeletedBy::Emptiness.as_str()))?;
+            }
+            execute(t, "DELETE FROM clips WHERE id = ?1", [id.as_str()]).map(drop)
+        })
+        .await
     }
 
     /// Clips in one of these states whose time has come, oldest first; deleted ones come whatever their state. Orders that are not
@@ -353,7 +400,10 @@ impl Local {
             let pending = |c: &LocalClip| !c.deleted && !matches!(c.state, ClipState::Recording | ClipState::Stored);
             let Some(found) = find(t, &id)?.filter(pending) else { return Ok(None) };
             execute(t, "UPDATE clips SET deleted = 1, next_try_ms = 0 WHERE id = ?1", [id.as_str()])?;
-            Ok(Some(found.pending().clip))
+            let clip = found.pending().clip;
+            let event = NewEvent::of_clip(EventType::ClipDeleted, &clip);
+            events::emit(t, event.with("by", DeletedBy::Person.as_str()))?;
+            Ok(Some(clip))
         })
         .await
     }
@@ -363,7 +413,7 @@ impl Local {
         self.write(move |t| {
             let id = &tombstone.id;
             let Some(found) = find(t, id)?.filter(|c| c.deleted) else { return Ok(()) };
-            removals::bury(t, &tombstone, found.clip.as_ref())?;
+            let _listed_before = removals::bury(t, &tombstone, found.clip.as_ref())?;
             execute(t, "DELETE FROM clips WHERE id = ?1", [id.as_str()]).map(drop)
         })
         .await
@@ -472,6 +522,17 @@ impl LocalClip {
     pub fn title(&self) -> String {
         self.edit.title.clone().or_else(|| self.title.clone()).unwrap_or_else(|| default_title(self.part))
     }
+}
+
+/// Notes an event about a clip of this node as its row says it is now.
+fn tell(
+    connection: &Connection,
+    id: &Id,
+    kind: EventType,
+    more: impl FnOnce(NewEvent) -> NewEvent,
+) -> Result<(), StorageError> {
+    let Some(row) = find(connection, id)? else { return Ok(()) };
+    events::emit(connection, more(NewEvent::of_clip(kind, &row.pending().clip))).map(drop)
 }
 
 fn default_title(part: u32) -> String {

@@ -3,9 +3,9 @@
 use rusqlite::{Connection, params};
 
 use super::clips::{ClipState, LocalClip, find};
-use super::{Local, execute, json_of};
+use super::{Local, events, execute, json_of};
 use crate::clock::utc_ms;
-use crate::{Clip, ClipEdit, ClipFacts, Id, StorageError};
+use crate::{Clip, ClipEdit, ClipFacts, Id, StorageError, Visibility};
 
 impl Local {
     /// Changes a clip that is not in the database yet, where the change goes with it. None: no such pending clip.
@@ -23,6 +23,7 @@ impl Local {
             let pending = |c: &LocalClip| !c.deleted && !matches!(c.state, ClipState::Recording | ClipState::Stored);
             let Some(found) = find(t, &id)?.filter(pending) else { return Ok(None) };
             let mut clip = found.pending().clip;
+            let was_published = clip.visibility == Visibility::Published;
             if if_revision.is_some_and(|wanted| wanted != clip.revision) {
                 return Err(StorageError::Conflict);
             }
@@ -31,9 +32,11 @@ impl Local {
                 clip.revision += 1;
                 save(t, &clip)?;
             }
+            let changed: Vec<String> = edit.names().into_iter().map(str::to_owned).collect();
             // The file may have to be made again: what people said of it stays.
             let edit = edit.after(found.edit);
             execute(t, "UPDATE clips SET edit = ?2 WHERE id = ?1", params![id.as_str(), json_of(&edit)?])?;
+            events::edited(t, &clip, was_published, &changed)?;
             Ok(Some(clip))
         })
         .await

@@ -7,7 +7,8 @@ use rusqlite::params;
 
 use super::clips::{LocalClip, find, local_clip};
 use super::edits::save;
-use super::{Local, column, execute, row, rows};
+use super::{Local, column, events, execute, row, rows};
+use crate::event::{EventType, NewEvent};
 use crate::{Clip, ClipFacts, Id, StorageError};
 
 /// How far the looking has come.
@@ -75,6 +76,7 @@ impl Local {
                 "UPDATE clips SET noted = noted + 1, inspection = 'made', inspection_tries = 0, inspection_next_ms = 0
                        WHERE id = ?1";
             execute(t, sql, [id.as_str()])?;
+            events::emit(t, NewEvent::of_clip(EventType::ClipInspected, &clip))?;
             find(t, &id)
         })
         .await

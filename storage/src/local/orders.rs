@@ -4,7 +4,8 @@
 use rusqlite::params;
 
 use super::clips::{LocalClip, find, local_clip};
-use super::{Local, PendingClip, Requester, column, execute, id_column, json_of, of_json, row, rows};
+use super::{Local, PendingClip, Requester, column, events, execute, id_column, json_of, of_json, row, rows};
+use crate::event::{EventType, NewEvent};
 use crate::model::check_title;
 use crate::{Broadcast, ClipCause, ClipEdit, Id, Recipe, StorageError, Visibility};
 
@@ -53,7 +54,7 @@ impl Local {
             }
             let said = ClipEdit { visibility: Some(order.visibility), ..ClipEdit::default() };
             let broadcast = &order.recipe.pieces.first().ok_or(StorageError::NotFound)?.broadcast;
-            execute(
+            let is_new = execute(
                 t,
                 "INSERT INTO clips (id, broadcast, channel, part, state, journal, cause, title, created_ms, edit, recipe, requester)
                  VALUES (?1, ?2, ?3, 0, 'exporting', '', ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT (id) DO NOTHING",
@@ -68,8 +69,12 @@ impl Local {
                     json_of(&order.recipe)?,
                     order.by.as_str()
                 ],
-            )?;
-            Ok(find(t, &order.clip)?.ok_or(StorageError::NotFound)?.pending())
+            )? > 0;
+            let pending = find(t, &order.clip)?.ok_or(StorageError::NotFound)?.pending();
+            if is_new {
+                events::emit(t, NewEvent::of_clip(EventType::ClipCreated, &pending.clip))?;
+            }
+            Ok(pending)
         })
         .await
     }

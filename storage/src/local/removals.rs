@@ -2,8 +2,29 @@
 
 use rusqlite::{Connection, params};
 
-use super::{Local, column, execute, json_of, of_json, row, rows};
+use super::{Local, column, events, execute, json_of, of_json, row, rows};
+use crate::event::{EventType, NewEvent};
 use crate::{Clip, StorageError, Tombstone, key};
+
+/// Who deleted a clip.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DeletedBy {
+    Person,
+    /// It was beyond what is to be kept.
+    Retention,
+    /// Nothing was recorded in it, so there is nothing to make a file of.
+    Emptiness,
+}
+
+impl DeletedBy {
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Person => "person",
+            Self::Retention => "retention",
+            Self::Emptiness => "emptiness",
+        }
+    }
+}
 
 /// An object to delete.
 #[derive(Clone, Debug)]
@@ -20,10 +41,22 @@ impl Local {
     /// # Errors
     /// [`StorageError::Invalid`] when one of them is no key; none is listed then.
     pub async fn remove_clip(&self, clip: Clip) -> Result<(), StorageError> {
+        self.remove_clip_by(clip, DeletedBy::Person).await
+    }
+
+    /// As [`Self::remove_clip`], and for whom it is.
+    ///
+    /// # Errors
+    /// Those of [`Self::remove_clip`].
+    pub async fn remove_clip_by(&self, clip: Clip, by: DeletedBy) -> Result<(), StorageError> {
         clip.objects().try_for_each(|key| key::check(key))?;
         self.write(move |t| {
             execute(t, "UPDATE clips SET deleted = 1 WHERE state = 'stored' AND id = ?1", [clip.id.as_str()])?;
-            bury(t, &Tombstone::from(&clip), Some(&clip))
+            if bury(t, &Tombstone::from(&clip), Some(&clip))? {
+                // From here on it is removed, whatever happens.
+                events::emit(t, NewEvent::of_clip(EventType::ClipDeleted, &clip).with("by", by.as_str()))?;
+            }
+            Ok(())
         })
         .await
     }
@@ -61,12 +94,12 @@ impl Local {
     }
 }
 
-/// Lists what there is of a clip, if there is anything.
-pub(super) fn bury(connection: &Connection, tombstone: &Tombstone, clip: Option<&Clip>) -> Result<(), StorageError> {
+/// Lists what there is of a clip, if there is anything. False when that was done before.
+pub(super) fn bury(connection: &Connection, tombstone: &Tombstone, clip: Option<&Clip>) -> Result<bool, StorageError> {
     let add = "INSERT INTO removals (key, body) VALUES (?1, ?2) ON CONFLICT (key) DO NOTHING";
     let objects = clip.iter().flat_map(|clip| clip.objects());
     for object in objects {
         execute(connection, add, params![object, None::<String>])?;
     }
-    execute(connection, add, params![tombstone.sidecar(), json_of(tombstone)?]).map(drop)
+    Ok(execute(connection, add, params![tombstone.sidecar(), json_of(tombstone)?])? > 0)
 }

@@ -2,7 +2,7 @@
 
 use rusqlite::Connection;
 
-use super::refused;
+use super::{events, refused};
 use crate::StorageError;
 
 const STEPS: &[&str] = &[
@@ -123,6 +123,67 @@ const STEPS: &[&str] = &[
     ALTER TABLE clips ADD COLUMN inspection_next_ms INTEGER NOT NULL DEFAULT 0;
     CREATE INDEX clips_to_inspect ON clips (inspection_next_ms) WHERE inspection IS NOT NULL;
 ",
+    "
+    ALTER TABLE broadcasts ADD COLUMN held INTEGER NOT NULL DEFAULT 0;
+    CREATE TABLE events (
+        id TEXT PRIMARY KEY,
+        type TEXT NOT NULL,
+        at_ms INTEGER NOT NULL,
+        channel TEXT,
+        broadcast TEXT,
+        stream TEXT NOT NULL,
+        sequence INTEGER NOT NULL,
+        data TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE UNIQUE INDEX events_by_stream ON events (stream, sequence);
+    CREATE TABLE sequences (stream TEXT PRIMARY KEY, last INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+    CREATE TABLE event_log (one INTEGER PRIMARY KEY, forgotten TEXT NOT NULL) STRICT;
+    CREATE TABLE intents (
+        number INTEGER PRIMARY KEY,
+        clip TEXT NOT NULL,
+        revision INTEGER NOT NULL,
+        published INTEGER NOT NULL,
+        changed TEXT NOT NULL,
+        at_ms INTEGER NOT NULL
+    ) STRICT;
+
+    CREATE TABLE webhooks (
+        id TEXT PRIMARY KEY,
+        url TEXT NOT NULL,
+        description TEXT NOT NULL,
+        types TEXT NOT NULL,
+        channels TEXT NOT NULL,
+        state TEXT NOT NULL,
+        created_ms INTEGER NOT NULL,
+        secret TEXT NOT NULL,
+        old_secret TEXT,
+        old_until_ms INTEGER
+    ) STRICT, WITHOUT ROWID;
+    CREATE TABLE deliveries (
+        webhook TEXT NOT NULL,
+        event TEXT NOT NULL,
+        stream TEXT NOT NULL,
+        state TEXT NOT NULL,
+        until_ms INTEGER NOT NULL,
+        attempts INTEGER NOT NULL DEFAULT 0,
+        tried_ms INTEGER,
+        status INTEGER,
+        took_ms INTEGER,
+        reason TEXT,
+        PRIMARY KEY (webhook, event)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX deliveries_waiting ON deliveries (webhook, stream, event) WHERE state = 'waiting';
+    CREATE INDEX deliveries_tried ON deliveries (webhook, tried_ms, event) WHERE tried_ms IS NOT NULL;
+    CREATE INDEX deliveries_by_event ON deliveries (event);
+    CREATE TABLE delivery_lines (
+        webhook TEXT NOT NULL,
+        stream TEXT NOT NULL,
+        failures INTEGER NOT NULL DEFAULT 0,
+        next_try_ms INTEGER NOT NULL DEFAULT 0,
+        PRIMARY KEY (webhook, stream)
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX delivery_lines_by_time ON delivery_lines (webhook, next_try_ms, stream);
+",
 ];
 
 /// Sets the file up and runs the steps that it lacks.
@@ -141,5 +202,5 @@ pub(super) fn prepare(connection: &mut Connection) -> Result<(), StorageError> {
         transaction.pragma_update(None, "user_version", at as i64 + 1).map_err(refused)?;
         transaction.commit().map_err(refused)?;
     }
-    Ok(())
+    events::prepare(connection)
 }

@@ -6,7 +6,7 @@ use std::future::Future;
 use rusqlite::{Connection, params};
 
 use super::{Local, column, execute, id_column, row, rows};
-use crate::{Clip, ClipEdit, ClipFacts, Database, Id, StorageError, clock};
+use crate::{Clip, ClipFacts, Database, Id, StorageError, clock};
 
 /// A change of the database that takes longer than this has failed: its calls end earlier.
 const CHANGE_MS: u64 = 30_000;
@@ -63,20 +63,6 @@ impl Local {
             tracing::warn!(%error, "a sidecar is written later than it could be");
         }
         done
-    }
-
-    /// As [`Database::edit_clip`]; the sidecar follows.
-    ///
-    /// # Errors
-    /// Those of [`Database::edit_clip`] and of [`Self::with_sidecar`].
-    pub async fn edit_stored(
-        &self,
-        database: &Database,
-        id: &Id,
-        edit: &ClipEdit,
-        if_revision: Option<u32>,
-    ) -> Result<Clip, StorageError> {
-        self.with_sidecar(Described::Clip(id.clone()), database.edit_clip(id, edit, if_revision)).await
     }
 
     /// As [`Database::note_facts`]; the sidecar follows.

@@ -1,17 +1,17 @@
 use super::*;
 use crate::{Broadcast, Clip, ClipCause, ClipEdit, ClipFacts, ClipHealth, Reason, Tombstone, Visibility};
 
-fn open() -> (tempfile::TempDir, Local) {
+pub(super) fn open() -> (tempfile::TempDir, Local) {
     let folder = tempfile::tempdir().unwrap();
     let local = Local::open(folder.path().join("data/local.sqlite")).unwrap();
     (folder, local)
 }
 
-fn id(at: u64) -> Id {
+pub(super) fn id(at: u64) -> Id {
     Id::new(1_700_000_000_000 + at, u128::from(at))
 }
 
-fn part(at: u64) -> NewPart {
+pub(super) fn part(at: u64) -> NewPart {
     NewPart {
         clip: id(at),
         broadcast: id(0),
@@ -22,7 +22,7 @@ fn part(at: u64) -> NewPart {
     }
 }
 
-fn broadcast() -> Broadcast {
+pub(super) fn broadcast() -> Broadcast {
     Broadcast {
         id: id(0),
         channel: "main".into(),
@@ -36,7 +36,7 @@ fn broadcast() -> Broadcast {
     }
 }
 
-async fn export(local: &Local, at: u64) -> Clip {
+pub(super) async fn export(local: &Local, at: u64) -> Clip {
     local.open_part(part(at)).await.unwrap();
     local.close_part(id(at), ClipCause::Length, None, 0).await.unwrap();
     let mut clip = local.pending_clip(id(at)).await.unwrap().unwrap().clip;

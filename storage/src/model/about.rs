@@ -106,6 +106,21 @@ impl ClipEdit {
         self.links.as_deref().map_or(Ok(()), check_links)
     }
 
+    /// What it changes, by the names of the wire.
+    pub(crate) fn names(&self) -> Vec<&'static str> {
+        let Self { title, description, tags, links, visibility, pinned, poster } = self;
+        let all = [
+            ("title", title.is_some()),
+            ("description", description.is_some()),
+            ("tags", tags.is_some()),
+            ("links", links.is_some()),
+            ("visibility", visibility.is_some()),
+            ("pinned", pinned.is_some()),
+            ("poster", poster.is_some()),
+        ];
+        all.into_iter().filter_map(|(name, is_changed)| is_changed.then_some(name)).collect()
+    }
+
     /// The change on top of an earlier one.
     #[must_use]
     pub fn after(self, earlier: Self) -> Self {

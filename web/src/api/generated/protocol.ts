@@ -558,6 +558,131 @@ clip: Clip | null,
 problem: Problem | null, };
 
 /**
+ * An address that is told of events.
+ */
+export type Webhook = { id: string, url: string, description: string, 
+/**
+ * Types of events that it is told of; empty: all.
+ */
+types: Array<string>, 
+/**
+ * Channels whose events it is told of; empty: all, and what concerns the server.
+ */
+channels: Array<string>, state: WebhookState, createdAt: number, 
+/**
+ * Until when its former secret signs as well; null when there is none.
+ */
+oldSecretUntil: number | null, 
+/**
+ * Deliveries that wait, and the time of the oldest event among them.
+ */
+waiting: number, oldestWaitingAt: number | null, 
+/**
+ * What was tried last.
+ */
+last: Delivery | null, };
+
+export type WebhookState = "active" | "paused" | "disabled";
+
+/**
+ * A webhook to be made.
+ */
+export type NewWebhook = { 
+/**
+ * `http` or `https`.
+ */
+url: string, description?: string, types?: Array<string>, channels?: Array<string>, };
+
+/**
+ * A change of a webhook; what is absent stays.
+ */
+export type WebhookEdit = { url?: string, description?: string, types?: Array<string>, channels?: Array<string>, 
+/**
+ * `active` or `paused`.
+ */
+state?: WebhookState, };
+
+/**
+ * A secret, shown this once.
+ */
+export type WebhookSecret = { webhook: Webhook, 
+/**
+ * `whsec_` and base64.
+ */
+secret: string, };
+
+/**
+ * Asks for a new secret.
+ */
+export type NewSecret = { 
+/**
+ * How long the former one signs as well, hours; a day unless said otherwise, at most a week.
+ */
+keepHours?: number, };
+
+/**
+ * One event for one webhook, and what became of it.
+ */
+export type Delivery = { event: string, type: string, channel: string | null, broadcast: string | null, sequence: number, state: DeliveryState, attempts: number, 
+/**
+ * When it was tried last, or given up.
+ */
+triedAt: number | null, 
+/**
+ * Of the last answer; null when there was none.
+ */
+status: number | null, 
+/**
+ * How long that took.
+ */
+tookMs: number, 
+/**
+ * Why it was no delivery.
+ */
+reason: string | null, 
+/**
+ * When it is tried next; null when it is not, or when it is due now.
+ */
+nextTryAt: number | null, };
+
+export type DeliveryState = "waiting" | "delivered" | "failed";
+
+/**
+ * Which events are told again: one of these.
+ */
+export type ReplayWanted = { 
+/**
+ * This one alone.
+ */
+event?: string, 
+/**
+ * This one and all after it.
+ */
+fromId?: string, 
+/**
+ * All since this moment, UTC milliseconds.
+ */
+since?: number, 
+/**
+ * All of this broadcast.
+ */
+broadcast?: string, };
+
+/**
+ * What is told again.
+ */
+export type Replayed = { events: number, 
+/**
+ * The `fromId` of the next call when there are more; null when there are not.
+ */
+next: string | null, };
+
+/**
+ * The event that tries a webhook.
+ */
+export type Pinged = { event: string, };
+
+/**
  * What a client may send in the handshake, as `auth` or as query parameters.
  */
 export type Handshake = { 
