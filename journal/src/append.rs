@@ -7,10 +7,13 @@ use std::io::{self, IoSlice, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use crate::begun_path;
 use crate::format::{self, DATA_BYTES, Encoded, Header, Record, Salt};
 
 /// Slices of one `writev`; Linux takes 1024 (IOV_MAX), and a record is up to three.
 const SLICES: usize = 1023;
+/// The folders whose entries a part's name is made of: its broadcast's, the one of all broadcasts, and where that lies.
+const FOLDERS: usize = 3;
 
 #[derive(Debug, thiserror::Error)]
 pub enum AppendError {
@@ -39,21 +42,34 @@ pub struct Appender {
 }
 
 impl Appender {
-    /// Creates the file and makes its name and header durable: the folder is created and synced too.
+    /// Creates the file and makes its name and header durable: [`Appender::begin`], then [`establish`].
     ///
     /// # Errors
-    /// [`AppendError::Create`], also when the file exists and has records. What an earlier try of the same part left behind on a disk that went away
-    /// in between, a header at most, is begun anew.
+    /// As these two.
     pub fn create(path: &Path, header: &Header) -> Result<Self, AppendError> {
+        let appender = Self::begin(path, header)?;
+        establish(&appender.file, path)?;
+        Ok(appender)
+    }
+
+    /// Creates the file beside where it will be ([`begun_path`]), and waits for no medium. It takes records; a part it is after [`establish`].
+    ///
+    /// # Errors
+    /// [`AppendError::Create`], also when the part exists and has records. What an earlier try of the same part left behind on a disk that went away
+    /// in between, a header at most, is begun anew.
+    pub fn begin(path: &Path, header: &Header) -> Result<Self, AppendError> {
         let failed = |source| AppendError::Create { path: path.to_owned(), source };
         if let Some(folder) = path.parent() {
-            create_folder(folder).map_err(failed)?;
+            fs::create_dir_all(folder).map_err(failed)?;
         }
-        let bytes = format::encode_header(header);
-        let file = open_without_records(path, bytes.len() as u64).map_err(failed)?;
-        let head = (&file).write_all(&bytes).and_then(|()| file.sync_data()).and_then(|()| sync_folder_of(path));
-        if let Err(source) = head {
-            let _ = fs::remove_file(path); // a file without a record is nothing; recovery removes it as well
+        let (bytes, begun) = (format::encode_header(header), begun_path(path));
+        let length = bytes.len() as u64;
+        if path.metadata().is_ok_and(|there| there.len() > length) {
+            return Err(failed(io::ErrorKind::AlreadyExists.into()));
+        }
+        let file = open_without_records(&begun, length).map_err(failed)?;
+        if let Err(source) = (&file).write_all(&bytes) {
+            let _ = fs::remove_file(begun); // a file without a record is nothing; recovery removes it as well
             return Err(failed(source));
         }
         Ok(Self {
@@ -62,7 +78,7 @@ impl Appender {
             salt: Salt::of(&bytes),
             pending: VecDeque::new(),
             pending_bytes: 0,
-            written: bytes.len() as u64,
+            written: length,
             torn: false,
             dirty: false,
         })
@@ -219,23 +235,20 @@ fn open_without_records(path: &Path, header_bytes: u64) -> io::Result<File> {
     }
 }
 
-/// Creates `folder` and makes each new name durable in its parent.
-fn create_folder(folder: &Path) -> io::Result<()> {
-    if folder.as_os_str().is_empty() || folder.is_dir() {
-        return Ok(());
+/// Makes a part of what [`Appender::begin`] began: everything in the file is durable, then its name. May be repeated.
+///
+/// # Errors
+/// [`AppendError::Create`] when the medium refuses.
+pub fn establish(file: &File, path: &Path) -> Result<(), AppendError> {
+    let failed = |source| AppendError::Create { path: path.to_owned(), source };
+    file.sync_data().map_err(failed)?;
+    let begun = begun_path(path);
+    if begun.exists() {
+        fs::rename(begun, path).map_err(failed)?;
     }
-    if let Some(parent) = folder.parent() {
-        create_folder(parent)?;
+    for folder in path.ancestors().skip(1).take(FOLDERS) {
+        let folder = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+        File::open(folder).and_then(|folder| folder.sync_all()).map_err(failed)?;
     }
-    match fs::create_dir(folder) {
-        Err(e) if e.kind() == io::ErrorKind::AlreadyExists => Ok(()),
-        Err(e) => Err(e),
-        Ok(()) => sync_folder_of(folder),
-    }
-}
-
-/// Makes the name of `path` durable.
-fn sync_folder_of(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(folder)?.sync_all()
+    Ok(())
 }

@@ -15,7 +15,7 @@ pub mod read;
 pub mod skim;
 pub mod units;
 
-pub use append::{AppendError, Appender};
+pub use append::{AppendError, Appender, establish};
 pub use format::{Cause, ClipId, Header, Record};
 pub use index::{Entry, Index, Range};
 pub use read::{Damage, OpenError, Reader, Tail};
@@ -29,8 +29,17 @@ use media::id::BroadcastId;
 /// File name extension of a journal.
 pub const EXTENSION: &str = "oxj";
 
+/// Added to the name of a file that is not part of the recording yet ([`Appender::begin`]).
+pub const BEGUN: &str = "new";
+
 /// `<root>/<broadcast>/<part:06>-<clip>.oxj`: made of ids only, sorts by part.
 #[must_use]
 pub fn part_path(root: &Path, broadcast: BroadcastId, part: u32, clip: ClipId) -> PathBuf {
     root.join(broadcast.to_string()).join(format!("{part:06}-{clip}.{EXTENSION}"))
+}
+
+/// What the part is called until [`establish`] gave it its name.
+#[must_use]
+pub fn begun_path(part: &Path) -> PathBuf {
+    part.with_extension(format!("{EXTENSION}.{BEGUN}"))
 }

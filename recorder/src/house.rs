@@ -132,13 +132,89 @@ fn list(folder: &Path) -> Vec<PathBuf> {
     std::fs::read_dir(folder).map(|found| found.flatten().map(|e| e.path()).collect()).unwrap_or_default()
 }
 
+/// Begun files below `root` become parts where the one before them, which may still have its journal, ends with a cut or an end; else they go. It
+/// was in that order that they were written: without the cut, what is in such a file may be in the other as well.
+pub(crate) fn settle_begun(root: &Path) -> std::io::Result<()> {
+    for folder in list(root) {
+        let mut begun: Vec<_> =
+            list(&folder).into_iter().filter(|path| path.extension().is_some_and(|e| e == journal::BEGUN)).collect();
+        begun.sort();
+        let mut broken = false;
+        for path in begun {
+            let part = path.with_extension("");
+            broken |= !follows_a_cut(&part);
+            if broken || part.exists() {
+                tracing::warn!(file = %path.display(), "a file that had not become a part is removed");
+                std::fs::remove_file(&path)?;
+            } else {
+                let file = std::fs::File::open(&path)?;
+                journal::establish(&file, &part).map_err(std::io::Error::other)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn follows_a_cut(part: &Path) -> bool {
+    let number = |path: &Path| path.file_name()?.to_str()?.split('-').next()?.parse::<u32>().ok();
+    let Some(before) = number(part).and_then(|part| part.checked_sub(1)) else { return true };
+    let siblings = part.parent().map(journals_of).unwrap_or_default();
+    let Some(before) = siblings.into_iter().find(|path| number(path) == Some(before)) else { return true };
+    journal::Index::build(&before).is_ok_and(|index| index.cut_ns.is_some() || index.closed)
+}
+
 /// Every journal below `root`, sorted: by broadcast, then part.
 pub(crate) fn journals_in(root: &Path) -> Vec<PathBuf> {
-    let mut found: Vec<_> = list(root)
-        .iter()
-        .flat_map(|folder| list(folder))
-        .filter(|path| path.extension().is_some_and(|e| e == journal::EXTENSION))
-        .collect();
+    let mut found: Vec<_> = list(root).iter().flat_map(|folder| journals_of(folder)).collect();
     found.sort();
     found
+}
+
+fn journals_of(folder: &Path) -> Vec<PathBuf> {
+    list(folder).into_iter().filter(|path| path.extension().is_some_and(|e| e == journal::EXTENSION)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use journal::{Appender, Cause, ClipId, Header, Record};
+    use media::id::{BroadcastId, TrackId};
+    use media::message::AccessUnit;
+
+    use super::*;
+
+    fn header(part: u32) -> Header {
+        let clip = ClipId(u128::from(part) + 1);
+        let channel = "main".parse().expect("a channel");
+        Header { broadcast: BroadcastId(1), part, clip, channel, media_zero_utc_us: 0, opened_utc_us: 0 }
+    }
+
+    /// A begun file with one unit, and what ends it.
+    fn begin(root: &Path, part: u32, cut: bool) -> PathBuf {
+        let header = header(part);
+        let path = journal::part_path(root, header.broadcast, part, header.clip);
+        let mut appender = Appender::begin(&path, &header).expect("begun");
+        let (track, data) = (TrackId(0), Bytes::from_static(b"x"));
+        let unit = AccessUnit { track, key: true, pts_ns: 5, dts_ns: 5, utc_us: 0, first_seq: 0, last_seq: 0, data };
+        appender.append(&Record::Unit(unit)).expect("taken");
+        if cut {
+            appender.append(&Record::Cut { at_ns: 9, cause: Cause::Size }).expect("taken");
+        }
+        appender.flush().expect("written");
+        path
+    }
+
+    #[test]
+    fn what_was_begun_becomes_a_part_behind_a_cut_and_goes_otherwise() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let parts: Vec<_> = [true, true, false, true, true].into_iter().zip(3..).collect();
+        let paths: Vec<_> = parts.iter().map(|(cut, part)| begin(folder.path(), *part, *cut)).collect();
+        std::fs::write(folder.path().join("a file beside"), "").expect("written");
+        settle_begun(folder.path()).expect("settled");
+        // the one before the first is gone long ago; behind the third nothing is sure
+        assert_eq!(journals_in(folder.path()), paths[..3]);
+        assert!(paths.iter().all(|path| !journal::begun_path(path).exists()));
+        settle_begun(folder.path()).expect("nothing to do");
+        assert_eq!(journals_in(folder.path()), paths[..3]);
+    }
 }

@@ -29,6 +29,7 @@ mod health;
 mod horizon;
 mod house;
 mod ledger;
+mod medium;
 mod orders;
 mod orphans;
 mod part_file;

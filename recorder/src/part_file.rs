@@ -1,17 +1,23 @@
-//! One part on its way to the disk. Records wait here while the disk refuses them, up to a bound that the writer sets.
+//! One part on its way to the disk. Records wait here while the disk refuses them or is not done with its file, up to a bound that the writer sets.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
+use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use journal::{AppendError, Appender, Cause, Header, Record};
 use media::id::TrackId;
 use media::message::AccessUnit;
 
+use crate::medium::{Answer, Medium, Outcome};
+
 /// The number of a track's next unit is told so often, in nanoseconds of the timeline: a reader that had to pass over damage counts
 /// back from there.
 const COUNT_EVERY_NS: u64 = 2_000_000_000;
+/// A medium that has not answered within this counts as one that refuses.
+const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
 
 /// A part that is open, or closed and not yet wholly written.
 #[derive(Debug)]
@@ -19,6 +25,13 @@ pub(crate) struct PartFile {
     pub(crate) header: Header,
     pub(crate) path: PathBuf,
     appender: Option<Appender>,
+    /// The file has its name, durably. Until then it is no part (docs/journal.md, steps 1 and 7).
+    named: bool,
+    naming: Option<Asked<Result<(), AppendError>>>,
+    /// Cuts and ends that were pushed, how many of them the medium has confirmed, and what it is asked about.
+    wanted: u32,
+    confirmed: u32,
+    asked: Option<Asked<io::Result<()>>>,
     /// Records that the appender has not confirmed, oldest first; the first `given` of them it holds already.
     waiting: Vec<Record>,
     given: usize,
@@ -31,6 +44,29 @@ pub(crate) struct PartFile {
     pub(crate) end: Option<Cause>,
     /// The requests that its cut answers.
     pub(crate) requests: Vec<storage::Id>,
+}
+
+/// A question to the medium.
+#[derive(Debug)]
+struct Asked<T> {
+    outcome: Outcome<T>,
+    since: Instant,
+    /// The confirmation that its answer is.
+    confirms: u32,
+}
+
+impl<T> Asked<T> {
+    /// `None` before there is an answer.
+    fn answer(&self, now: Instant) -> Option<io::Result<T>> {
+        match self.outcome.look() {
+            Answer::Done(answer) => Some(Ok(answer)),
+            Answer::Never => Some(Err(io::Error::other("the thread that waits for the disk is gone"))),
+            Answer::NotYet if now.saturating_duration_since(self.since) >= ANSWERS_WITHIN => {
+                Some(Err(io::Error::new(io::ErrorKind::TimedOut, "the disk does not answer")))
+            }
+            Answer::NotYet => None,
+        }
+    }
 }
 
 /// What a flush did.
@@ -53,8 +89,23 @@ pub(crate) struct GivenUp {
 impl PartFile {
     pub(crate) fn new(header: Header, path: PathBuf) -> Self {
         let (waiting, requests, expected) = (Vec::new(), Vec::new(), BTreeMap::new());
-        let (appender, cut, end) = (None, None, None);
-        Self { header, path, appender, waiting, given: 0, waiting_bytes: 0, expected, cut, end, requests }
+        Self {
+            header,
+            path,
+            appender: None,
+            named: false,
+            naming: None,
+            wanted: 0,
+            confirmed: 0,
+            asked: None,
+            waiting,
+            given: 0,
+            waiting_bytes: 0,
+            expected,
+            cut: None,
+            end: None,
+            requests,
+        }
     }
 
     /// Takes any other record. The tap bounds units below what a journal takes; should one be larger it is left out, and named.
@@ -67,6 +118,7 @@ impl PartFile {
         if matches!(record, Record::Cut { .. }) {
             self.cut = Some(record.clone());
         }
+        self.wanted += u32::from(matches!(record, Record::Cut { .. } | Record::End { .. }));
         self.waiting_bytes += record.size();
         self.waiting.push(record);
     }
@@ -101,19 +153,34 @@ impl PartFile {
         self.waiting_bytes
     }
 
+    /// The file has its name.
     pub(crate) fn exists(&self) -> bool {
-        self.appender.is_some()
+        self.named
     }
 
-    /// Creates the file if it is not there and writes what waits.
-    pub(crate) fn flush(&mut self) -> Result<Flushed, AppendError> {
+    /// Everything that was pushed is in the file, for all to read.
+    pub(crate) fn is_written(&self) -> bool {
+        self.waiting.is_empty() && (self.named || self.appender.is_none())
+    }
+
+    /// And the medium has confirmed all up to the last cut or end.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.is_written() && self.confirmed == self.wanted
+    }
+
+    /// Something is asked of the medium.
+    pub(crate) fn waits_for_medium(&self) -> bool {
+        self.asked.is_some() || self.naming.is_some()
+    }
+
+    /// Writes what waits, and asks the medium for what must be durable. The file gets its name when it `may_be_named`.
+    ///
+    /// # Errors
+    /// When the disk refuses, or does not answer in time. What is not written goes on waiting.
+    pub(crate) fn flush(&mut self, now: Instant, medium: &Medium, may_be_named: bool) -> Result<Flushed, AppendError> {
         let mut flushed = Flushed::default();
-        if self.waiting.is_empty() {
-            return Ok(flushed);
-        }
-        if self.appender.is_none() {
-            self.appender = Some(Appender::create(&self.path, &self.header)?);
-            flushed.created = true;
+        if self.appender.is_none() && !self.waiting.is_empty() {
+            self.appender = Some(Appender::begin(&self.path, &self.header)?);
         }
         let Some(appender) = &mut self.appender else { return Ok(flushed) };
         let before = appender.written();
@@ -125,16 +192,63 @@ impl PartFile {
         flushed.bytes = appender.written() - before;
         self.waiting.clear();
         (self.given, self.waiting_bytes) = (0, 0);
+        if !self.named {
+            flushed.created = self.name(now, medium, may_be_named)?;
+        }
+        if self.named {
+            self.confirm(now, medium)?;
+        }
         Ok(flushed)
     }
 
-    /// Flushes and waits for the medium.
-    pub(crate) fn sync(&mut self) -> Result<Flushed, AppendError> {
-        let flushed = self.flush()?;
-        if let Some(appender) = &mut self.appender {
-            appender.sync()?;
+    /// True when the file has its name since this call.
+    fn name(&mut self, now: Instant, medium: &Medium, may_be_named: bool) -> Result<bool, AppendError> {
+        let failed = |source| AppendError::Create { path: self.path.clone(), source };
+        if let Some(asked) = &self.naming {
+            match asked.answer(now) {
+                None => return Ok(false),
+                Some(Err(source)) if source.kind() == io::ErrorKind::TimedOut => return Err(failed(source)),
+                Some(answer) => {
+                    self.naming = None;
+                    answer.map_err(failed)??;
+                    self.named = true;
+                    return Ok(true);
+                }
+            }
         }
-        Ok(flushed)
+        if let Some(appender) = self.appender.as_ref().filter(|_| may_be_named) {
+            let (file, path) = (appender.file(), self.path.clone());
+            let outcome = medium.hand(move || journal::establish(&file, &path));
+            self.naming = outcome.map(|outcome| Asked { outcome, since: now, confirms: 0 });
+        }
+        Ok(false)
+    }
+
+    /// All that waited is written.
+    fn confirm(&mut self, now: Instant, medium: &Medium) -> Result<(), AppendError> {
+        let failed = |source| AppendError::Write { path: self.path.clone(), source };
+        if let Some(asked) = &self.asked {
+            match asked.answer(now) {
+                None => return Ok(()),
+                Some(Err(source)) if source.kind() == io::ErrorKind::TimedOut => return Err(failed(source)),
+                Some(Ok(Ok(()))) => self.confirmed = asked.confirms,
+                Some(Ok(Err(source)) | Err(source)) => {
+                    let error = failed(source);
+                    self.asked = None;
+                    return Err(error);
+                }
+            }
+            self.asked = None;
+        }
+        let Some(appender) = &mut self.appender else { return Ok(()) };
+        if self.confirmed != self.wanted {
+            let file = appender.file();
+            appender.take_dirty();
+            if let Some(outcome) = medium.hand(move || file.sync_data()) {
+                self.asked = Some(Asked { outcome, since: now, confirms: self.wanted });
+            }
+        }
+        Ok(())
     }
 
     /// The file, when something was written since the last call.
@@ -183,36 +297,75 @@ mod tests {
         AccessUnit { track, key: true, pts_ns, dts_ns: 0, utc_us: 0, first_seq: 0, last_seq: 0, data }
     }
 
-    #[test]
-    fn units_wait_while_the_disk_refuses_and_the_rest_survives_giving_up() {
-        let folder = tempfile::tempdir().expect("folder");
-        let blocked = folder.path().join("journal");
-        std::fs::write(&blocked, "a file where a folder should be").expect("write");
-        let header = Header {
+    fn header() -> Header {
+        Header {
             broadcast: BroadcastId(1),
             part: 0,
             clip: ClipId(2),
             channel: "main".parse().expect("a channel"),
             media_zero_utc_us: 0,
             opened_utc_us: 0,
-        };
-        let mut part = PartFile::new(header, blocked.join("a.oxj"));
+        }
+    }
+
+    #[test]
+    fn units_wait_while_the_disk_refuses_and_the_rest_survives_giving_up() {
+        let folder = tempfile::tempdir().expect("folder");
+        let blocked = folder.path().join("journal");
+        std::fs::write(&blocked, "a file where a folder should be").expect("write");
+        let (medium, jobs) = Medium::idle();
+        let now = Instant::now();
+        let mut part = PartFile::new(header(), blocked.join("a.oxj"));
         part.push_unit(0, unit(5), false);
         part.push(Record::Cut { at_ns: 9, cause: Cause::Size });
-        assert!(part.flush().is_err());
+        let flush = |part: &mut PartFile, may_open| {
+            let asked = part.flush(now, &medium, may_open);
+            jobs.try_iter().for_each(|job| job());
+            asked.and_then(|first| part.flush(now, &medium, may_open).map(|second| (first.created, second.created)))
+        };
+        assert!(flush(&mut part, true).is_err());
         part.push_unit(1, unit(3), false);
-        assert!(part.flush().is_err());
+        assert!(flush(&mut part, true).is_err());
         assert!(!part.exists());
         assert_eq!(part.give_up(), GivenUp { units: 2, tracks: [TrackId(0)].into(), from_ns: Some(3) });
 
         std::fs::remove_file(&blocked).expect("remove");
         part.push_unit(2, unit(7), true);
-        assert!(part.flush().expect("flush").created);
+        assert_eq!(flush(&mut part, false).expect("it waits for another"), (false, false));
+        assert!(!part.waits_for_medium() && !part.path.exists() && journal::begun_path(&part.path).exists());
+        assert_eq!(flush(&mut part, true).expect("flush"), (false, true));
+        assert!(part.is_written() && !part.is_settled(), "the cut is not durable yet");
+        assert_eq!(flush(&mut part, true).expect("confirmed"), (false, false));
+        assert!(part.is_settled());
         assert_eq!(part.waiting_bytes(), 0);
         let index = Index::build(&part.path).expect("index");
         assert_eq!(index.cut_ns, Some(9));
         let found: Vec<_> = index.entries.iter().map(|e| (e.pts_ns, e.number, e.after_given_up)).collect();
         assert_eq!(found, [(7, Some(2), true)]);
         assert_eq!(part.give_up(), GivenUp::default());
+    }
+
+    #[test]
+    fn a_medium_that_does_not_answer_counts_as_one_that_refuses() {
+        let folder = tempfile::tempdir().expect("folder");
+        let (medium, jobs) = Medium::idle();
+        let now = Instant::now();
+        let mut part = PartFile::new(header(), folder.path().join("a.oxj"));
+        part.push_unit(0, unit(5), false);
+        assert!(part.flush(now, &medium, true).is_ok());
+        assert!(part.flush(now + ANSWERS_WITHIN / 2, &medium, true).is_ok());
+        let error = part.flush(now + ANSWERS_WITHIN, &medium, true).expect_err("it is late");
+        assert!(error.to_string().contains("does not answer"), "{error}");
+        assert_eq!(jobs.try_iter().map(|job| job()).count(), 1, "it is asked once");
+        assert!(part.flush(now + ANSWERS_WITHIN, &medium, true).expect("at last").created);
+        assert!(part.is_settled());
+
+        part.close(0, Cause::End);
+        assert!(part.flush(now, &medium, true).is_ok());
+        assert!(part.flush(now + ANSWERS_WITHIN, &medium, true).is_err());
+        part.push(Record::Cut { at_ns: 9, cause: Cause::Size });
+        jobs.try_iter().for_each(|job| job());
+        assert!(part.flush(now + ANSWERS_WITHIN, &medium, true).is_ok());
+        assert!(!part.is_settled(), "what came after the question is not in the answer");
     }
 }

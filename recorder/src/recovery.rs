@@ -65,7 +65,8 @@ async fn all_rows(desk: &Desk) -> Result<BTreeMap<Id, LocalClip>, StorageError> 
 /// Journals without a row get one. Those that never got a header go.
 async fn adopt_journals(desk: &Desk, rows: &mut BTreeMap<Id, LocalClip>) -> Result<(), RecorderError> {
     let root = desk.config.journals();
-    let found = blocking(move || house::journals_in(&root)).await;
+    let settled = blocking(move || house::settle_begun(&root).map(|()| house::journals_in(&root))).await;
+    let found = settled.map_err(|source| RecorderError::Folder { path: desk.config.journals(), source })?;
     let known: BTreeSet<PathBuf> = rows.values().map(|row| row.journal.clone()).collect();
     for path in found.into_iter().filter(|path| !known.contains(path)) {
         let opened = path.clone();

@@ -119,6 +119,11 @@ impl Stream {
         self.carry_out(now, actions, desk);
     }
 
+    /// The disk is asked for something whose answer changes what can be done.
+    pub(crate) fn waits_for_medium(&self) -> bool {
+        self.parts.values().any(PartFile::waits_for_medium)
+    }
+
     /// Writes what waits; with `sync`, hands the files over to be synced.
     pub(crate) fn tick(&mut self, now: Instant, sync: bool, desk: &Desk) {
         let mut actions = Vec::new();
@@ -135,12 +140,13 @@ impl Stream {
             }
         }
         self.finish_parts(now, desk);
+        let written = self.parts.values().all(PartFile::is_written);
         if let Some(ended) = self.ended.filter(|_| self.parts.is_empty()) {
             let Ended { utc_us, reason, .. } = ended;
             let unanswered = std::mem::take(&mut self.requests);
             desk.tell(Fact::Closed { broadcast: self.broadcast, utc_us, reason, unanswered });
             desk.wrote(self.broadcast, None);
-        } else if self.failing_since.is_none() {
+        } else if self.failing_since.is_none() && written {
             let part = self.parts.iter().rev().find(|(_, part)| part.exists()).map(|(number, _)| *number);
             desk.wrote(self.broadcast, Some(Written { tracks: self.given.clone(), video: self.video, part }));
         }
@@ -162,13 +168,7 @@ impl Stream {
                         file.push(Record::Cut { at_ns, cause });
                         file.requests.extend(requests);
                     }
-                    // the cut must be durable before the next part has a file (docs/journal.md, steps 6 and 7)
                     self.flush(now, desk);
-                    if self.failing_since.is_none()
-                        && let Some(Err(error)) = self.parts.get_mut(&part).map(PartFile::sync)
-                    {
-                        self.refused(now, &error, desk);
-                    }
                 }
                 Action::Close { part, cause } => {
                     let requests = if self.ended.is_some() { std::mem::take(&mut self.requests) } else { Vec::new() };
@@ -227,11 +227,12 @@ impl Stream {
         self.failing_since.is_none() && self.video.is_none_or(|video| video == unit.track && unit.key)
     }
 
-    /// Oldest part first, so that no part gets a file before the one before it is written.
+    /// Oldest part first: what it refuses is not tried with the next. No part gets its name before the cut of the one before it is durable
+    /// (docs/journal.md, steps 6 and 7).
     fn flush(&mut self, now: Instant, desk: &Desk) {
-        let mut failed = None;
+        let (mut failed, mut may_be_named) = (None, true);
         for part in self.parts.values_mut() {
-            match part.flush() {
+            match part.flush(now, &desk.medium, may_be_named) {
                 Ok(flushed) => {
                     desk.figures.bytes.fetch_add(flushed.bytes, Relaxed);
                     if flushed.created {
@@ -243,10 +244,12 @@ impl Stream {
                     break;
                 }
             }
+            may_be_named &= part.is_settled();
         }
         match failed {
             Some(error) => self.refused(now, &error, desk),
-            None if self.failing_since.take().is_some() => {
+            // a medium that is asked once more has not answered yet
+            None if self.parts.values().all(PartFile::is_settled) && self.failing_since.take().is_some() => {
                 tracing::info!(channel = %self.channel, "the disk takes the recording again");
                 if self.dropping_from_ns.is_some() {
                     desk.ask_keyframe(self.broadcast);
@@ -280,18 +283,11 @@ impl Stream {
         }
     }
 
-    /// Parts that are closed and wholly written leave. The last patience of a broadcast that has ended is bounded.
+    /// Parts that are closed and durable leave. The last patience of a broadcast that has ended is bounded.
     fn finish_parts(&mut self, now: Instant, desk: &Desk) {
         let over = self.ended.is_some_and(|e| now.saturating_duration_since(e.at) >= LAST_PATIENCE);
-        let mut failed = None;
         self.parts.retain(|_, part| {
-            let Some(cause) = part.end else { return true };
-            if let Err(error) = part.sync() {
-                failed = Some(error);
-                if !over {
-                    return true;
-                }
-            }
+            let Some(cause) = part.end.filter(|_| part.is_settled() || over) else { return true };
             let (header, path) = (part.header.clone(), part.path.clone());
             let requests = std::mem::take(&mut part.requests);
             desk.tell(if part.exists() {
@@ -301,9 +297,6 @@ impl Stream {
             });
             false
         });
-        if let Some(error) = failed {
-            self.refused(now, &error, desk);
-        }
     }
 
     fn alarm(&self, desk: &Desk, text: String) {

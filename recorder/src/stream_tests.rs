@@ -10,11 +10,12 @@ use pipeline::ExportedTrack;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
 use storage::{Clip, ClipCause, ClipKind, Continuity, Link, Visibility};
-use tokio::sync::mpsc::Receiver;
 
 use super::*;
 use crate::chain::{self, Member};
 use crate::continuity;
+use crate::medium::Job;
+use crate::writer::Told;
 
 const VIDEO: TrackId = TrackId(0);
 const SOUND: TrackId = TrackId(1);
@@ -29,8 +30,9 @@ struct Live {
     rng: StdRng,
     stream: Stream,
     desk: Desk,
-    told: Receiver<Fact>,
-    asked: Receiver<BroadcastId>,
+    told: Told,
+    /// What the medium has not done yet.
+    jobs: Vec<Job>,
     root: tempfile::TempDir,
     start: Instant,
     at_ns: u64,
@@ -48,7 +50,7 @@ impl Live {
         let root = tempfile::tempdir().expect("a folder");
         let length = Duration::from_millis(rng.random_range(400..4000));
         let limits = Limits::new(rng.random_range(30_000..400_000), length);
-        let (desk, told, asked) = Desk::detached(root.path().join("journal"), limits);
+        let (desk, told) = Desk::detached(root.path().join("journal"), limits);
         let id = BroadcastId::new(1_700_000_000_000, seed.into());
         let stream = Stream::new(id, "main".parse().expect("a channel"), 1_700_000_000_000_000, limits);
         let late = |rng: &mut StdRng| if rng.random_bool(0.3) { rng.random_range(200..3000) * MS } else { 0 };
@@ -56,7 +58,7 @@ impl Live {
             stream,
             desk,
             told,
-            asked,
+            jobs: Vec::new(),
             root,
             start: Instant::now(),
             at_ns: 0,
@@ -86,8 +88,30 @@ impl Live {
         self.listen();
     }
 
+    /// The medium does some of what it is asked for, in any order.
+    fn medium(&mut self, chance: f64) {
+        self.jobs.extend(self.told.jobs.try_iter());
+        let mut at = 0;
+        while at < self.jobs.len() {
+            if self.rng.random_bool(chance) {
+                self.jobs.swap_remove(at)();
+            } else {
+                at += 1;
+            }
+        }
+    }
+
+    /// Until nothing is asked of the medium.
+    fn settle(&mut self) {
+        self.tick();
+        while self.stream.waits_for_medium() {
+            self.medium(1.0);
+            self.tick();
+        }
+    }
+
     fn listen(&mut self) {
-        while let Ok(fact) = self.told.try_recv() {
+        while let Ok(fact) = self.told.told.try_recv() {
             if let Fact::PartClosed { path, .. } = fact {
                 self.parts.push(path);
             }
@@ -121,7 +145,7 @@ impl Live {
             self.at_ns += 5 * MS;
             let delay = self.rng.random_range(0..120) * MS;
             if self.picture_ns + delay <= self.at_ns {
-                let asked = std::iter::from_fn(|| self.asked.try_recv().ok()).count() > 0;
+                let asked = std::iter::from_fn(|| self.told.asked.try_recv().ok()).count() > 0;
                 let first = !self.sent.contains_key(&VIDEO);
                 let key = first || asked || self.picture_ns >= key_at;
                 if first || (key && self.rng.random_bool(0.1)) {
@@ -152,6 +176,7 @@ impl Live {
                 self.stream.request(now, Vec::new(), &self.desk);
             }
             if self.at_ns.is_multiple_of(100 * MS) {
+                self.medium(0.5);
                 self.tick();
             }
         }
@@ -160,7 +185,7 @@ impl Live {
     fn end(&mut self) {
         self.fact(TapFact::Closed { utc_us: 0, reason: EndReason::Stopped });
         self.at_ns += 1000 * MS;
-        self.tick();
+        self.settle();
         assert!(self.stream.is_done());
     }
 
@@ -320,7 +345,7 @@ fn what_a_disk_does_not_take_is_written_down_and_no_break() {
     for seed in 0..8 {
         let mut live = Live::new(seed);
         live.play(Codec::Vp8, 5);
-        live.tick();
+        live.settle();
         block(live.root.path(), true);
         live.play(Codec::Vp8, 8);
         block(live.root.path(), false);
@@ -347,6 +372,34 @@ fn what_a_disk_does_not_take_is_written_down_and_no_break() {
 }
 
 #[test]
+fn a_process_that_dies_while_the_medium_is_slow_leaves_each_unit_in_one_part() {
+    let mut begun = 0;
+    for seed in 0..40 {
+        let mut live = Live::new(seed);
+        live.play(CODECS[seed as usize % 4], 6 + seed % 3);
+        live.tick();
+        let root = live.root.path().join("journal");
+        let files = |extension: &str| {
+            let folder = std::fs::read_dir(&root).expect("journals").next().expect("a broadcast").expect("it");
+            let all = std::fs::read_dir(folder.path()).expect("parts").map(|file| file.expect("it").path());
+            all.filter(|path| path.extension().is_some_and(|e| e == extension)).collect::<Vec<_>>()
+        };
+        begun += files(journal::BEGUN).len();
+        crate::house::settle_begun(&root).expect("settled");
+        assert_eq!(files(journal::BEGUN), Vec::<PathBuf>::new(), "seed {seed}");
+        let paths = files(journal::EXTENSION);
+        let mut indexes: Vec<_> = paths.iter().map(|path| Index::build(path).expect("a journal")).collect();
+        indexes.sort_by_key(|index| index.header.part);
+        for (track, sent) in &live.sent {
+            let found: Vec<u64> = numbers(&indexes, &paths, *track).into_iter().map(|(sent, _)| sent).collect();
+            assert_eq!(found, (0..*sent).collect::<Vec<_>>(), "seed {seed} track {track:?}");
+        }
+        assert_eq!(walk(&clips(&indexes)), Vec::<String>::new(), "seed {seed}");
+    }
+    assert!(begun > 5, "{begun} files had no name yet");
+}
+
+#[test]
 fn a_recording_that_is_held_ends_its_part_and_goes_on_with_a_keyframe() {
     for seed in 0..12 {
         let mut live = Live::new(seed);
@@ -356,7 +409,7 @@ fn a_recording_that_is_held_ends_its_part_and_goes_on_with_a_keyframe() {
         live.tick();
         let (now, before) = (live.now(), live.sent.clone());
         live.stream.hold(now, &live.desk);
-        live.tick();
+        live.settle();
         let closed = live.parts.len();
         live.play(Codec::Vp8, 6);
         live.tick();

@@ -1,6 +1,6 @@
 //! The journal thread: the only one that writes journals. It takes what the taps deliver, asks [`Rollover`] where it belongs, writes
-//! every 100 ms and says what happened. Nothing slow but the disk itself is done here: syncing has a thread of its own,
-//! rows and files are others' work.
+//! every 100 ms and says what happened. Nothing slow is done here: others wait for the medium ([`Medium`], and a thread for the syncs that nothing
+//! depends on), rows and files are others' work.
 
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -20,6 +20,7 @@ use tokio::sync::mpsc;
 
 use crate::clock;
 use crate::horizon::{Horizon, Written};
+use crate::medium::Medium;
 use crate::rollover::Limits;
 use crate::stream::Stream;
 
@@ -35,8 +36,8 @@ const LAST_ITEMS: usize = 1 << 20;
 pub(crate) const COMMANDS: usize = 256;
 /// Facts that may wait for the supervisor; far more than a second's worth. Then this thread waits, and the tap's own bound holds.
 pub(crate) const FACTS: usize = 1024;
-/// Files that may wait for their sync. More: they are synced with the next round.
-const SYNCS: usize = 64;
+/// Files that may wait for the sync of every [`SYNC`]. More: they are synced with the next round.
+const SYNCS: usize = 1024;
 
 /// Where media comes from: the taps of the media plane, or a test.
 pub trait Items: Send + 'static {
@@ -137,6 +138,7 @@ pub(crate) struct Desk {
     facts: mpsc::Sender<Fact>,
     keyframes: mpsc::Sender<BroadcastId>,
     syncs: SyncSender<(String, Arc<File>)>,
+    pub(crate) medium: Medium,
 }
 
 impl Desk {
@@ -179,10 +181,14 @@ pub(crate) fn start(
     let alarms = facts.clone();
     let syncer = thread::Builder::new().name("journal-sync".into()).spawn(move || sync_files(&files, &alarms))?;
     let WriterConfig { root, limits, horizon } = config;
-    let desk = Desk { root, limits, figures: Arc::clone(&figures), horizon, facts, keyframes, syncs };
+    let (medium, mut waiters) = Medium::start()?;
+    waiters.push(syncer);
+    let desk = Desk { root, limits, figures: Arc::clone(&figures), horizon, facts, keyframes, syncs, medium };
     let thread = thread::Builder::new().name("journal".into()).spawn(move || {
-        Turn { desk, items, inbox, streams: BTreeMap::new(), held: false }.run();
-        let _ = syncer.join(); // its queue closed with the desk
+        Turn { desk, items, inbox, streams: BTreeMap::new(), held: false, answered: 0 }.run();
+        for waiter in waiters {
+            let _ = waiter.join(); // their queues closed with the desk
+        }
     })?;
     Ok(Writer { commands, figures, thread })
 }
@@ -203,6 +209,8 @@ struct Turn {
     inbox: Receiver<Command>,
     streams: BTreeMap<BroadcastId, Stream>,
     held: bool,
+    /// Answers of the medium that were looked at.
+    answered: u64,
 }
 
 impl Turn {
@@ -241,6 +249,7 @@ impl Turn {
                     }
                 }
             }
+            self.hear_medium(now);
             if now >= next_tick {
                 let sync = now >= next_sync;
                 self.tick(now, sync);
@@ -316,6 +325,16 @@ impl Turn {
         self.tick(now, true);
     }
 
+    /// What waited for the medium goes on as soon as it has answered.
+    fn hear_medium(&mut self, now: Instant) {
+        let answered = self.desk.medium.done();
+        if std::mem::replace(&mut self.answered, answered) != answered {
+            for stream in self.streams.values_mut().filter(|stream| stream.waits_for_medium()) {
+                stream.tick(now, false, &self.desk);
+            }
+        }
+    }
+
     fn tick(&mut self, now: Instant, sync: bool) {
         let mut failing = 0;
         self.streams.retain(|_, stream| {
@@ -331,11 +350,20 @@ impl Turn {
 
 #[cfg(test)]
 impl Desk {
-    /// For a stream without its thread. What it tells and asks for comes out of the receivers.
-    pub(crate) fn detached(root: PathBuf, limits: Limits) -> (Self, mpsc::Receiver<Fact>, mpsc::Receiver<BroadcastId>) {
+    /// For a stream without its thread. What it tells, asks for and wants of the medium comes out of the receivers.
+    pub(crate) fn detached(root: PathBuf, limits: Limits) -> (Self, Told) {
         let (facts, told) = mpsc::channel(FACTS);
         let (keyframes, asked) = mpsc::channel(COMMANDS);
         let (syncs, _) = sync_channel(SYNCS);
-        (Self { root, limits, figures: Arc::default(), horizon: Arc::default(), facts, keyframes, syncs }, told, asked)
+        let (medium, jobs) = Medium::idle();
+        let (figures, horizon) = (Arc::default(), Arc::default());
+        (Self { root, limits, figures, horizon, facts, keyframes, syncs, medium }, Told { told, asked, jobs })
     }
+}
+
+#[cfg(test)]
+pub(crate) struct Told {
+    pub(crate) told: mpsc::Receiver<Fact>,
+    pub(crate) asked: mpsc::Receiver<BroadcastId>,
+    pub(crate) jobs: Receiver<crate::medium::Job>,
 }
