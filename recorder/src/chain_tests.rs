@@ -1,4 +1,4 @@
-use storage::{ClipCause, ClipKind, Link, TrackContinuity, Visibility};
+use storage::{ClipCause, Link, TrackContinuity};
 
 use super::*;
 
@@ -42,10 +42,6 @@ fn clip(part: u32) -> Clip {
     let before = part.checked_sub(1).map(|part| Link { clip: id(part), part, sha256: hash(part) });
     let from_ns = u64::from(part) * SECOND;
     Clip {
-        id: id(part),
-        broadcast: id(99),
-        channel: "main".into(),
-        part,
         title: "Clip".into(),
         cause: ClipCause::Length,
         started_at_ms: 1_700_000_000_000 + (from_ns / 1_000_000) as i64,
@@ -62,22 +58,8 @@ fn clip(part: u32) -> Clip {
         size: 1,
         sha256: hash(part),
         object: format!("main/{part}.webm"),
-        poster: None,
-        lost_ms: 0,
         continuity: Some(Continuity { tracks: vec![track(0, part), track(1, part)], before, ..Continuity::default() }),
-        created_at_ms: 0,
-        revision: 0,
-        kind: ClipKind::Part,
-        description: String::new(),
-        tags: Vec::new(),
-        links: Vec::new(),
-        visibility: Visibility::Hidden,
-        published_at_ms: None,
-        pinned: false,
-        recipe: None,
-        health: None,
-        pictures: None,
-        units: None,
+        ..Clip::at(id(part), id(99), "main", part)
     }
 }
 

@@ -9,7 +9,7 @@ use journal::units::EXTENSION as UNITS;
 use journal::{Index, OpenError};
 use pipeline::{Border, ExportError, ExportJob, Exported, Format, Lane, Piece, Precision};
 use storage::local::LocalClip;
-use storage::{Clip, ClipCause, ClipKind, ClipState, Id, Reason, StorageError, Visibility, key};
+use storage::{Clip, ClipCause, ClipState, Id, Reason, StorageError, Visibility, key};
 use tokio::task::JoinSet;
 
 use crate::desk::Desk;
@@ -165,10 +165,6 @@ fn describe(desk: &Desk, row: &LocalClip, index: &Index, exported: &Exported) ->
         now.replaces(record.replaced, &before.sha256);
     }
     let mut clip = Clip {
-        id: row.id.clone(),
-        broadcast: row.broadcast.clone(),
-        channel: row.channel.clone(),
-        part: row.part,
         title: row.title(),
         cause: row.cause.unwrap_or(ClipCause::Recovered),
         started_at_ms: ((index.header.media_zero_utc_us + exported.from_ns / 1000) / 1000) as i64,
@@ -190,17 +186,10 @@ fn describe(desk: &Desk, row: &LocalClip, index: &Index, exported: &Exported) ->
         continuity,
         created_at_ms: now_ms,
         revision: row.clip.as_ref().map_or(0, |clip| clip.revision),
-        kind: ClipKind::Part,
-        description: String::new(),
-        tags: Vec::new(),
-        links: Vec::new(),
         visibility,
         published_at_ms: (visibility == Visibility::Published).then_some(now_ms),
-        pinned: false,
-        recipe: None,
-        health: None,
-        pictures: None,
         units: exported.units.as_ref().map(|_| key::clip(&row.channel, &row.broadcast, row.part, &row.id, UNITS)),
+        ..Clip::at(row.id.clone(), row.broadcast.clone(), &row.channel, row.part)
     };
     row.edited(&mut clip);
     clip

@@ -9,7 +9,7 @@ use media::message::{Codec, CodecConfig};
 use pipeline::ExportedTrack;
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
-use storage::{Clip, ClipCause, ClipKind, Continuity, Link, Visibility};
+use storage::{Clip, ClipCause, Continuity, Link};
 
 use super::*;
 use crate::chain::{self, Member};
@@ -229,43 +229,15 @@ fn clips(indexes: &[Index]) -> Vec<Clip> {
         let before = clips.last().map(|c| Link { clip: c.id.clone(), part: c.part, sha256: c.sha256.clone() });
         let passed = part - before.as_ref().map_or(0, |link| link.part + 1);
         let from_ns = index.entries.iter().map(|entry| entry.pts_ns).min().unwrap_or(0);
+        let clip = crate::ledger::clip_id(&index.header).expect("an id");
+        let broadcast = crate::ledger::id(index.header.broadcast).expect("an id");
         clips.push(Clip {
-            id: crate::ledger::clip_id(&index.header).expect("an id"),
-            broadcast: crate::ledger::id(index.header.broadcast).expect("an id"),
-            channel: "main".into(),
-            part,
-            title: String::new(),
             cause: index.cause.map_or(ClipCause::Recovered, crate::ledger::clip_cause),
             started_at_ms: (index.header.media_zero_utc_us / 1000 + from_ns / MS) as i64,
-            duration_ms: 0,
             from_ns,
-            to_ns: 0,
-            mime: String::new(),
-            video: None,
-            audio: None,
-            width: 0,
-            height: 0,
-            frames: 0,
-            packets: 0,
-            size: 0,
             sha256: format!("{part:064}"),
-            object: String::new(),
-            poster: None,
-            lost_ms: 0,
             continuity: Some(Continuity { before, passed, ..record }),
-            created_at_ms: 0,
-            revision: 0,
-            kind: ClipKind::Part,
-            description: String::new(),
-            tags: Vec::new(),
-            links: Vec::new(),
-            visibility: Visibility::Hidden,
-            published_at_ms: None,
-            pinned: false,
-            recipe: None,
-            health: None,
-            pictures: None,
-            units: None,
+            ..Clip::at(clip, broadcast, "main", part)
         });
     }
     clips

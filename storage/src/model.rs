@@ -223,6 +223,51 @@ pub struct Clip {
 }
 
 impl Clip {
+    /// Where it belongs; nothing else is known, and nothing was said of it.
+    #[must_use]
+    pub fn at(id: Id, broadcast: Id, channel: &str, part: u32) -> Self {
+        Self {
+            id,
+            broadcast,
+            channel: channel.to_owned(),
+            part,
+            title: String::new(),
+            cause: ClipCause::Recovered,
+            started_at_ms: 0,
+            duration_ms: 0,
+            from_ns: 0,
+            to_ns: 0,
+            mime: String::new(),
+            video: None,
+            audio: None,
+            width: 0,
+            height: 0,
+            frames: 0,
+            packets: 0,
+            size: 0,
+            sha256: String::new(),
+            object: String::new(),
+            poster: None,
+            lost_ms: 0,
+            continuity: None,
+            created_at_ms: 0,
+            revision: 0,
+            kind: ClipKind::Part,
+            description: String::new(),
+            tags: Vec::new(),
+            links: Vec::new(),
+            visibility: Visibility::Hidden,
+            published_at_ms: None,
+            pinned: false,
+            recipe: None,
+            health: None,
+            pictures: None,
+            units: None,
+        }
+    }
+}
+
+impl Clip {
     /// The key of its object with this extension: they all lie side by side.
     pub fn key(&self, extension: &str) -> String {
         match self.kind {

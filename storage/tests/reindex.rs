@@ -118,9 +118,6 @@ fn clip(live: &Broadcast, part: u32) -> Clip {
     Clip {
         object: key::clip(&live.channel, &live.id, part, &id, "mp4"),
         poster: Some(key::poster(&live.channel, &live.id, part, &id)),
-        broadcast: live.id.clone(),
-        channel: live.channel.clone(),
-        part,
         title: format!("Clip {part} – \"日本\""),
         cause: [ClipCause::Length, ClipCause::Request, ClipCause::End][part as usize % 3],
         started_at_ms: live.started_at_ms + i64::from(part) * 5000,
@@ -129,11 +126,9 @@ fn clip(live: &Broadcast, part: u32) -> Clip {
         to_ns: from_ns + 5_000_000_000,
         mime: "video/mp4".into(),
         video: Some("h264".into()),
-        audio: None,
         width: 1280,
         height: 720,
         frames: 150,
-        packets: 0,
         size: i64::MAX as u64,
         sha256: "0a".repeat(32),
         lost_ms: 3,
@@ -144,19 +139,14 @@ fn clip(live: &Broadcast, part: u32) -> Clip {
             replaced: vec!["0c".repeat(32); part as usize % 3],
         }),
         created_at_ms: live.started_at_ms + 6000,
-        revision: 0,
-        kind: ClipKind::Part,
         description: "what it is\nin two lines".into(),
         tags: vec!["goal".into(), "日本".into()],
         links: vec![WebLink { title: "site".into(), url: "https://site.example/".into() }],
         visibility: Visibility::Published,
         published_at_ms: Some(live.started_at_ms + 7000),
         pinned: part == 1,
-        recipe: None,
         health: (part == 2).then(|| ClipHealth { score: 80, loudness: Some(-230), ..ClipHealth::default() }),
-        pictures: None,
-        units: None,
-        id,
+        ..Clip::at(id, live.id.clone(), &live.channel, part)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use reqwest::Method;
 use serde_json::{Value, json};
-use storage::{Broadcast, Clip, ClipCause, ClipKind, Database, Id, ObjectStore, Visibility};
+use storage::{Broadcast, Clip, ClipCause, Database, Id, ObjectStore, Visibility};
 
 use crate::harness::{Server, header, problem};
 
@@ -17,10 +17,6 @@ pub fn clip(number: u32, title: &str) -> Clip {
     Clip {
         object: storage::key::clip("main", &broadcast, number, &id, "mp4"),
         poster: Some(storage::key::poster("main", &broadcast, number, &id)),
-        id,
-        broadcast,
-        channel: "main".into(),
-        part: number,
         title: title.into(),
         cause: ClipCause::Length,
         started_at_ms: 1_700_000_000_000 + i64::from(number) * 1000,
@@ -36,21 +32,10 @@ pub fn clip(number: u32, title: &str) -> Clip {
         packets: 50,
         size: BODY.len() as u64,
         sha256: "74e7e5bb9d22d6db26bf76946d40fff3ea9f0346b884fd0694920fccfad15e33".into(),
-        lost_ms: 0,
-        continuity: None,
         created_at_ms: 1_700_000_000_000,
-        revision: 0,
-        kind: ClipKind::Part,
-        description: String::new(),
-        tags: Vec::new(),
-        links: Vec::new(),
         visibility: Visibility::Published,
         published_at_ms: Some(1_700_000_000_000),
-        pinned: false,
-        recipe: None,
-        health: None,
-        pictures: None,
-        units: None,
+        ..Clip::at(id, broadcast, "main", number)
     }
 }
 

@@ -1,6 +1,7 @@
 // A broadcast through the real server as two people see it: the streamer in the studio, a viewer on the channel's page.
 import type { BrowserContext, Page } from "@playwright/test";
 import { frameNumber, frameNumbers } from "./support/number";
+import { paintScreen } from "./support/screen";
 import {
   endBroadcast,
   expect,
@@ -212,20 +213,7 @@ test("a second streamer is told that the channel is busy, and disturbs nothing",
 
 test("changing the source on air needs no new connection", async () => {
   await streamer.bringToFront();
-  await streamer.evaluate(() => {
-    navigator.mediaDevices.getDisplayMedia = async () => {
-      const canvas = document.createElement("canvas");
-      canvas.width = 640;
-      canvas.height = 360;
-      const context = canvas.getContext("2d");
-      setInterval(() => {
-        if (!context) return;
-        context.fillStyle = `hsl(${(performance.now() / 20) % 360} 60% 50%)`;
-        context.fillRect(0, 0, 640, 360);
-      }, 50);
-      return canvas.captureStream(20);
-    };
-  });
+  await streamer.evaluate(paintScreen);
   await streamer.getByRole("button", { name: "Share" }).click();
   await expect(streamer.getByText("Shared instead of the camera")).toBeVisible();
   await expect.poll(() => frameNumber(viewer.locator("video")), { timeout: 10_000 }).toBeNull();

@@ -3,6 +3,7 @@
 import type { Browser, BrowserContext, Page } from "@playwright/test";
 import type { Live } from "../src/api/generated/protocol";
 import { frameNumber } from "./support/number";
+import { paintScreen } from "./support/screen";
 import { endBroadcast, expect, expectAccessible, goLive, type Oxbow, test } from "./support/test";
 
 const CHANNEL = "reload";
@@ -108,20 +109,7 @@ test("a reloaded library goes on too", async ({ browser, oxbow }) => {
 
 test("a shared screen wants one press", async ({ browser, oxbow }) => {
   const before = await begin(browser, oxbow);
-  await streamer.addInitScript(() => {
-    navigator.mediaDevices.getDisplayMedia = async () => {
-      const canvas = document.createElement("canvas");
-      canvas.width = 640;
-      canvas.height = 360;
-      const context = canvas.getContext("2d");
-      setInterval(() => {
-        if (!context) return;
-        context.fillStyle = `hsl(${(performance.now() / 20) % 360} 60% 50%)`;
-        context.fillRect(0, 0, 640, 360);
-      }, 50);
-      return canvas.captureStream(20);
-    };
-  });
+  await streamer.addInitScript(paintScreen);
   // What an init script does holds from the next page on; this reload is also one that goes on by itself.
   await streamer.reload();
   await goesOn(oxbow, before);

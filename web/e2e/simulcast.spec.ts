@@ -1,5 +1,5 @@
 // Simulcast through the real server: three sizes of one picture leave the streamer's browser and reach the server.
-import type { BrowserContext, Page } from "@playwright/test";
+import type { Browser, BrowserContext, Page } from "@playwright/test";
 import { Relay } from "./support/relay";
 import { freeMediaPort } from "./support/server";
 import { endBroadcast, expect, expectAccessible, goLive, KEY, Oxbow, test } from "./support/test";
@@ -161,11 +161,15 @@ async function goThrough(page: Page, relay: Relay, port: number): Promise<void> 
   );
 }
 
-test("a viewer with a slow network gets a smaller picture, and it goes on", async ({ browser }) => {
-  test.setTimeout(120_000);
+/** A streamer with three sizes, and a viewer on the channel's page behind a line of `down` kbit/s. */
+async function throughSlowNetwork(
+  browser: Browser,
+  line: { seed: number; down: number },
+  story: (viewer: Page, relay: Relay) => Promise<void>,
+): Promise<void> {
   const port = await freeMediaPort();
   const oxbow = await Oxbow.start({ PEER_PORT: String(port) });
-  const relay = await Relay.start("127.0.0.1:0", `127.0.0.1:${port}`, { seed: 3, delay: 10, down: 650 });
+  const relay = await Relay.start("127.0.0.1:0", `127.0.0.1:${port}`, { ...line, delay: 10 });
   const streamerContext = await browser.newContext({
     baseURL: oxbow.url,
     permissions: ["camera", "microphone"],
@@ -180,6 +184,18 @@ test("a viewer with a slow network gets a smaller picture, and it goes on", asyn
     await keepConnections(viewer);
     await goThrough(viewer, relay, port);
     await viewer.goto("/@main");
+    await story(viewer, relay);
+  } finally {
+    await streamerContext.close();
+    await context.close();
+    await oxbow.remove();
+    relay.kill();
+  }
+}
+
+test("a viewer with a slow network gets a smaller picture, and it goes on", async ({ browser }) => {
+  test.setTimeout(120_000);
+  await throughSlowNetwork(browser, { seed: 3, down: 650 }, async (viewer) => {
     await expect(viewer.locator("[data-state=live]")).toBeVisible({ timeout: 20_000 });
     // The best layer takes more than passes.
     await expect.poll(async () => (await picture(viewer)).height, { timeout: 20_000 }).toBeLessThan(720);
@@ -192,12 +208,7 @@ test("a viewer with a slow network gets a smaller picture, and it goes on", asyn
       expect(after.height).toBeLessThan(720);
     }
     await expect(viewer.locator("[data-state=live]")).toBeVisible();
-  } finally {
-    await streamerContext.close();
-    await context.close();
-    await oxbow.remove();
-    relay.kill();
-  }
+  });
 });
 
 type Source = { rid: string | null; height: number; bitrate: number; lost: number; recovered: number };
@@ -267,23 +278,7 @@ async function picturesIn(page: Page, ms: number): Promise<number> {
 
 test("bandwidth falls in steps until only the sound is left, and comes back", async ({ browser }) => {
   test.setTimeout(240_000);
-  const port = await freeMediaPort();
-  const oxbow = await Oxbow.start({ PEER_PORT: String(port) });
-  const relay = await Relay.start("127.0.0.1:0", `127.0.0.1:${port}`, { seed: 4, delay: 10, down: 5000 });
-  const streamerContext = await browser.newContext({
-    baseURL: oxbow.url,
-    permissions: ["camera", "microphone"],
-  });
-  const context = await browser.newContext({ baseURL: oxbow.url });
-  try {
-    const studio = await streamerContext.newPage();
-    await keepConnections(studio);
-    await goLive(studio, "main", { codec: "vp8" });
-    await expect.poll(() => heights(studio), { timeout: 30_000 }).toEqual([180, 360, 720]);
-    const viewer = await context.newPage();
-    await keepConnections(viewer);
-    await goThrough(viewer, relay, port);
-    await viewer.goto("/@main");
+  await throughSlowNetwork(browser, { seed: 4, down: 5000 }, async (viewer, relay) => {
     await expect.poll(async () => (await picture(viewer)).height, { timeout: 30_000 }).toBe(720);
 
     relay.limit(300);
@@ -307,10 +302,5 @@ test("bandwidth falls in steps until only the sound is left, and comes back", as
     for (let second = 0; second < 5; second += 1) {
       expect(await picturesIn(viewer, 2_000), `pictures in span ${second}`).toBeGreaterThan(10);
     }
-  } finally {
-    await streamerContext.close();
-    await context.close();
-    await oxbow.remove();
-    relay.kill();
-  }
+  });
 });

@@ -467,42 +467,14 @@ impl LocalClip {
     /// What is known before there is a file.
     fn announced(&self) -> Clip {
         let mut clip = Clip {
-            id: self.id.clone(),
-            broadcast: self.broadcast.clone(),
-            channel: self.channel.clone(),
-            part: self.part,
             title: self.title.clone().unwrap_or_else(|| default_title(self.part)),
             cause: self.cause.unwrap_or(ClipCause::Recovered),
             started_at_ms: self.created_ms,
-            duration_ms: 0,
-            from_ns: 0,
-            to_ns: 0,
-            mime: String::new(),
-            video: None,
-            audio: None,
-            width: 0,
-            height: 0,
-            frames: 0,
-            packets: 0,
-            size: 0,
-            sha256: String::new(),
-            object: String::new(),
-            poster: None,
             lost_ms: self.lost_ms,
-            continuity: None,
             created_at_ms: self.created_ms,
-            revision: 0,
             kind: if self.recipe.is_some() { ClipKind::Made } else { ClipKind::Part },
-            description: String::new(),
-            tags: Vec::new(),
-            links: Vec::new(),
-            visibility: Visibility::Hidden,
-            published_at_ms: None,
-            pinned: false,
             recipe: self.recipe.clone(),
-            health: None,
-            pictures: None,
-            units: None,
+            ..Clip::at(self.id.clone(), self.broadcast.clone(), &self.channel, self.part)
         };
         self.edited(&mut clip);
         clip

@@ -2,8 +2,8 @@
 
 use storage::model::Id;
 use storage::{
-    Broadcast, Clip, ClipCause, ClipEdit, ClipKind, ClipQuery, Continuity, Database, Link, MongoConfig, Page,
-    TrackContinuity, Visibility, key,
+    Broadcast, Clip, ClipCause, ClipEdit, ClipQuery, Continuity, Database, Link, MongoConfig, Page, TrackContinuity,
+    key,
 };
 use tempfile::TempDir;
 
@@ -88,10 +88,6 @@ impl Place {
         Clip {
             object: key::clip(&self.channel, &broadcast, 3, &id, "mp4"),
             poster: Some(key::poster(&self.channel, &broadcast, 3, &id)),
-            id,
-            broadcast,
-            channel: self.channel.clone(),
-            part: 3,
             title: title.into(),
             cause: ClipCause::Length,
             started_at_ms,
@@ -107,21 +103,9 @@ impl Place {
             packets: 250,
             size: 3_000_000_000,
             sha256: "0a".repeat(32),
-            lost_ms: 0,
             continuity: Some(continuity()),
             created_at_ms: started_at_ms + 6000,
-            revision: 0,
-            kind: ClipKind::Part,
-            description: String::new(),
-            tags: Vec::new(),
-            links: Vec::new(),
-            visibility: Visibility::Hidden,
-            published_at_ms: None,
-            pinned: false,
-            recipe: None,
-            health: None,
-            pictures: None,
-            units: None,
+            ..Clip::at(id, broadcast, &self.channel, 3)
         }
     }
 
