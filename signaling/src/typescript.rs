@@ -140,7 +140,11 @@ pub fn text() -> String {
     for (message, code) in crate::socket::REFUSALS {
         let _ = writeln!(out, "  \"{message}\": \"{}\",", code.name());
     }
-    out.push_str("};\n");
+    out.push_str("};\n\n/** What a webhook may be told of. */\nexport const EVENT_TYPES = [\n");
+    for kind in storage::EventType::ALL.iter().filter(|kind| **kind != storage::EventType::WebhookPing) {
+        let _ = writeln!(out, "  \"{kind}\",");
+    }
+    out.push_str("] as const;\n");
     out
 }
 

@@ -22,7 +22,7 @@ export class RequestError extends Error {
   }
 }
 
-async function need<T>(result: Promise<Result<T>>): Promise<T> {
+export async function need<T>(result: Promise<Result<T>>): Promise<T> {
   const settled = await result;
   if (!settled.ok) throw new RequestError(settled.error);
   return settled.value;

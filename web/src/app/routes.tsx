@@ -10,6 +10,7 @@ const LibraryPage = lazy(() => import("@/pages/library"));
 const BroadcastPage = lazy(() => import("@/pages/broadcast"));
 const EditorPage = lazy(() => import("@/pages/editor"));
 const ConnectionsPage = lazy(() => import("@/pages/connections"));
+const WebhooksPage = lazy(() => import("@/pages/webhooks"));
 const NotFoundPage = lazy(() => import("@/pages/not-found"));
 
 /** Whoever is here is likely to watch something next: that page's scripts come while nothing else is going on. */
@@ -30,6 +31,7 @@ export function Pages() {
         <Route path="library" element={<LibraryPage />} />
         <Route path="library/clips/:clip" element={<EditorPage />} />
         <Route path="connections" element={<ConnectionsPage />} />
+        <Route path="webhooks" element={<WebhooksPage />} />
         <Route path="b/:broadcast" element={<BroadcastPage />} />
         <Route path="c/:clip" element={<LibraryPage />} />
         {/* The router has no "/@:channel"; the watch page itself refuses what has no @. */}

@@ -4,6 +4,7 @@ import { editor } from "./en-editor";
 import { plural } from "./en-numbers";
 import { clipSheet } from "./en-sheet";
 import { storage } from "./en-storage";
+import { webhooks } from "./en-webhooks";
 
 export const en = {
   language: "en",
@@ -547,6 +548,7 @@ export const en = {
   },
   editor,
   connections,
+  webhooks,
   time: {
     justNow: "just now",
   },

@@ -164,6 +164,12 @@ function Studio() {
             >
               {m.connections.title}
             </Link>
+            <Link
+              to="/webhooks"
+              className="self-start text-dense font-control text-water hover:underline max-tablet:py-2"
+            >
+              {m.webhooks.title}
+            </Link>
             {view.alarm && <Advice cause={m.health.alarm} text={view.alarm} />}
             {(sending || publisher.kind === "ended") && (
               <Recording

@@ -951,3 +951,25 @@ export const REFUSALS: { readonly [message: string]: Code } = {
   "the server is shutting down": "shutting_down",
   "the server failed": "internal",
 };
+
+/** What a webhook may be told of. */
+export const EVENT_TYPES = [
+  "broadcast.started",
+  "broadcast.interrupted",
+  "broadcast.resumed",
+  "broadcast.ended",
+  "clip.created",
+  "clip.ready",
+  "clip.delayed",
+  "clip.failed",
+  "clip.stored",
+  "clip.inspected",
+  "clip.edited",
+  "clip.published",
+  "clip.unpublished",
+  "clip.deleted",
+  "storage.low",
+  "storage.full",
+  "storage.ok",
+  "alarm.raised",
+] as const;
