@@ -25,7 +25,7 @@ describe("webhooks in words", () => {
   test("say what they are told of", () => {
     expect(scope(webhook)).toBe("Everything");
     expect(scope({ ...webhook, types: ["clip.ready"], channels: ["main", "side"] })).toBe(
-      "1\u00a0type · only @main, @side",
+      "1\u2009type · only @main, @side",
     );
   });
 
