@@ -177,11 +177,31 @@ async fn story(codec: &str) {
     {
         assert_eq!(ask(&server, &id, name).await.status(), status, "{name}");
     }
-    check_media(codec, seconds, &again, &files).await;
+    let pictures = check_media(codec, seconds, &again, &files).await;
+    check_by_playlist(codec, &server.url(&format!("/api/broadcasts/{id}/hls/index.m3u8")), pictures).await;
     assert!(server.stop().success());
 }
 
-async fn check_media(codec: &str, seconds: u32, playlist: &Playlist, files: &BTreeMap<String, Vec<u8>>) {
+/// A player of another make (ffmpeg) that is given the address of the playlist and nothing else: it finds every picture, and complains of nothing.
+async fn check_by_playlist(codec: &str, url: &str, pictures: usize) {
+    let (codec, url) = (codec.to_owned(), url.to_owned());
+    let judged = tokio::task::spawn_blocking(move || {
+        tool("ffmpeg", &["-v", "error", "-i", &url, "-f", "null", "-"]);
+        let show = ["-show_entries", "stream=codec_name,nb_read_frames", "-of", "csv=p=0"];
+        let told = tool("ffprobe", &[&["-v", "error", "-count_frames"][..], &show, &[&url]].concat());
+        let mut streams: Vec<&str> =
+            told.lines().map(|line| line.trim_end_matches(',')).filter(|l| !l.is_empty()).collect();
+        streams.sort_unstable();
+        streams.dedup();
+        assert_eq!(streams.len(), 2, "{told}");
+        assert!(streams.contains(&format!("{codec},{pictures}").as_str()), "{pictures} pictures of {codec}: {told}");
+        assert!(streams.iter().any(|stream| stream.starts_with("opus,")), "{told}");
+    });
+    judged.await.expect("no panic");
+}
+
+/// How many pictures there are.
+async fn check_media(codec: &str, seconds: u32, playlist: &Playlist, files: &BTreeMap<String, Vec<u8>>) -> usize {
     let folder = tempfile::tempdir().expect("a folder");
     let path = joined(folder.path(), playlist, files);
     let file = path.to_str().expect("a path");
@@ -211,6 +231,7 @@ async fn check_media(codec: &str, seconds: u32, playlist: &Playlist, files: &BTr
         let lasts = last.0 + last.1 - first.0;
         assert!((lasts - playlist.seconds()).abs() < 0.7, "{codec} {kind}: {lasts} s of {}", playlist.seconds());
     }
+    numbers.len()
 }
 
 #[tokio::test]

@@ -5,36 +5,12 @@ mod support;
 
 use std::time::Duration;
 
-use reqwest::{RequestBuilder, StatusCode, header};
+use reqwest::{StatusCode, header};
 use serde_json::{Value, json};
+use support::orders::{answer, ask, made, shown_when};
 use support::{House, KEY, Publisher, Server, show};
 
 const FPS: u32 = 30;
-
-fn ask(server: &Server, path: &str, body: &Value) -> RequestBuilder {
-    server.http.post(server.url(path)).json(body)
-}
-
-async fn answer(request: RequestBuilder) -> (StatusCode, Value) {
-    let answer = request.send().await.expect("the server answers");
-    let status = answer.status();
-    let text = answer.text().await.expect("a body");
-    (status, serde_json::from_str(&text).unwrap_or_else(|error| panic!("{error}: {text}")))
-}
-
-/// The clip that an order announced, once it can be played.
-async fn made(server: &Server, announced: &Value) -> Value {
-    assert_eq!((&announced["state"], &announced["kind"]), (&json!("exporting"), &json!("made")), "{announced}");
-    let path = format!("/api/clips/{}", announced["id"].as_str().expect("an id"));
-    server
-        .until(Duration::from_secs(60), "an ordered clip", async |server| {
-            let answer = server.http.get(server.url(&path)).bearer_auth(KEY).send().await.expect("an answer");
-            let clip: Value = answer.json().await.expect("a clip");
-            assert_ne!(clip["state"], "failed", "{clip}");
-            (clip["state"] != "exporting").then_some(clip)
-        })
-        .await
-}
 
 fn milliseconds(clip: &Value) -> u64 {
     clip["durationMs"].as_u64().expect("a duration")
@@ -53,21 +29,6 @@ async fn numbers(server: &Server, address: &str) -> Vec<u32> {
     let numbers = seen.expect("it decodes").numbers().expect("every number can be read");
     assert!(numbers.windows(2).all(|pair| pair[1] == pair[0] + 1), "{address}: {numbers:?}");
     numbers
-}
-
-/// Which picture is shown when, in milliseconds of the broadcast, as its parts show them.
-async fn shown_when(server: &Server, parts: &[Value]) -> Vec<(u32, f64)> {
-    let folder = tempfile::tempdir().expect("a folder");
-    let mut pictures = Vec::new();
-    for part in parts {
-        let from_ms = part["fromMs"].as_f64().expect("its start");
-        let file = server.download(part, folder.path()).await;
-        let seen = tokio::task::spawn_blocking(move || pipeline::inspect::clip(&file)).await.expect("no panic");
-        let seen = seen.expect("it decodes").pictures;
-        pictures.extend(seen.iter().map(|p| (p.number.expect("a number"), from_ms + p.pts_ns as f64 / 1e6)));
-    }
-    assert!(pictures.windows(2).all(|pair| pair[1].0 == pair[0].0 + 1), "{pictures:?}");
-    pictures
 }
 
 /// Ranges that end and begin just before, at and after each of the pictures around a border: they have what they should and no more.

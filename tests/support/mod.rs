@@ -3,6 +3,8 @@
 
 #![allow(dead_code, reason = "each story uses its part")]
 
+pub mod orders;
+
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
