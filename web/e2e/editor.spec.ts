@@ -1,5 +1,6 @@
 // The editor on a recorded clip: cutting by keys alone, two who edit at once, text that outlives a lost connection.
 import type { Browser, Locator, Page } from "@playwright/test";
+import { clipNumbers } from "./support/decode";
 import { frameNumber } from "./support/number";
 import {
   endBroadcast,
@@ -149,6 +150,60 @@ test("a handle is moved by its keys and by a typed time, and says where it is", 
   await field.press("Enter");
   await expect(handleIn).toHaveAttribute("aria-valuenow", String(before + 2_000));
   await expect(page.locator("[data-fast]")).toHaveText(/^Fast would start .*(earlier|same picture)\.$/);
+});
+
+test("a handle that is pulled beyond the clip takes the picture along", async ({ page, oxbow }, info) => {
+  const parts = (await oxbow.api<{ items: Clip[] }>("/api/clips?channel=editor-test&kind=part")).items;
+  const pictures = async (part: number) => {
+    const id = parts.find((one) => one.part === part)?.id;
+    const media = await page.request.get(`/api/clips/${id}/media`);
+    return clipNumbers(new Uint8Array(await media.body()));
+  };
+  const video = await open(page);
+  const [before, own, after] = await Promise.all([pictures(0), pictures(1), pictures(2)]);
+  const shown = () => frameNumber(video);
+  await page.keyboard.press("Home");
+  await expect.poll(shown).toBe(own[0]);
+  // One picture back is the last of the part before, and forth again is in the clip.
+  await page.keyboard.press("ArrowLeft");
+  await expect.poll(shown, { timeout: 20_000 }).toBe(before.at(-1));
+  await page.keyboard.press("ArrowRight");
+  await expect.poll(shown).toBe(own[0]);
+
+  const handleIn = handle(page, "In");
+  await handleIn.focus();
+  const start = Number(await handleIn.getAttribute("aria-valuenow"));
+  await page.keyboard.press("Shift+ArrowLeft");
+  await page.keyboard.press("Shift+ArrowLeft");
+  await expect(handleIn).toHaveAttribute("aria-valuenow", String(start - 2_000));
+  const isOf = (all: (number | null)[]) => async () => all.includes(await shown());
+  await expect.poll(isOf(before.slice(0, -20)), { timeout: 20_000 }).toBe(true);
+  await page.screenshot({ path: info.outputPath("beyond.png") });
+  const begins = await shown();
+  // The handle lies somewhere within that picture: the cut is to begin with all of it.
+  await page.keyboard.press("i");
+
+  // It plays from there, over the border and through the clip.
+  await page.keyboard.press("Shift+I");
+  await expect.poll(shown).toBe(begins);
+  await page.locator("body").press("l");
+  await expect.poll(isOf(own.slice(10)), { timeout: 20_000 }).toBe(true);
+  await page.keyboard.press("k");
+
+  // What is cut is what was shown.
+  const handleOut = handle(page, "Out");
+  await handleOut.focus();
+  await page.keyboard.press("Shift+ArrowRight");
+  await expect.poll(isOf(after), { timeout: 20_000 }).toBe(true);
+  const ends = await shown();
+  await page.keyboard.press("o");
+  await page.getByRole("button", { name: "Save cut" }).click();
+  await expect(page).not.toHaveURL(new RegExp(clip), { timeout: 15_000 });
+  await expect(handle(page, "In")).toBeVisible({ timeout: 30_000 });
+  const made = await page.request.get(`/api/clips/${page.url().split("/").pop()}/media`);
+  const numbers = await clipNumbers(new Uint8Array(await made.body()));
+  expect(numbers[0]).toBe(begins);
+  expect(numbers.at(-1)).toBe(ends);
 });
 
 test("what is said about a clip saves itself, and is published by a key", async ({ page, oxbow }) => {

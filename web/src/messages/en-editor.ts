@@ -25,6 +25,8 @@ export const editor = {
   waveSaid: (loudest: number | null) =>
     loudest === null ? "Sound, not measured yet" : `Sound, loudest at ${loudest}\u2009% of full level`,
   beyond: "Recorded, not in this clip",
+  beyondLoading: "Getting the picture from the recording",
+  beyondFailed: "The picture of this moment could not be shown. It can still be cut; move on to try again.",
   playFailed: "This browser cannot play the file. Describing and cutting it still work.",
   in: "In",
   out: "Out",

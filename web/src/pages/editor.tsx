@@ -166,6 +166,8 @@ function Ready({ clip, timeline, back }: { clip: Clip; timeline: ClipTimeline | 
       }))}
       around={useAround(clip)}
       back={back}
+      origin={`/b/${clip.broadcast}?at=${Math.floor(clip.fromMs / 1_000)}`}
+      recording={timeline?.broadcast ?? null}
       door={{
         send: async (edit, revision) => answer(await api.editClip(clip.id, editOf(edit), revision)),
         load: async () => answer(await api.clip(clip.id)),

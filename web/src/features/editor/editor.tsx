@@ -43,6 +43,10 @@ type Props<C extends Edited> = {
   /** The broadcast it was cut from; null while it is not known. */
   around: Around | null;
   back: string;
+  /** The address of the clip's place in its broadcast. */
+  origin: string;
+  /** The broadcast that it is one piece of; null: there is nothing around it to look at. */
+  recording: string | null;
   door: Pick<Door<C>, "send" | "load" | "onClip">;
   onCover: (number: number) => void;
   onCut: (cut: Cut) => Promise<void>;
@@ -62,7 +66,7 @@ function useDesk<C extends Edited>({ clip, place, door }: Props<C>) {
       now: Date.now,
     });
     const whole = { inMs: place.clip.fromMs, outMs: place.clip.toMs };
-    return { autosave, sheet: new Sheet(whole, autosave), transport: new Transport(place.clip) };
+    return { autosave, sheet: new Sheet(whole, autosave), transport: new Transport(place.clip, clip.media) };
   });
   useEffect(() => {
     desk.autosave.open();
@@ -72,7 +76,7 @@ function useDesk<C extends Edited>({ clip, place, door }: Props<C>) {
 }
 
 export function Editor<C extends Edited>(props: Props<C>) {
-  const { clip, place, strips, covers, around, back, onCover, onCut, onOpen } = props;
+  const { clip, place, strips, covers, around, back, origin, recording, onCover, onCut, onOpen } = props;
   const { autosave, sheet, transport } = useDesk(props);
   const { range, draft, canUndo, canRedo } = useSyncExternalStore(sheet.subscribe, sheet.snapshot);
   const { state } = useSyncExternalStore(autosave.subscribe, autosave.snapshot);
@@ -83,6 +87,11 @@ export function Editor<C extends Edited>(props: Props<C>) {
   const [view, onView] = useState<Span>(() => fitted(place.clip, all));
   const [width, setWidth] = useState(0);
   useEffect(() => transport.setLoop({ fromMs: range.inMs, toMs: range.outMs }), [transport, range]);
+  const { keyframesMs } = strips;
+  useEffect(
+    () => transport.setReach(recording === null ? null : { broadcast: recording, all, keyframesMs }),
+    [transport, recording, all, keyframesMs],
+  );
 
   const { frameMs } = playing;
   const least = closest(width, frameMs);
@@ -136,6 +145,7 @@ export function Editor<C extends Edited>(props: Props<C>) {
       <Header
         title={draft.title}
         from={around ? m.editor.from(around.title) : ""}
+        origin={origin}
         visibility={draft.visibility}
         state={state}
         back={back}
@@ -160,6 +170,7 @@ export function Editor<C extends Edited>(props: Props<C>) {
           poster={clip.poster}
           sound={clip.video === null}
           failed={playing.failed}
+          beyond={playing.beyond}
           transport={transport}
         />
         <section

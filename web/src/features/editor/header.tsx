@@ -36,6 +36,7 @@ export function saveWords(state: SaveState): string {
 export function Header({
   title,
   from,
+  origin,
   visibility,
   state,
   back,
@@ -49,6 +50,8 @@ export function Header({
   title: string;
   /** Of which broadcast, in words. */
   from: string;
+  /** The address of that moment of it. */
+  origin: string;
   visibility: Visibility;
   state: SaveState;
   back: string;
@@ -78,7 +81,9 @@ export function Header({
           </Pill>
         </div>
         <p className="flex min-w-0 gap-1 text-caption text-ink-3">
-          <span className="truncate max-tablet:hidden">{from}</span>
+          <Link to={origin} className="truncate text-water underline underline-offset-2 max-tablet:hidden">
+            {from}
+          </Link>
           <span aria-hidden className="max-tablet:hidden">
             ·
           </span>

@@ -1,6 +1,9 @@
-// Plays, seeks and steps a clip for the editor, frame by frame and in both directions. Knows a <video> and no React.
+// Plays, seeks and steps a clip for the editor, frame by frame and in both directions, and what is kept of the recording around it. Knows a <video> and
+// no React.
+import { Reel } from "./reel";
 import { backwards, press, type Speed } from "./shuttle";
 import { clamp, type Span } from "./view";
+import type { Reach } from "./windows";
 
 /** Until the pictures tell otherwise. */
 const FRAME_MS = 1_000 / 30;
@@ -15,7 +18,6 @@ const TELL_MS = 250;
 const SETTLE_MS = 300;
 /** Half frames to look ahead for the next picture: a sender that paused for two seconds is stepped over. */
 const LOOK_AHEAD = 120;
-
 export type Playing = {
   speed: Speed;
   /** Of the broadcast's timeline: where the picture that is shown begins. */
@@ -24,11 +26,14 @@ export type Playing = {
   loop: boolean;
   muted: boolean;
   failed: boolean;
+  /** Of the recording outside the clip: its file is made, or could not be. */
+  beyond: "loading" | "failed" | null;
 };
 
 export class Transport {
   #video: HTMLVideoElement | null = null;
   #clip: Span;
+  #reel: Reel;
   #loop: Span;
   #playing: Playing;
   #listeners = new Set<() => void>();
@@ -46,8 +51,11 @@ export class Transport {
   #stepping = false;
   #detach: () => void = () => {};
 
-  constructor(clip: Span) {
+  constructor(clip: Span, media: string) {
     this.#clip = clip;
+    this.#reel = new Reel(clip, media, (beyond) => {
+      if (this.#playing.beyond !== beyond) this.#change({ beyond });
+    });
     this.#loop = clip;
     this.#shownMs = clip.fromMs;
     this.#playing = {
@@ -57,6 +65,7 @@ export class Transport {
       loop: true,
       muted: false,
       failed: false,
+      beyond: null,
     };
   }
 
@@ -74,12 +83,16 @@ export class Transport {
     return () => this.#movers.delete(mover);
   }
 
-  attach(video: HTMLVideoElement): () => void {
+  /** `hold` keeps the picture that is on the screen until another is there. */
+  attach(video: HTMLVideoElement, hold: () => void): () => void {
     this.#video = video;
+    this.#reel.attach(video, hold);
     let frames = 0;
     const shown = (_: number, { mediaTime }: VideoFrameCallbackMetadata) => {
       frames = video.requestVideoFrameCallback(shown);
-      this.#shownMs = this.#clip.fromMs + mediaTime * 1_000;
+      // Of the file that was there before.
+      if (this.#reel.waits) return;
+      this.#shownMs = this.#reel.span.fromMs + mediaTime * 1_000;
       this.#pictured = this.#seeks;
       // A picture that comes before its seek has ended counts when it has.
       if (!video.seeking) this.#showed();
@@ -87,21 +100,24 @@ export class Transport {
     frames = video.requestVideoFrameCallback?.(shown) ?? 0;
     const ticked = () => {
       // Sound shows no pictures; its place is the clock's.
+      if (this.#reel.waits) return;
       if (video.videoWidth === 0) {
-        this.#shownMs = this.#clip.fromMs + video.currentTime * 1_000;
+        this.#shownMs = this.#reel.span.fromMs + video.currentTime * 1_000;
         this.#pictured = this.#seeks;
       }
       if (!video.seeking && this.#pictured === this.#seeks) this.#showed();
     };
     const stopped = () => {
-      if (this.#playing.speed > 0 && video.paused && !video.seeking) this.#change({ speed: 0 });
+      const isOver = video.ended || this.#reel.waits;
+      if (this.#playing.speed > 0 && video.paused && !video.seeking && !isOver) this.#change({ speed: 0 });
     };
     const events: [keyof HTMLMediaElementEventMap, () => void][] = [
       ["timeupdate", ticked],
       ["seeked", ticked],
       ["pause", stopped],
       ["ended", () => this.#ended()],
-      ["error", () => this.#change({ failed: true, speed: 0 })],
+      ["loadedmetadata", () => this.#loaded()],
+      ["error", () => this.#failed()],
       ["volumechange", () => this.#change({ muted: video.muted })],
     ];
     for (const [name, heard] of events) video.addEventListener(name, heard);
@@ -109,6 +125,7 @@ export class Transport {
       for (const [name, heard] of events) video.removeEventListener(name, heard);
       video.cancelVideoFrameCallback?.(frames);
       cancelAnimationFrame(this.#back);
+      this.#reel.detach();
       this.#video = null;
     };
     return this.#detach;
@@ -117,6 +134,11 @@ export class Transport {
   /** What play goes round in. */
   setLoop(span: Span): void {
     this.#loop = span;
+  }
+
+  /** How far the picture can follow; null: not beyond the clip. */
+  setReach(reach: Reach | null): void {
+    this.#reel.reach = reach;
   }
 
   setLooping(loop: boolean): void {
@@ -175,7 +197,7 @@ export class Transport {
     const { positionMs, frameMs } = this.#playing;
     for (let half = 2.5; half < LOOK_AHEAD; half += 1) {
       const wanted = positionMs + (half / 2) * frameMs;
-      if (wanted >= this.#clip.toMs) return;
+      if (wanted >= this.#reel.all.toMs) return;
       this.#go(wanted);
       await this.#settled();
       if (this.#shownMs > positionMs + 0.5 || !this.#video) return;
@@ -187,8 +209,9 @@ export class Transport {
     return new Promise((resolve) => {
       let timer: ReturnType<typeof setTimeout>;
       // Counted from the end of the seek: however long that takes, it is not given up for the next one.
+      const isUnderWay = () => this.#video !== null && (this.#video.seeking || this.#reel.waits);
       const wait = () => {
-        timer = setTimeout(() => (this.#video?.seeking ? wait() : this.#settle()), SETTLE_MS);
+        timer = setTimeout(() => (isUnderWay() ? wait() : this.#settle()), SETTLE_MS);
       };
       wait();
       this.#settle = () => {
@@ -202,13 +225,20 @@ export class Transport {
   }
 
   #go(ms: number): void {
-    const video = this.#video;
-    const end = this.#clip.toMs - this.#playing.frameMs / 2;
-    const place = clamp(ms, this.#clip.fromMs, end);
     this.#seeks += 1;
-    if (video) video.currentTime = (place - this.#clip.fromMs) / 1_000;
-    this.#move(place);
+    this.#move(this.#reel.show(ms, this.#playing.frameMs));
     this.#tell();
+  }
+
+  #loaded(): void {
+    const { speed } = this.#playing;
+    if (!this.#reel.loaded() || speed <= 0 || !this.#video) return;
+    this.#video.playbackRate = speed;
+    void this.#video.play().catch(() => this.#change({ speed: 0 }));
+  }
+
+  #failed(): void {
+    this.#change(this.#reel.failed() ? { failed: true, speed: 0 } : { speed: 0 });
   }
 
   #run(speed: Speed): void {
@@ -218,6 +248,8 @@ export class Transport {
     if (speed !== this.#playing.speed) this.#change({ speed });
     if (speed > 0) {
       this.#startInside();
+      // It starts when its file is there.
+      if (this.#reel.waits) return;
       video.playbackRate = speed;
       void video.play().catch(() => this.#change({ speed: 0 }));
     } else {
@@ -230,17 +262,19 @@ export class Transport {
   #startInside(): void {
     const { positionMs, loop, frameMs } = this.#playing;
     const span = loop ? this.#loop : this.#clip;
-    if (positionMs >= Math.min(span.toMs, this.#clip.toMs) - frameMs) this.#go(span.fromMs);
+    const isOutside = !loop && (positionMs < span.fromMs || positionMs >= span.toMs);
+    if (!isOutside && positionMs >= span.toMs - frameMs) this.#go(span.fromMs);
   }
 
   #goBack(speed: Speed): void {
     const from = this.#playing.positionMs;
     const began = performance.now();
+    const least = Math.min(this.#clip.fromMs, this.#loop.fromMs, this.#reel.span.fromMs);
     const next = () => {
-      const place = backwards(from, speed, performance.now() - began, this.#clip.fromMs);
+      const place = backwards(from, speed, performance.now() - began, least);
       // A picture is asked for when the one before it is there.
-      if (this.#video && !this.#video.seeking) this.#go(place);
-      if (place <= this.#clip.fromMs) this.#change({ speed: 0 });
+      if (this.#video && !this.#video.seeking && !this.#reel.waits) this.#go(place);
+      if (place <= least) this.#change({ speed: 0 });
       else this.#back = requestAnimationFrame(next);
     };
     this.#back = requestAnimationFrame(next);
@@ -256,19 +290,27 @@ export class Transport {
     else if (speed <= 0 || performance.now() - this.#told >= TELL_MS) this.#tell();
   }
 
+  /** A file is over; what is played may go on in another. */
   #ended(): void {
-    if (this.#playing.speed > 0 && this.#playing.loop) {
-      this.#round();
-      void this.#video?.play().catch(() => {});
-    } else this.#change({ speed: 0 });
+    const { speed, loop, frameMs } = this.#playing;
+    const end = this.#reel.span.toMs;
+    const goal = loop ? this.#loop.toMs : this.#reel.isOwn ? end : this.#reel.all.toMs;
+    if (speed > 0 && end + frameMs < goal) this.#goOn(end + frameMs / 2 + 1);
+    else if (speed > 0 && loop) this.#round();
+    else this.#change({ speed: 0 });
   }
 
   /** From out back to in, playing on. */
   #round(): void {
-    if (!this.#video) return;
-    const start = clamp(this.#loop.fromMs, this.#clip.fromMs, this.#clip.toMs);
-    this.#seeks += 1;
-    this.#video.currentTime = (start - this.#clip.fromMs) / 1_000;
+    this.#goOn(this.#loop.fromMs);
+  }
+
+  #goOn(ms: number): void {
+    const { speed } = this.#playing;
+    this.#go(ms);
+    if (!this.#reel.waits && this.#video?.paused && speed > 0) {
+      void this.#video.play().catch(() => this.#change({ speed: 0 }));
+    }
   }
 
   #measure(distanceMs: number): void {
