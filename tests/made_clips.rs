@@ -146,3 +146,60 @@ async fn pieces_of_h264_become_what_was_asked_for() {
 async fn pieces_of_vp8_become_what_was_asked_for() {
     story("vp8").await;
 }
+
+/// Journals go some time after their clips were stored. What an editor is shown of the recording stays, and so does what it can have made of it.
+#[tokio::test]
+async fn the_timeline_outlives_the_journals() {
+    let mut house = House::new(&[("CLIP_LENGTH", "5")]);
+    let server = house.start();
+    Publisher::start(&server, "main", &["--codec", "h264", "--seconds", "17"]).finish();
+    let parts = server.ended(Duration::from_secs(40)).await;
+    let pictures = shown_when(&server, &parts).await;
+    let of = |server: &Server, at: usize| {
+        let path = format!("/api/clips/{}/timeline", parts[at]["id"].as_str().expect("an id"));
+        let ask = server.http.get(server.url(&path)).bearer_auth(KEY);
+        async move { answer(ask).await.1 }
+    };
+    let before = [of(&server, 0).await, of(&server, 1).await, of(&server, 2).await];
+    for timeline in &before {
+        assert!(timeline["keyframesMs"].as_array().is_some_and(|keys| keys.len() >= 3), "{timeline}");
+    }
+    assert!(server.stop().success());
+
+    house.set("JOURNAL_KEEP", "0");
+    let server = house.start();
+    let journals = || {
+        let all = walk(&house.data());
+        all.iter().filter(|path| path.extension().is_some_and(|ending| ending == journal::EXTENSION)).count()
+    };
+    server.until(Duration::from_secs(60), "no journal", async |_| (journals() == 0).then_some(())).await;
+    let number = |value: &Value| value.as_f64().expect("a number");
+    for (at, before) in before.iter().enumerate() {
+        let after = of(&server, at).await;
+        assert_eq!(after["keyframesMs"], before["keyframesMs"], "part {at}");
+        assert_eq!((&after["fromMs"], &after["toMs"]), (&before["fromMs"], &before["toMs"]));
+        for edge in ["keptFromMs", "keptToMs"] {
+            assert!(
+                (number(&after[edge]) - number(&before[edge])).abs() < 100.0,
+                "{edge} of part {at}: {after}, {before}"
+            );
+        }
+    }
+
+    let key = number(&before[1]["keyframesMs"][1]);
+    let story = Story { server, folder: tempfile::tempdir().expect("a folder") };
+    let piece = json!({ "broadcast": parts[0]["broadcast"], "fromMs": key.ceil() as u64, "toMs": key as u64 + 1000 });
+    let (_, _, numbers) = story.make(json!({ "pieces": [piece] })).await;
+    let shown = pictures.iter().find(|(_, at)| *at >= key - 2.0).expect("a picture").0;
+    assert_eq!(numbers.first(), Some(&shown), "a fast cut begins at the keyframe that the timeline shows");
+    assert!(story.server.stop().success());
+}
+
+fn walk(folder: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() { found.extend(walk(&path)) } else { found.push(path) }
+    }
+    found
+}

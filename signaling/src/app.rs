@@ -17,6 +17,7 @@ use crate::events::Seats;
 use crate::limits::{PerAddress, WrongKeys};
 use crate::lives::Lives;
 use crate::replay::Replays;
+use crate::timeline::Timelines;
 use crate::turn::Turn;
 use crate::view::{DatabaseKind, StorageKind};
 use crate::viewings::Viewings;
@@ -82,6 +83,7 @@ struct Inner {
     viewings: Viewings,
     replays: Replays,
     seats: Seats,
+    timelines: Timelines,
     stopping: watch::Sender<bool>,
 }
 
@@ -102,6 +104,7 @@ impl App {
             viewings: Viewings::default(),
             replays: Replays::default(),
             seats: Seats::default(),
+            timelines: Timelines::default(),
             stopping: watch::Sender::new(false),
             settings,
             parts,
@@ -182,6 +185,11 @@ impl App {
     /// Of those who follow the events.
     pub fn seats(&self) -> &Seats {
         &self.inner.seats
+    }
+
+    /// What was read of stored recordings for editors.
+    pub fn timelines(&self) -> &Timelines {
+        &self.inner.timelines
     }
 
     /// From now on nothing new begins.

@@ -410,11 +410,11 @@ broadcast?: string, clip?: string, fromMs?: number, toMs?: number, };
  */
 export type ClipTimeline = { broadcast: string, fromMs: number, toMs: number, 
 /**
- * How far the recording is kept on either side; at least the clip itself.
+ * How far the recording can be cut on either side; at least the clip itself.
  */
 keptFromMs: number, keptToMs: number, 
 /**
- * Where a fast cut can begin, up to three minutes around the clip; empty when its recording is not here any more.
+ * Where a fast cut can begin, up to three minutes around the clip; empty when nothing of its recording is left that tells.
  */
 keyframesMs: Array<number>, };
 
