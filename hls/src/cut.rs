@@ -6,7 +6,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::format::Kind;
+use mp4::Kind;
 
 /// Keyframes closer than this do not begin a segment each: somebody who joins may ask for one at any time.
 const SHORTEST_NS: u64 = 1_000_000_000;

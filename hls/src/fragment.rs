@@ -4,11 +4,11 @@
 //! browser plays what it has one after the other, so that a hole in the sound would put it before its picture for good.
 
 use bytes::Bytes;
+use mp4::h264::{self, Sets};
+use mp4::{Codec, Format, Kind, SOUND_CLOCK, SOUND_TRACK, Unsuitable, VIDEO_CLOCK, VIDEO_TRACK, opus, ticks};
 use mp4_atom::{Encode, Mfhd, Moof, Tfdt, Tfhd, Traf, Trun, TrunEntry};
 
 use crate::cut::Segment;
-use crate::format::{Codec, Format, Kind, SOUND_CLOCK, SOUND_TRACK, Unsuitable, VIDEO_CLOCK, VIDEO_TRACK, ticks};
-use crate::{h264, opus};
 
 /// Sample flags (ISO/IEC 14496-12 §8.8.3.1): depends on nothing; depends on others and is no sync sample.
 const SYNC: u32 = 0x0200_0000;
@@ -105,7 +105,8 @@ fn pictures<'a>(segment: &Segment, codec: &Codec, samples: impl Iterator<Item = 
         let next = starts.get(at + 1).copied().unwrap_or(end);
         let before = run.data.len();
         match codec {
-            Codec::H264 { .. } => run.data.extend_from_slice(&h264::sample(&sample.data)),
+            Codec::H264 { .. } => h264::write_sample(&sample.data, Sets::InFront, &mut run.data),
+            Codec::H264InBand { .. } => h264::write_sample(&sample.data, Sets::InBand, &mut run.data),
             Codec::Vp9(_) | Codec::Av1(_) => run.data.extend_from_slice(&sample.data),
         }
         let cts = ticks(sample.pts_ns, VIDEO_CLOCK) as i64 - ticks(sample.dts_ns, VIDEO_CLOCK) as i64;

@@ -5,19 +5,16 @@
 //! 2. [`init`] writes what a player needs before the segments of one [`Format`], [`media`] one segment.
 //! 3. [`playlist`] names them in order.
 //!
-//! Nothing here reads a file, a clock or a socket, and no other room is named: times are nanoseconds on the broadcast's timeline.
+//! Nothing here reads a file, a clock or a socket, and of other rooms only `mp4/` is named: times are nanoseconds on the broadcast's timeline.
 //! What may be watched by whom, and how long segments are kept in memory, does not belong here.
 
 mod cut;
-mod format;
 mod fragment;
-mod h264;
 mod header;
-mod opus;
 mod playlist;
 
 pub use cut::{Segment, Segmenter, Unit};
-pub use format::{Av1, Codec, Format, Kind, Sound, Unsuitable, Video, Vp9};
 pub use fragment::{Sample, media};
 pub use header::init;
+pub use mp4::{Av1, Codec, Format, Kind, Sound, Unsuitable, Video, Vp9};
 pub use playlist::{Entry, Playlist, TARGET_DURATION, playlist};

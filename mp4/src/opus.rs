@@ -1,15 +1,17 @@
 //! What an Opus packet says about itself, and packets of silence.
 
 /// 20 ms of silence, mono and stereo: CELT, full band (RFC 6716 §3.1), a frame that decodes to nothing.
-pub(crate) fn silence(channels: u8) -> &'static [u8] {
+#[must_use]
+pub fn silence(channels: u8) -> &'static [u8] {
     if channels == 2 { &[0xfc, 0xff, 0xfe] } else { &[0xf8, 0xff, 0xfe] }
 }
 
 /// Samples at 48 kHz in [`silence`].
-pub(crate) const SILENCE_SAMPLES: u64 = 960;
+pub const SILENCE_SAMPLES: u64 = 960;
 
 /// Samples at 48 kHz in a packet (RFC 6716 §3.1 and §3.2); 960 when it is empty or malformed.
-pub(crate) fn samples(packet: &[u8]) -> u64 {
+#[must_use]
+pub fn samples(packet: &[u8]) -> u64 {
     const USUAL: u64 = 960;
     let Some(toc) = packet.first() else { return USUAL };
     let frame = match toc >> 3 {

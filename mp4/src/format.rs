@@ -1,4 +1,4 @@
-//! What a segment's tracks are: all that an initialisation segment depends on.
+//! What the tracks of a file are: all that their description depends on.
 
 use bytes::Bytes;
 
@@ -9,7 +9,7 @@ pub enum Kind {
     Sound,
 }
 
-/// The tracks of a segment. One that has neither cannot be written.
+/// The tracks of a file. One that has neither cannot be written.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Format {
     pub video: Option<Video>,
@@ -28,8 +28,12 @@ pub struct Video {
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Codec {
-    /// SPS and PPS as Annex B.
+    /// SPS and PPS as Annex B; samples are without them.
     H264 {
+        parameter_sets: Bytes,
+    },
+    /// Likewise, but samples have their own as well, which replace these.
+    H264InBand {
         parameter_sets: Bytes,
     },
     Vp9(Vp9),
@@ -68,7 +72,7 @@ pub struct Sound {
     pub channels: u8,
 }
 
-/// Why no segment can be written.
+/// Why something cannot be written.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Unsuitable {
     #[error("H.264 without usable parameter sets")]
@@ -86,15 +90,16 @@ impl From<mp4_atom::Error> for Unsuitable {
 }
 
 /// Of pictures, in Hz.
-pub(crate) const VIDEO_CLOCK: u64 = 90_000;
+pub const VIDEO_CLOCK: u64 = 90_000;
 /// Of sound, in Hz.
-pub(crate) const SOUND_CLOCK: u64 = 48_000;
+pub const SOUND_CLOCK: u64 = 48_000;
 
 /// Track numbers in the file.
-pub(crate) const VIDEO_TRACK: u32 = 1;
-pub(crate) const SOUND_TRACK: u32 = 2;
+pub const VIDEO_TRACK: u32 = 1;
+pub const SOUND_TRACK: u32 = 2;
 
 /// Nanoseconds in ticks of a clock, to the nearest.
-pub(crate) fn ticks(ns: u64, clock: u64) -> u64 {
+#[must_use]
+pub fn ticks(ns: u64, clock: u64) -> u64 {
     ((u128::from(ns) * u128::from(clock) + 500_000_000) / 1_000_000_000) as u64
 }
