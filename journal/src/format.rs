@@ -237,7 +237,7 @@ impl Salt {
         tail.filter(|_| version > Some(UNSALTED)).map_or(Self::default(), |mut crc| Self(crc.get_u32_le()))
     }
 
-    fn checksum(self, head: &[u8; RECORD_HEAD], data: &[u8]) -> [u8; RECORD_TAIL] {
+    pub(crate) fn checksum(self, head: &[u8; RECORD_HEAD], data: &[u8]) -> [u8; RECORD_TAIL] {
         let mut hasher = crc32fast::Hasher::new_with_initial(self.0);
         hasher.update(head);
         hasher.update(data);
@@ -353,8 +353,7 @@ pub fn encode(record: &Record, salt: Salt) -> Encoded {
 /// The head of a record, its data length checked. `None`: not a record of ours.
 pub(crate) fn data_length(head: &[u8; RECORD_HEAD]) -> Option<usize> {
     let mut at = &head[..];
-    let marker = at.get_u32_le();
-    let length = at.get_u32_le() as usize;
+    let (marker, length) = (at.get_u32_le(), at.get_u32_le() as usize);
     (marker == MARKER && length <= DATA_BYTES).then_some(length)
 }
 
@@ -369,9 +368,11 @@ pub(crate) fn unit_head(head: &[u8; RECORD_HEAD], size: usize) -> Option<UnitHea
 
 /// `None` when the checksum is wrong or the content of a known type makes no sense.
 pub(crate) fn decode(head: &[u8; RECORD_HEAD], data: Bytes, tail: [u8; RECORD_TAIL], salt: Salt) -> Option<Record> {
-    if salt.checksum(head, &data) != tail {
-        return None;
-    }
+    (salt.checksum(head, &data) == tail).then(|| parse(head, data))?
+}
+
+/// `None` when the content of a known type makes no sense. The checksum was looked at.
+pub(crate) fn parse(head: &[u8; RECORD_HEAD], data: Bytes) -> Option<Record> {
     let mut at = &head[8..];
     let kind = at.get_u8();
     let track = at.get_u8();
@@ -379,8 +380,7 @@ pub(crate) fn decode(head: &[u8; RECORD_HEAD], data: Bytes, tail: [u8; RECORD_TA
     let pts_ns = at.get_u64_le();
     let dts_ns = at.get_u64_le();
     let utc_us = at.get_u64_le();
-    let first_seq = at.get_u64_le();
-    let last_seq = at.get_u64_le();
+    let (first_seq, last_seq) = (at.get_u64_le(), at.get_u64_le());
     Some(match kind {
         UNIT => Record::Unit(AccessUnit {
             track: TrackId(track),

@@ -61,6 +61,15 @@ pub struct Turn {
     pub orientation: Orientation,
 }
 
+/// What is read while an index is built.
+#[derive(Debug)]
+pub enum Seen<'a> {
+    /// In force for the units after it.
+    Config { track: TrackId, config: &'a CodecConfig },
+    /// Its record begins at `offset`.
+    Unit { offset: u64, track: TrackId, key: bool, pts_ns: u64, data: &'a [u8] },
+}
+
 /// A half-open interval of the broadcast's timeline, in nanoseconds, with borders that a decoder can start from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Range {
@@ -103,24 +112,31 @@ impl Index {
     /// # Errors
     /// [`OpenError`] as [`Reader::open`], or when the medium fails on the way.
     pub fn build(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Self::build_while(path, |_| ())
+    }
+
+    /// Likewise, and shows what it reads, in the order of the file. What comes after damage may be shown though it gets no entry.
+    ///
+    /// # Errors
+    /// As [`Index::build`].
+    pub fn build_while(path: impl AsRef<Path>, mut see: impl FnMut(Seen<'_>)) -> Result<Self, OpenError> {
         let mut reader = Reader::open(path)?;
         let mut building = Building::new(reader.header().clone());
         let mut runs: Vec<Vec<Item>> = Vec::new();
         loop {
             let passed = reader.damage().len();
-            match reader.next_record() {
-                Ok(Some((offset, record))) => {
-                    if reader.damage().len() > passed {
-                        runs.push(Vec::new());
-                    }
-                    let item = Item::new(offset, record);
-                    match runs.last_mut() {
-                        Some(run) => run.push(item),
-                        None => building.add(item),
-                    }
-                }
+            let item = match reader.next_raw() {
+                Ok(Some((offset, raw))) => Item::new(offset, &raw, &mut see),
                 Ok(None) => break,
                 Err(source) => return Err(OpenError::Io { path: reader.path().to_owned(), source }),
+            };
+            if reader.damage().len() > passed {
+                runs.push(Vec::new());
+            }
+            match (runs.last_mut(), item) {
+                (_, None) => {}
+                (Some(run), Some(item)) => run.push(item),
+                (None, Some(item)) => building.add(item),
             }
         }
         for run in mend::in_order(runs) {

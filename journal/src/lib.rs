@@ -14,10 +14,11 @@ mod numbers;
 pub mod read;
 pub mod skim;
 pub mod units;
+mod window;
 
 pub use append::{AppendError, Appender, establish};
 pub use format::{Cause, ClipId, Header, Record};
-pub use index::{Entry, Index, Range};
+pub use index::{Entry, Index, Range, Seen};
 pub use read::{Damage, OpenError, Reader, Tail};
 pub use skim::{Skimmed, Skimmer, UnitHead};
 pub use units::{RebuildError, Unit, Units, UnitsError, UnitsPiece};

@@ -3,9 +3,11 @@
 use std::collections::BTreeMap;
 
 use media::id::TrackId;
+use media::message::AccessUnit;
 
 use crate::format::Record;
-use crate::index::Entry;
+use crate::index::{Entry, Seen};
+use crate::read::Raw;
 
 /// A record without its data.
 #[derive(Debug)]
@@ -17,11 +19,20 @@ pub(crate) enum Item {
 }
 
 impl Item {
-    pub(crate) fn new(offset: u64, record: Record) -> Self {
-        match record {
+    /// Shows it before its data is gone.
+    pub(crate) fn new(offset: u64, raw: &Raw<'_>, see: &mut impl FnMut(Seen<'_>)) -> Option<Self> {
+        let record = raw.without_data()?;
+        match &record {
+            Record::Unit(AccessUnit { track, key, pts_ns, .. }) => {
+                see(Seen::Unit { offset, track: *track, key: *key, pts_ns: *pts_ns, data: raw.data });
+            }
+            Record::Config { track, config } => see(Seen::Config { track: *track, config }),
+            _ => {}
+        }
+        Some(match record {
             Record::Unit(unit) => Self::Unit(Entry {
                 offset,
-                size: unit.data.len() as u32,
+                size: raw.data.len() as u32,
                 track: unit.track,
                 key: unit.key,
                 pts_ns: unit.pts_ns,
@@ -33,7 +44,7 @@ impl Item {
                 after_given_up: false,
             }),
             record => Self::Other(record),
-        }
+        })
     }
 }
 

@@ -2,14 +2,20 @@
 //! reported; it never panics. A file that is still being written reads like one with a torn tail.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek, SeekFrom};
+use std::io;
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 
 use crate::format::{self, HEADER_BYTES, Header, HeaderError, MARKER, RECORD_HEAD, RECORD_TAIL, Record, Salt};
+use crate::window::Window;
 
+/// Read at a time.
 const BUFFER_BYTES: usize = 256 * 1024;
+/// Likewise by who reads much, and kept of it: half a second of a good picture.
+const LARGE_BUFFER_BYTES: usize = 2 * 1024 * 1024;
+const BEHIND_BYTES: usize = 1024 * 1024;
 /// Looked through at a time for the next record behind damage.
 const SEARCH_BYTES: usize = 64 * 1024;
 
@@ -41,7 +47,7 @@ pub struct Damage {
 #[derive(Debug)]
 pub struct Reader {
     path: PathBuf,
-    file: BufReader<File>,
+    window: Window,
     header: Header,
     salt: Salt,
     offset: u64,
@@ -54,17 +60,28 @@ impl Reader {
     /// # Errors
     /// [`OpenError`] when the file cannot be read or does not begin with a whole header.
     pub fn open(path: impl AsRef<Path>) -> Result<Self, OpenError> {
-        let path = path.as_ref().to_owned();
-        let io = |source| OpenError::Io { path: path.clone(), source };
-        let mut file = File::open(&path).map_err(io)?;
+        Self::with_window(path.as_ref(), BUFFER_BYTES, 0)
+    }
+
+    /// For who reads most of the file, and not quite in its order.
+    ///
+    /// # Errors
+    /// As [`Reader::open`].
+    pub fn open_for_copy(path: impl AsRef<Path>) -> Result<Self, OpenError> {
+        Self::with_window(path.as_ref(), LARGE_BUFFER_BYTES, BEHIND_BYTES)
+    }
+
+    fn with_window(path: &Path, ahead: usize, behind: usize) -> Result<Self, OpenError> {
+        let io = |source| OpenError::Io { path: path.to_owned(), source };
+        let file = File::open(path).map_err(io)?;
         let length = file.metadata().map_err(io)?.len();
-        let mut head = Vec::with_capacity(HEADER_BYTES);
-        (&mut file).take(HEADER_BYTES as u64).read_to_end(&mut head).map_err(io)?;
+        let mut window = Window::new(file, ahead, behind);
+        let head = window.bytes(0, length.min(HEADER_BYTES as u64) as usize).map_err(io)?.unwrap_or_default();
         let (header, size) =
-            format::decode_header(&head).map_err(|source| OpenError::Header { path: path.clone(), source })?;
-        file.seek(SeekFrom::Start(size as u64)).map_err(io)?;
-        let (file, salt) = (BufReader::with_capacity(BUFFER_BYTES, file), Salt::of(&head[..size]));
-        Ok(Self { path, file, header, salt, offset: size as u64, length, damage: Vec::new(), tail: None })
+            format::decode_header(head).map_err(|source| OpenError::Header { path: path.to_owned(), source })?;
+        let salt = Salt::of(&head[..size]);
+        let (offset, damage) = (size as u64, Vec::new());
+        Ok(Self { path: path.to_owned(), window, header, salt, offset, length, damage, tail: None })
     }
 
     pub fn header(&self) -> &Header {
@@ -95,6 +112,18 @@ impl Reader {
     /// # Errors
     /// Only when the medium fails; for damage see [`Reader::damage`] and [`Reader::tail`].
     pub fn next_record(&mut self) -> io::Result<Option<(u64, Record)>> {
+        let Some((at, length)) = self.advance()? else { return Ok(None) };
+        Ok(self.raw(at, length)?.map(|raw| (at, raw.decoded())).and_then(|(at, record)| Some((at, record?))))
+    }
+
+    /// Likewise, without copying it.
+    pub(crate) fn next_raw(&mut self) -> io::Result<Option<(u64, Raw<'_>)>> {
+        let Some((at, length)) = self.advance()? else { return Ok(None) };
+        Ok(self.raw(at, length)?.map(|raw| (at, raw)))
+    }
+
+    /// Where the next good record begins, and how long its data is.
+    fn advance(&mut self) -> io::Result<Option<(u64, usize)>> {
         if self.tail.is_some() {
             return Ok(None);
         }
@@ -103,36 +132,32 @@ impl Reader {
             self.tail = Some(Tail::Clean);
             return Ok(None);
         }
-        if let Some((record, size)) = read_record(&mut self.file, self.length - at, self.salt)? {
-            self.offset += size;
-            return Ok(Some((at, record)));
+        if let Some(length) = self.good(at)? {
+            self.offset += record_size(length);
+            return Ok(Some((at, length)));
         }
-        let Some((next, record, size)) = self.search(at + 1)? else {
+        let Some((next, length)) = self.search(at + 1)? else {
             self.tail = Some(Tail::Torn { at, bytes: self.length - at });
             return Ok(None);
         };
         self.damage.push(Damage { at, bytes: next - at });
-        self.offset = next + size;
-        Ok(Some((next, record)))
+        self.offset = next + record_size(length);
+        Ok(Some((next, length)))
     }
 
-    /// The first good record that begins at `from` or later, and its size. The iteration goes on behind it.
-    fn search(&mut self, mut from: u64) -> io::Result<Option<(u64, Record, u64)>> {
+    /// The first good record that begins at `from` or later, and the length of its data.
+    fn search(&mut self, mut from: u64) -> io::Result<Option<(u64, usize)>> {
         let marker = MARKER.to_le_bytes();
-        let mut window = Vec::with_capacity(SEARCH_BYTES);
-        while from + ((RECORD_HEAD + RECORD_TAIL) as u64) <= self.length {
-            self.file.seek(SeekFrom::Start(from))?;
-            window.clear();
-            (&mut self.file).take(SEARCH_BYTES as u64).read_to_end(&mut window)?;
-            for (at, _) in window.windows(marker.len()).enumerate().filter(|(_, bytes)| *bytes == marker) {
+        let mut searched = vec![0; SEARCH_BYTES];
+        while from + record_size(0) <= self.length {
+            let read = fill(self.window.file(), &mut searched, from)?;
+            for (at, _) in searched[..read].windows(marker.len()).enumerate().filter(|(_, bytes)| *bytes == marker) {
                 let candidate = from + at as u64;
-                self.file.seek(SeekFrom::Start(candidate))?;
-                let left = self.length.saturating_sub(candidate);
-                if let Some((record, size)) = read_record(&mut self.file, left, self.salt)? {
-                    return Ok(Some((candidate, record, size)));
+                if let Some(length) = self.good(candidate)? {
+                    return Ok(Some((candidate, length)));
                 }
             }
-            if window.len() < SEARCH_BYTES {
+            if read < SEARCH_BYTES {
                 break;
             }
             from += (SEARCH_BYTES - marker.len() + 1) as u64;
@@ -140,19 +165,88 @@ impl Reader {
         Ok(None)
     }
 
-    /// Reads the record at an offset that an index gave. Do not mix with the iteration.
+    /// Reads the record at an offset that an index gave.
     ///
     /// # Errors
     /// The medium's, or [`io::ErrorKind::InvalidData`] when no good record begins there.
     pub fn read_at(&mut self, offset: u64) -> io::Result<Record> {
-        // a relative seek keeps the buffer in the usual case: the next record, or one a little further on
-        let here = self.file.stream_position()?;
-        self.file.seek_relative(offset as i64 - here as i64)?;
-        let left = self.length.saturating_sub(offset);
-        read_record(&mut self.file, left, self.salt)?.map(|(record, _)| record).ok_or_else(|| {
-            io::Error::new(io::ErrorKind::InvalidData, format!("{}: no record at {offset}", self.path.display()))
-        })
+        let record = match self.good(offset)? {
+            Some(length) => self.raw(offset, length)?.and_then(|raw| raw.decoded()),
+            None => None,
+        };
+        record.ok_or_else(|| self.missing(offset))
     }
+
+    /// The data of the unit whose record begins at an offset that an index gave. Its checksum is looked at, nothing is copied.
+    ///
+    /// # Errors
+    /// As [`Reader::read_at`].
+    pub fn unit_data(&mut self, offset: u64) -> io::Result<&[u8]> {
+        let Some(length) = self.good(offset)? else { return Err(self.missing(offset)) };
+        let missing = self.missing(offset);
+        match self.raw(offset, length)? {
+            Some(raw) if format::unit_head(&raw.head, length).is_some() => Ok(raw.data),
+            _ => Err(missing),
+        }
+    }
+
+    fn missing(&self, offset: u64) -> io::Error {
+        io::Error::new(io::ErrorKind::InvalidData, format!("{}: no record at {offset}", self.path.display()))
+    }
+
+    /// The length of the data of the record at an offset; `None` when there is no whole, undamaged one.
+    fn good(&mut self, at: u64) -> io::Result<Option<usize>> {
+        let (left, salt) = (self.length.saturating_sub(at), self.salt);
+        if left < record_size(0) {
+            return Ok(None);
+        }
+        let Some(head) = self.window.bytes(at, RECORD_HEAD)?.and_then(|bytes| bytes.first_chunk()) else {
+            return Ok(None);
+        };
+        let Some(length) = format::data_length(head).filter(|length| record_size(*length) <= left) else {
+            return Ok(None);
+        };
+        let raw = self.raw(at, length)?;
+        Ok(raw.filter(|raw| salt.checksum(&raw.head, raw.data) == raw.tail && raw.makes_sense()).map(|_| length))
+    }
+
+    /// A record by its place; `None` when the file was shortened under us.
+    fn raw(&mut self, at: u64, length: usize) -> io::Result<Option<Raw<'_>>> {
+        let Some(bytes) = self.window.bytes(at, RECORD_HEAD + length + RECORD_TAIL)? else { return Ok(None) };
+        let Some((head, rest)) = bytes.split_first_chunk() else { return Ok(None) };
+        Ok(rest.split_last_chunk().map(|(data, tail)| Raw { head: *head, data, tail: *tail }))
+    }
+}
+
+/// A record as it lies in the file.
+pub(crate) struct Raw<'a> {
+    pub head: [u8; RECORD_HEAD],
+    pub data: &'a [u8],
+    tail: [u8; RECORD_TAIL],
+}
+
+impl Raw<'_> {
+    fn decoded(&self) -> Option<Record> {
+        format::parse(&self.head, Bytes::copy_from_slice(self.data))
+    }
+
+    fn makes_sense(&self) -> bool {
+        let is_unit = format::unit_head(&self.head, self.data.len()).is_some();
+        is_unit || self.decoded().is_some()
+    }
+
+    /// The same, a unit without its data.
+    pub(crate) fn without_data(&self) -> Option<Record> {
+        match format::unit_head(&self.head, self.data.len()) {
+            Some(_) => format::parse(&self.head, Bytes::new()),
+            None => self.decoded(),
+        }
+    }
+}
+
+/// In the file.
+fn record_size(data: usize) -> u64 {
+    (RECORD_HEAD + data + RECORD_TAIL) as u64
 }
 
 impl Iterator for Reader {
@@ -163,32 +257,16 @@ impl Iterator for Reader {
     }
 }
 
-/// A whole record within the next `left` bytes, and its size; `None` when there is none.
-fn read_record(file: &mut impl Read, left: u64, salt: Salt) -> io::Result<Option<(Record, u64)>> {
-    let mut head = [0; RECORD_HEAD];
-    if left < (RECORD_HEAD + RECORD_TAIL) as u64 || !fill(file, &mut head)? {
-        return Ok(None);
+/// How much of it there was.
+fn fill(file: &File, into: &mut [u8], from: u64) -> io::Result<usize> {
+    let mut filled = 0;
+    while filled < into.len() {
+        match file.read_at(&mut into[filled..], from + filled as u64) {
+            Ok(0) => break,
+            Ok(read) => filled += read,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
     }
-    let Some(length) = format::data_length(&head) else {
-        return Ok(None);
-    };
-    let size = (RECORD_HEAD + length + RECORD_TAIL) as u64;
-    if size > left {
-        return Ok(None);
-    }
-    let mut data = vec![0; length];
-    let mut tail = [0; RECORD_TAIL];
-    if !fill(file, &mut data)? || !fill(file, &mut tail)? {
-        return Ok(None);
-    }
-    Ok(format::decode(&head, Bytes::from(data), tail, salt).map(|record| (record, size)))
-}
-
-/// False when the file was shortened under us.
-fn fill(file: &mut impl Read, into: &mut [u8]) -> io::Result<bool> {
-    match file.read_exact(into) {
-        Ok(()) => Ok(true),
-        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-        Err(e) => Err(e),
-    }
+    Ok(filled)
 }
