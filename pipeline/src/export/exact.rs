@@ -8,7 +8,7 @@ use media::message::Codec;
 use media::rtp::codec::av1::SequenceHeader;
 
 use super::av1;
-use super::plan::{Origin, Sample, Track};
+use super::plan::{Origin, Sample, Track, Written};
 use super::redo::{Redone, redo};
 use crate::job::ExportError;
 
@@ -80,6 +80,7 @@ fn replace(track: &mut Track, first: usize, next: usize, redone: Vec<Redone>) ->
         made.push(Sample {
             origin: Origin::Made(track.made.len()),
             size: u32::try_from(new.data.len()).unwrap_or(u32::MAX),
+            written: Written::of(track.codec, &new.data),
             key: new.key,
             first_seq: 0,
             last_seq: 0,

@@ -1,16 +1,15 @@
-//! Ranges of journals become one file: plan, mux, compare with the plan, make durable, then give it its name.
+//! Ranges of journals become one file: plan, copy or mux, compare with the plan, make durable, then give it its name.
 //!
 //! Runs in a worker process. Everything lies under temporary names until the last step, so that a file under its final name is
 //! whole.
 
 mod anew;
 mod av1;
+mod copy;
 mod exact;
-mod h264;
 mod machine;
-mod mp4;
+mod moov;
 mod mux;
-mod opus;
 mod places;
 mod plan;
 mod poster;
@@ -25,12 +24,13 @@ use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use media::message::Codec;
 use sha2::{Digest, Sha256};
 
 pub(crate) use self::webm_turn::turned as webm_turned;
 
+use self::copy::Copied;
 use self::mux::Muxed;
+use self::places::Places;
 use self::plan::{Plan, Track};
 use crate::job::{Container, ExportError, ExportJob, Exported, ExportedTrack, Format};
 
@@ -39,27 +39,14 @@ pub(crate) fn export(job: &ExportJob, least: Duration) -> Result<Exported, Expor
     let timeout = job.time_limit(least);
     let plan = plan::plan(job, timeout)?;
     let temporary = job.temporary(plan.container);
-    let muxed = mux::mux(&plan, job, timeout)?;
-    if plan.container == Container::Webm {
-        webm::correct(&temporary, plan.length_ns())?;
-    }
-    let copied = plan.video.as_ref().filter(|track| !plan.is_anew(track));
-    if let Some(track) = copied.filter(|track| track.codec == Codec::Av1) {
-        av1::correct(&temporary, &track.av1_sequence)?;
-    }
-    if let Some(track) = copied.filter(|track| track.orientation.quarters() != 0) {
-        match plan.container {
-            Container::Mp4 => mp4::turn(&temporary, track.orientation)?,
-            Container::Webm => webm_turn::turn(&temporary, track.orientation)?,
-        }
-    }
-    verify::verify(&temporary, &plan, &muxed, timeout)?;
-    let (size, sha256) = sync_and_hash(&temporary)?;
+    let is_copied = plan.container == Container::Mp4 && !plan.tracks().any(|track| plan.is_anew(track));
+    let written = if is_copied { copied(&plan, &temporary, timeout)? } else { muxed(&plan, job, &temporary, timeout)? };
+    let Written { muxed, places, size, sha256 } = written;
     let poster = poster(&plan, job);
     // Whoever wants the units has the original.
     let has_units = job.units && job.format != Format::Compatible;
     if has_units {
-        units::write(&plan, &places::read(&temporary, plan.container)?, size, &job.temporary_units())?;
+        units::write(&plan, &places, size, &job.temporary_units())?;
     }
 
     let file = job.directory.join(format!("{}.{}", job.stem, plan.container.extension()));
@@ -91,6 +78,49 @@ pub(crate) fn export(job: &ExportJob, least: Duration) -> Result<Exported, Expor
         units,
         torn_bytes: plan.torn_bytes,
     })
+}
+
+/// A file under its temporary name: verified and synced.
+struct Written {
+    muxed: Muxed,
+    /// Empty where nobody asks for them.
+    places: Places,
+    size: u64,
+    sha256: String,
+}
+
+/// While the disk still writes the file is compared with the plan.
+fn copied(plan: &Plan, temporary: &Path, timeout: Duration) -> Result<Written, ExportError> {
+    let Copied { places, bytes: size, sha256 } = copy::copy(plan, temporary)?;
+    let muxed = Muxed::copied(plan);
+    std::thread::scope(|scope| {
+        let syncing = scope.spawn(|| File::open(temporary)?.sync_all());
+        let verified = verify::verify_copy(temporary, plan, &muxed, timeout);
+        let synced = syncing.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        verified.and(synced.map_err(ExportError::from))
+    })?;
+    Ok(Written { muxed, places, size, sha256 })
+}
+
+fn muxed(plan: &Plan, job: &ExportJob, temporary: &Path, timeout: Duration) -> Result<Written, ExportError> {
+    let muxed = mux::mux(plan, job, timeout)?;
+    if plan.container == Container::Webm {
+        webm::correct(temporary, plan.length_ns())?;
+    }
+    let is_lying = |track: &&Track| !plan.is_anew(track) && track.orientation.quarters() != 0;
+    if let Some(track) = plan.video.as_ref().filter(is_lying) {
+        match plan.container {
+            Container::Mp4 => moov::turn(temporary, track.orientation)?,
+            Container::Webm => webm_turn::turn(temporary, track.orientation)?,
+        }
+    }
+    verify::verify(temporary, plan, &muxed, timeout)?;
+    let places = match plan.container {
+        Container::Webm if job.units => webm::places(temporary)?,
+        Container::Webm | Container::Mp4 => Places::default(),
+    };
+    let (size, sha256) = sync_and_hash(temporary)?;
+    Ok(Written { muxed, places, size, sha256 })
 }
 
 fn mime(plan: &Plan) -> &'static str {

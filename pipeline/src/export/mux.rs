@@ -1,4 +1,4 @@
-//! The muxing pipeline: one thread per track reads its units and pushes them, the muxer takes what it needs next.
+//! The muxing pipeline, for what is no copy and for WebM: one thread per track reads its units and pushes them, the muxer takes what it needs next.
 //!
 //! A thread per track, because a muxer waits for all its tracks: one thread that pushed in journal order would fill the
 //! queue of one track while the muxer waits for the other.
@@ -11,10 +11,10 @@ use gstreamer::prelude::*;
 use gstreamer_app::AppSrc;
 use journal::Reader;
 use media::message::Codec;
-use media::rtp::codec::vp9;
+use mp4::h264::{self, Sets};
 
+use super::anew;
 use super::plan::{Plan, Track};
-use super::{anew, av1, h264};
 use crate::gst::Running;
 use crate::job::{Container, ExportError, ExportJob};
 
@@ -43,6 +43,12 @@ pub(super) struct Muxed {
 }
 
 impl Muxed {
+    /// Of a file whose units are all copied.
+    pub(super) fn copied(plan: &Plan) -> Self {
+        let of = |track: &Option<Track>| track.as_ref().map(stamps).unwrap_or_default();
+        Self { video: of(&plan.video), sound: of(&plan.sound) }
+    }
+
     /// Of the file.
     pub(super) fn length_ns(&self) -> u64 {
         let ends = [self.video.last(), self.sound.last()].into_iter().flatten();
@@ -145,53 +151,23 @@ fn caps(track: &Track) -> Result<gst::Caps, ExportError> {
             .field("height", height)
             .field("framerate", gst::Fraction::new(0, 1))
             .build(),
-        Codec::Vp9 => vp9_caps(track.vp9.as_ref())?.field("width", width).field("height", height).build(),
+        // Copied where there is one configuration.
         Codec::H264 => gst::Caps::builder("video/x-h264")
-            .field("stream-format", if track.parameter_sets.is_single() { "avc" } else { "avc3" })
+            .field("stream-format", "avc")
             .field("alignment", "au")
             .field("width", width)
             .field("height", height)
-            .field("codec_data", gst::Buffer::from_slice(track.parameter_sets.decoder_configuration()))
+            .field("codec_data", gst::Buffer::from_slice(decoder_configuration(track)?))
             .build(),
-        Codec::Av1 => {
-            let configuration = av1::codec_data(&track.av1_sequence)
-                .ok_or_else(|| ExportError::Refused("AV1 without a sequence header".into()))?;
-            gst::Caps::builder("video/x-av1")
-                .field("stream-format", "obu-stream")
-                .field("alignment", "tu")
-                .field("width", width)
-                .field("height", height)
-                .field("codec_data", gst::Buffer::from_slice(configuration))
-                .build()
+        Codec::Vp9 | Codec::Av1 => {
+            return Err(ExportError::Refused(format!("the muxer is given no {:?}", track.codec)));
         }
         Codec::Opus => opus_caps(track.channels),
     })
 }
 
-/// What the muxer writes into the VP codec configuration. Without `chroma-site` that of GStreamer 1.22 crashes.
-fn vp9_caps(header: Option<&vp9::KeyHeader>) -> Result<gst::caps::Builder<gst::caps::NoFeature>, ExportError> {
-    let header = header.ok_or_else(|| ExportError::Refused("VP9 without a keyframe".into()))?;
-    let chroma = match header.subsampling {
-        (true, true) => "4:2:0",
-        (true, false) => "4:2:2",
-        (false, true) => "4:4:0",
-        (false, false) => "4:4:4",
-    };
-    let colorimetry = match header.colour_space {
-        2 => "bt709",
-        4 => "smpte240m",
-        5 => "bt2020",
-        7 => "sRGB",
-        _ => "bt601",
-    };
-    Ok(gst::Caps::builder("video/x-vp9")
-        .field("profile", header.profile.to_string())
-        .field("chroma-format", chroma)
-        .field("chroma-site", "mpeg2")
-        .field("bit-depth-luma", u32::from(header.bit_depth))
-        .field("bit-depth-chroma", u32::from(header.bit_depth))
-        .field("colorimetry", colorimetry)
-        .field("framerate", gst::Fraction::new(0, 1)))
+fn decoder_configuration(track: &Track) -> Result<Vec<u8>, ExportError> {
+    track.parameter_sets.record().map_err(|error| ExportError::Refused(error.to_string()))
 }
 
 pub(super) fn opus_caps(channels: u8) -> gst::Caps {
@@ -226,14 +202,15 @@ fn opus_tags() -> Vec<u8> {
 }
 
 fn feed(plan: &Plan, track: &Track, source: &AppSrc) -> Result<Vec<Stamp>, ExportError> {
-    let stamps =
-        track.samples.iter().map(|sample| Stamp { at_ns: sample.at_ns, duration_ns: sample.duration_ns }).collect();
-    let in_band = !track.parameter_sets.is_single();
     let mut open: Option<(usize, Reader)> = None;
     for sample in &track.samples {
         let unit = track.unit(sample, &plan.journals, &mut open)?;
         let mut buffer = match track.codec {
-            Codec::H264 => gst::Buffer::from_slice(h264::sample(&unit, in_band)),
+            Codec::H264 => {
+                let mut data = Vec::with_capacity(sample.written.in_front as usize);
+                h264::write_sample(&unit, Sets::InFront, &mut data);
+                gst::Buffer::from_slice(data)
+            }
             _ => gst::Buffer::from_slice(unit),
         };
         if let Some(buffer) = buffer.get_mut() {
@@ -253,5 +230,10 @@ fn feed(plan: &Plan, track: &Track, source: &AppSrc) -> Result<Vec<Stamp>, Expor
             break; // the pipeline is down; its error is the reason
         }
     }
-    Ok(stamps)
+    Ok(stamps(track))
+}
+
+/// As the plan has them.
+fn stamps(track: &Track) -> Vec<Stamp> {
+    track.samples.iter().map(|sample| Stamp { at_ns: sample.at_ns, duration_ns: sample.duration_ns }).collect()
 }

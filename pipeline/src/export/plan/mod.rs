@@ -1,6 +1,7 @@
 //! Which units of the journals become samples, and when. Decided completely before the muxer starts, so that the finished
 //! file can be compared with it.
 
+mod notes;
 mod track;
 
 use std::path::PathBuf;
@@ -11,6 +12,8 @@ use journal::{Header, Index, Range, Record, Tail};
 use media::id::TrackId;
 use media::message::Codec;
 
+use self::notes::Notes;
+pub(super) use self::notes::Written;
 pub(super) use self::track::{Origin, Sample, Stretch, Track, codec_name};
 use super::{anew, exact};
 use crate::job::{Border, Container, ExportError, ExportJob, ExportedPiece, Format, Piece, Precision};
@@ -136,9 +139,11 @@ impl Plan {
 }
 
 fn part(piece: &Piece, job: &ExportJob, timeout: Duration) -> Result<Part, ExportError> {
-    let mut indexes = Vec::with_capacity(piece.journals.len());
+    let (mut indexes, mut notes) = (Vec::new(), Vec::new());
     for path in &piece.journals {
-        indexes.push(Index::build(path).map_err(open_error)?);
+        let (index, noted) = Notes::with_index(path, piece).map_err(open_error)?;
+        indexes.push(index);
+        notes.push(noted);
     }
     // Where there is sound alone, no keyframe holds it back.
     let range = match job.format {
@@ -156,7 +161,7 @@ fn part(piece: &Piece, job: &ExportJob, timeout: Duration) -> Result<Part, Expor
     let is_exact = job.border == Border::Asked && job.precision == Precision::Exact;
     let mut undecodable = 0;
     for id in ids {
-        let mut track = Track::collect(id, &indexes, range, &piece.journals)?;
+        let mut track = Track::collect(id, &indexes, &notes, range, &piece.journals)?;
         if let Some(from_ns) = piece.from_ns.filter(|_| is_exact) {
             if track.codec.is_video() {
                 exact::begin(&mut track, from_ns, &piece.journals, timeout)?;

@@ -7,9 +7,9 @@ use journal::{Index, Range, Reader};
 use media::id::TrackId;
 use media::message::{Codec, CodecConfig, Orientation};
 use media::rtp::codec::vp9;
+use mp4::h264::ParameterSets;
 
-use super::super::h264::ParameterSets;
-use super::super::opus;
+use super::notes::{Note, Notes, Written};
 use super::open_error;
 use crate::job::{ExportError, ExportedPiece, Format};
 
@@ -76,6 +76,7 @@ pub(in super::super) struct Sample {
     pub origin: Origin,
     /// Bytes as received, or as made.
     pub size: u32,
+    pub written: Written,
     pub key: bool,
     /// The broadcast's timeline.
     pub pts_ns: u64,
@@ -142,11 +143,12 @@ impl Track {
     pub(super) fn collect(
         id: TrackId,
         indexes: &[Index],
+        notes: &[Notes],
         range: Range,
         journals: &[PathBuf],
     ) -> Result<Self, ExportError> {
         let mut track = Self::new(id);
-        for (journal, index) in indexes.iter().enumerate() {
+        for (journal, (index, notes)) in indexes.iter().zip(notes).enumerate() {
             let epochs: Vec<&Epoch> = index.epochs_of(id).collect();
             let mut reader = None;
             for (at, entry) in index.entries.iter().enumerate().filter(|(_, e)| e.track == id && range.holds(e.pts_ns))
@@ -159,22 +161,14 @@ impl Track {
                     track.undecodable += 1;
                     continue;
                 }
-                let mut duration_ns = 0;
-                // Read what cannot be known without the data: parameter sets, sample formats, and how long a packet sounds.
-                let speaks = match track.codec {
-                    Codec::Opus => true,
-                    Codec::H264 => entry.key,
-                    Codec::Vp9 => entry.key && track.vp9.is_none(),
-                    Codec::Vp8 | Codec::Av1 => false,
+                let note = match notes.get(entry.offset) {
+                    Some(note) => note,
+                    None => Note::of(track.codec, entry.key, &read(&mut reader, &journals[journal], entry.offset)?),
                 };
-                if speaks {
-                    let unit = read(&mut reader, &journals[journal], entry.offset)?;
-                    match track.codec {
-                        Codec::H264 => track.parameter_sets.collect(&unit),
-                        Codec::Vp9 => track.vp9 = vp9::KeyHeader::parse(&unit),
-                        _ => duration_ns = opus::duration_ns(&unit),
-                    }
+                if track.codec == Codec::Vp9 && entry.key && track.vp9.is_none() {
+                    track.vp9 = vp9::KeyHeader::parse(&read(&mut reader, &journals[journal], entry.offset)?);
                 }
+                track.parameter_sets.merge(note.sets);
                 if track.samples.is_empty() {
                     track.orientation = index.orientation(id, entry.pts_ns);
                 }
@@ -184,9 +178,10 @@ impl Track {
                     at_ns: 0,
                     origin: Origin::Journal { journal, offset: entry.offset },
                     size: entry.size,
+                    written: note.written,
                     key: entry.key || !track.codec.is_video(),
                     pts_ns: entry.pts_ns,
-                    duration_ns,
+                    duration_ns: note.sounds_ns,
                     utc_us: entry.utc_us,
                     first_seq: entry.first_seq,
                     last_seq: entry.last_seq,

@@ -1,16 +1,21 @@
-//! The index of a finished MP4 (ISO/IEC 14496-12), read whole and changed in place; nothing moves.
+//! The index of a finished MP4 (ISO/IEC 14496-12), read back and changed in place; nothing moves.
+//!
+//! Reads its tables by itself and not by what wrote them, so that a file can be checked with it.
 
 use std::fs::File;
 use std::io;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
 use media::message::Orientation;
 
-use super::places::{Place, Places};
+use super::places::Place;
 
 /// Of the index of a file, which is read whole: about ten million samples.
 const LARGEST_INDEX: u64 = 256 * 1024 * 1024;
+/// Each has its size in the index.
+const MOST_SAMPLES: usize = LARGEST_INDEX as usize / 4;
 /// Where the matrix lies in the content of a `tkhd` of version 0 (§8.3.2). The size of the picture follows it.
 const MATRIX: usize = 40;
 const MATRIX_LEN: usize = 36;
@@ -35,53 +40,158 @@ pub(super) fn turn(path: &Path, orientation: Orientation) -> io::Result<()> {
 }
 
 /// Where the content of the `moov` box lies, and what it is.
-pub(super) fn index(file: &File) -> io::Result<Option<(u64, Vec<u8>)>> {
+fn index(file: &File) -> io::Result<Option<(u64, Vec<u8>)>> {
+    let Some((at, size)) = find(file, *b"moov")?.filter(|(_, size)| *size <= LARGEST_INDEX) else { return Ok(None) };
+    let mut content = vec![0; size as usize];
+    file.read_exact_at(&mut content, at)?;
+    Ok(Some((at, content)))
+}
+
+/// Where the content of the first box of this name lies that is in no other, and how long it is.
+fn find(file: &File, name: [u8; 4]) -> io::Result<Option<(u64, u64)>> {
     let (mut at, end) = (0, file.metadata()?.len());
     while at + 8 <= end {
         let mut head = [0; 8];
         file.read_exact_at(&mut head, at)?;
-        let [s0, s1, s2, s3, name @ ..] = head;
-        let size = u64::from(u32::from_be_bytes([s0, s1, s2, s3]));
-        if size < 8 || at + size > end {
+        let [s0, s1, s2, s3, found @ ..] = head;
+        let (head_len, size) = match u32::from_be_bytes([s0, s1, s2, s3]) {
+            1 if at + 16 <= end => {
+                let mut wide = [0; 8];
+                file.read_exact_at(&mut wide, at + 8)?;
+                (16, u64::from_be_bytes(wide))
+            }
+            size => (8, u64::from(size)),
+        };
+        if size < head_len || size > end - at {
             return Ok(None);
         }
-        if name == *b"moov" && size <= LARGEST_INDEX {
-            let mut content = vec![0; size as usize - 8];
-            file.read_exact_at(&mut content, at + 8)?;
-            return Ok(Some((at + 8, content)));
+        if found == name {
+            return Ok(Some((at + head_len, size - head_len)));
         }
         at += size;
     }
     Ok(None)
 }
 
-/// Where the samples of the first picture and the first sound lie.
-pub(super) fn places(file: &File) -> io::Result<Places> {
-    let malformed = || io::Error::new(io::ErrorKind::InvalidData, "the muxer wrote no proper table of samples");
-    let (_, index) = index(file)?.ok_or_else(malformed)?;
-    let mut places = Places::default();
-    for (_, track) in boxes(&index).filter(|(name, _)| *name == b"trak") {
-        let list = if is_picture(track) { &mut places.video } else { &mut places.sound };
-        if list.is_empty() {
-            *list = samples(track).ok_or_else(malformed)?;
-        }
-    }
-    Ok(places)
+/// What the file says of itself.
+pub(super) struct Found {
+    pub tracks: Vec<FoundTrack>,
+    pub lasts_ns: u64,
+    /// The content of the box with the samples.
+    pub media: Range<u64>,
 }
 
-/// From the tables of one track (§8.7): sizes, runs of chunks with equally many samples, offsets of chunks.
-fn samples(track: &[u8]) -> Option<Vec<Place>> {
-    let table =
-        ["mdia", "minf", "stbl"].iter().try_fold(track, |at, name| inside(at, name.as_bytes().try_into().ok()?))?;
+pub(super) struct FoundTrack {
+    pub is_picture: bool,
+    pub samples: Vec<FoundSample>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct FoundSample {
+    pub place: Place,
+    /// When it is shown.
+    pub at_ns: u64,
+    pub key: bool,
+}
+
+pub(super) fn read(file: &File) -> io::Result<Found> {
+    let malformed = || io::Error::new(io::ErrorKind::InvalidData, "it has no proper table of samples");
+    let (_, index) = index(file)?.ok_or_else(malformed)?;
+    let (begin, size) = find(file, *b"mdat")?.ok_or_else(malformed)?;
+    let (clock, lasts) = inside(&index, b"mvhd").and_then(clock_and_duration).ok_or_else(malformed)?;
+    let tracks = boxes(&index).filter(|(name, _)| *name == b"trak").map(|(_, content)| {
+        let samples = samples(content, clock)?;
+        Some(FoundTrack { is_picture: is_picture(content), samples })
+    });
+    Ok(Found {
+        tracks: tracks.collect::<Option<_>>().ok_or_else(malformed)?,
+        lasts_ns: nanoseconds(lasts, clock).ok_or_else(malformed)?,
+        media: begin..begin + size,
+    })
+}
+
+/// Of a movie or media header (§8.2.2, §8.4.2): ticks a second, and ticks.
+fn clock_and_duration(header: &[u8]) -> Option<(u64, u64)> {
+    match header.first()? {
+        1 => Some((number(header, 20)?.into(), long(header, 24)?)),
+        _ => Some((number(header, 12)?.into(), number(header, 16)?.into())),
+    }
+}
+
+/// None without a clock.
+fn nanoseconds(ticks: u64, clock: u64) -> Option<u64> {
+    u64::try_from((u128::from(ticks) * 1_000_000_000).checked_div(clock.into())?).ok()
+}
+
+/// From the tables of one track.
+fn samples(track: &[u8], movie_clock: u64) -> Option<Vec<FoundSample>> {
+    let media = inside(track, b"mdia")?;
+    let (clock, _) = clock_and_duration(inside(media, b"mdhd")?)?;
+    let table = inside(inside(media, b"minf")?, b"stbl")?;
+    let begin_ns = nanoseconds(put_off(track)?, movie_clock)?;
+    let (places, times) = (places(table)?, times(table)?);
+    if places.len() != times.len() {
+        return None;
+    }
+    let keys: Option<Vec<u32>> = match inside(table, b"stss") {
+        Some(keys) => Some((0..number(keys, 4)? as usize).map(|at| number(keys, 8 + at * 4)).collect::<Option<_>>()?),
+        None => None,
+    };
+    let is_key = |number: u32| keys.as_ref().is_none_or(|keys| keys.binary_search(&number).is_ok());
+    let samples = (1..).zip(places.into_iter().zip(times));
+    samples
+        .map(|(number, (place, ticks))| {
+            let at_ns = begin_ns.checked_add(nanoseconds(ticks, clock)?)?;
+            Some(FoundSample { place, at_ns, key: is_key(number) })
+        })
+        .collect()
+}
+
+/// How much later than the file a track begins: its edit list (§8.6.6) may have an empty edit and then the whole track.
+fn put_off(track: &[u8]) -> Option<u64> {
+    let Some(list) = inside(track, b"edts").and_then(|edits| inside(edits, b"elst")) else { return Some(0) };
+    let wide = *list.first()? == 1;
+    let (count, size) = (number(list, 4)?, if wide { 20 } else { 12 });
+    let edit = |at: usize| match wide {
+        true => Some((long(list, 8 + at * size)?, long(list, 16 + at * size)? as i64)),
+        false => Some((number(list, 8 + at * size)?.into(), i64::from(number(list, 12 + at * size)? as i32))),
+    };
+    match (count, edit(0)?) {
+        (1, (_, 0)) => Some(0),
+        (2, (empty, -1)) if edit(1)?.1 == 0 => Some(empty),
+        _ => None,
+    }
+}
+
+/// When each sample begins, in ticks (§8.6.1.2).
+fn times(table: &[u8]) -> Option<Vec<u64>> {
+    let runs = inside(table, b"stts")?;
+    let mut times = Vec::new();
+    let mut at: u64 = 0;
+    for run in 0..number(runs, 4)? as usize {
+        let (count, lasts) = (number(runs, 8 + run * 8)?, number(runs, 12 + run * 8)?);
+        if times.len() + count as usize > MOST_SAMPLES {
+            return None;
+        }
+        for _ in 0..count {
+            times.push(at);
+            at = at.checked_add(lasts.into())?;
+        }
+    }
+    Some(times)
+}
+
+/// Sizes, runs of chunks with equally many samples, offsets of chunks (§8.7).
+fn places(table: &[u8]) -> Option<Vec<Place>> {
     let sizes = inside(table, b"stsz")?;
     let (same, count) = (number(sizes, 4)?, number(sizes, 8)? as usize);
     let size = |sample: usize| if same == 0 { number(sizes, 12 + sample * 4) } else { Some(same) };
     let runs = inside(table, b"stsc")?;
     let run = |at: usize, field: usize| number(runs, 8 + at * 12 + field * 4);
-    let long = inside(table, b"co64");
-    let chunks = long.or_else(|| inside(table, b"stco"))?;
-    let chunk = |at: usize| match long {
-        Some(long) => Some(u64::from(number(long, 8 + at * 8)?) << 32 | u64::from(number(long, 12 + at * 8)?)),
+    let wide = inside(table, b"co64");
+    let chunks = wide.or_else(|| inside(table, b"stco"))?;
+    let chunk = |at: usize| match wide {
+        Some(wide) => long(wide, 8 + at * 8),
         None => number(chunks, 8 + at * 4).map(u64::from),
     };
     let (run_count, chunk_count) = (number(runs, 4)? as usize, number(chunks, 4)? as usize);
@@ -93,12 +203,19 @@ fn samples(track: &[u8]) -> Option<Vec<Place>> {
         }
         let mut offset = chunk(at)?;
         for _ in 0..run(in_run, 1)? {
+            if places.len() >= count {
+                return None;
+            }
             let size = size(places.len())?;
             places.push(Place { offset, size });
             offset = offset.checked_add(u64::from(size))?;
         }
     }
     (places.len() == count).then_some(places)
+}
+
+fn long(content: &[u8], at: usize) -> Option<u64> {
+    content.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_be_bytes)
 }
 
 fn number(content: &[u8], at: usize) -> Option<u32> {
