@@ -192,7 +192,38 @@ async fn the_timeline_outlives_the_journals() {
     let (_, _, numbers) = story.make(json!({ "pieces": [piece] })).await;
     let shown = pictures.iter().find(|(_, at)| *at >= key - 2.0).expect("a picture").0;
     assert_eq!(numbers.first(), Some(&shown), "a fast cut begins at the keyframe that the timeline shows");
+    cover_of_a_moment(&story.server, parts[1]["id"].as_str().expect("an id")).await;
+    story.server.ended(Duration::from_secs(30)).await;
     assert!(story.server.stop().success());
+    let (status, report) = house.check();
+    assert!(status.success(), "{report}");
+}
+
+/// A picture from the middle of a stored clip becomes its cover, and stays one of its pictures; what is no moment of it is refused.
+async fn cover_of_a_moment(server: &Server, clip: &str) {
+    let path = format!("/api/clips/{clip}/posters");
+    let choose =
+        async |path: &str, at_ms: u64| answer(ask(server, path, &json!({ "atMs": at_ms })).bearer_auth(KEY)).await;
+    let before = server.get(&path).await.as_array().expect("pictures").len();
+    for _ in 0..2 {
+        let (status, clip) = choose(&path, 1234).await;
+        assert_eq!(status, StatusCode::OK, "{clip}");
+        let posters = clip["posters"].as_array().expect("pictures");
+        assert_eq!(posters.len(), before + 1, "the same moment is one picture: {clip}");
+        let made = posters.last().expect("a picture");
+        assert!(made["chosen"] == true && (1234..1300).contains(&made["atMs"].as_u64().expect("a time")), "{made}");
+        let picture =
+            server.http.get(server.url(made["url"].as_str().expect("an address"))).send().await.expect("an answer");
+        assert_eq!(
+            (picture.status(), &picture.headers()["content-type"]),
+            (StatusCode::OK, &"image/jpeg".parse().unwrap())
+        );
+        assert!(picture.bytes().await.expect("a picture").starts_with(&[0xff, 0xd8, 0xff]));
+    }
+    let (status, refusal) = choose(&path, 60_000).await;
+    assert_eq!((status, &refusal["code"]), (StatusCode::BAD_REQUEST, &json!("invalid")), "{refusal}");
+    let (status, _) = choose("/api/clips/00000000000000000000000000/posters", 0).await;
+    assert_eq!(status, StatusCode::NOT_FOUND);
 }
 
 fn walk(folder: &Path) -> Vec<std::path::PathBuf> {

@@ -13,6 +13,7 @@ use crate::access::Links;
 use crate::address::Network;
 use crate::assets::Assets;
 use crate::auth::Keys;
+use crate::covers::Covers;
 use crate::events::Seats;
 use crate::limits::{PerAddress, WrongKeys};
 use crate::lives::Lives;
@@ -84,6 +85,7 @@ struct Inner {
     replays: Replays,
     seats: Seats,
     timelines: Timelines,
+    covers: Covers,
     stopping: watch::Sender<bool>,
 }
 
@@ -105,6 +107,7 @@ impl App {
             replays: Replays::default(),
             seats: Seats::default(),
             timelines: Timelines::default(),
+            covers: Covers::default(),
             stopping: watch::Sender::new(false),
             settings,
             parts,
@@ -190,6 +193,10 @@ impl App {
     /// What was read of stored recordings for editors.
     pub fn timelines(&self) -> &Timelines {
         &self.inner.timelines
+    }
+
+    pub fn covers(&self) -> &Covers {
+        &self.inner.covers
     }
 
     /// From now on nothing new begins.

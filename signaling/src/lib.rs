@@ -11,6 +11,7 @@ mod app;
 mod assets;
 mod auth;
 mod clips;
+mod covers;
 mod error;
 mod events;
 mod health;

@@ -29,7 +29,7 @@ use crate::view;
         at::clip::list, at::order::create, at::clip::read, at::clip::edit, at::clip::delete, at::clip::retry, at::clip::link,
         at::bulk::change,
         at::order::timeline, at::file::media, at::file::poster,
-        at::pictures::storyboard, at::pictures::sheet, at::pictures::waveform, at::pictures::posters, at::pictures::poster,
+        at::pictures::storyboard, at::pictures::sheet, at::pictures::waveform, at::pictures::posters, at::pictures::poster, at::pictures::choose,
         at::whip::publish_main, at::whip::publish, at::whip::ice, at::whip::stop,
         at::whep::watch, at::whep::ice, at::whep::stop,
     ),

@@ -288,7 +288,7 @@ pub fn pieces_of(clip: &storage::Clip) -> Vec<Piece> {
 }
 
 /// The range of a clip's own time.
-fn within_clip(clip: &storage::Clip, from_ms: u64, to_ms: Option<u64>) -> Result<Vec<Piece>, Error> {
+pub fn within_clip(clip: &storage::Clip, from_ms: u64, to_ms: Option<u64>) -> Result<Vec<Piece>, Error> {
     if clip.kind == ClipKind::Part && clip.sha256.is_empty() {
         return Err(Error::invalid("the clip is still being prepared"));
     }
@@ -365,10 +365,18 @@ pub async fn extract(
             app.clip_rate().check(caller)?;
         }
     }
+    file_of(app, recipe).await.map(Extracted::File)
+}
+
+/// The file of a recipe, made if it is not there.
+///
+/// # Errors
+/// `not_found` with the reason when it cannot be made, `full`, `away`.
+pub async fn file_of(app: &App, recipe: Recipe) -> Result<MadeFile, Error> {
     let mut changed = app.local().changed();
     let extract = app.local().want_extract(new_id(), recipe, now_ms()).await.map_err(full)?;
     match tokio::time::timeout(EXTRACT_TIME, done(app, &mut changed, extract)).await {
-        Ok(done) => done.map(Extracted::File),
+        Ok(done) => done,
         Err(_) => Err(Error::new(Code::Away, "the range is still being made").retry_after(Duration::from_secs(5))),
     }
 }

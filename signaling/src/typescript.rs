@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 
 use ts_rs::{Config, TS};
 
+use crate::covers::Moment;
 use crate::error::Code;
 use crate::http::bulk::{BulkChange, BulkDone};
 use crate::http::connection::{Connection, Report, Source};
@@ -64,6 +65,7 @@ pub fn text() -> String {
         AwayPart,
         Requested,
         NewClip,
+        Moment,
         NewPiece,
         ClipTimeline,
         StorageReport,

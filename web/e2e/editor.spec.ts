@@ -206,6 +206,31 @@ test("a handle that is pulled beyond the clip takes the picture along", async ({
   expect(numbers.at(-1)).toBe(ends);
 });
 
+test("the picture on the screen becomes the cover", async ({ page, oxbow }, info) => {
+  type Covered = { poster: string; posters: { url: string; atMs: number; chosen: boolean }[] };
+  const clipNow = () => oxbow.api<Covered>(`/api/clips/${clip}`);
+  const video = await open(page);
+  const before = (await clipNow()).posters.length;
+  await page.keyboard.press("Home");
+  await page.keyboard.press("Shift+ArrowRight");
+  for (let n = 0; n < 3; n += 1) await step(page, video, "ArrowRight");
+  const shown = await frameNumber(video);
+  await page.getByRole("button", { name: "Use the picture on the screen" }).click();
+  await expect.poll(async () => (await clipNow()).posters.length, { timeout: 20_000 }).toBe(before + 1);
+  await expect.poll(async () => (await clipNow()).posters.at(-1)?.chosen).toBe(true);
+  const made = (await clipNow()).posters.at(-1);
+  const at = await video.evaluate((v) => (v as HTMLVideoElement).currentTime * 1_000);
+  expect(Math.abs((made?.atMs ?? 0) - at)).toBeLessThan(60);
+  // It carries the number of the picture that was on the screen.
+  const picture = await page.request.get(made?.url ?? "");
+  expect(await clipNumbers(new Uint8Array(await picture.body()))).toEqual([shown]);
+  const poster = await page.request.get(`/api/clips/${clip}/poster`);
+  expect(await poster.body()).toEqual(await picture.body());
+  await expect(page.getByRole("radio", { name: /^Picture at/ }).last()).toBeChecked();
+  await expectAccessible(page);
+  await page.screenshot({ path: info.outputPath("cover.png") });
+});
+
 test("what is said about a clip saves itself, and is published by a key", async ({ page, oxbow }) => {
   await open(page);
   const state = page.locator("[data-save]");

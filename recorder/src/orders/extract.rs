@@ -1,6 +1,7 @@
 //! Extracts: made for whoever plays them now, kept in the spool while that is likely to go on.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -65,8 +66,9 @@ pub(crate) async fn run(desk: Arc<Desk>) {
 
 async fn extract(desk: &Desk, wanted: Extract) -> Result<(), StorageError> {
     let Extract { id, recipe, used_ms, .. } = wanted;
-    let made = make::make(desk, &recipe, &id, used_ms, false).await.map(|made| made.exported);
-    let file = made.as_ref().ok().map(|exported| exported.file.clone());
+    let made = make::make(desk, &recipe, &id, used_ms, recipe.is_moment()).await.map(|made| made.exported);
+    let files: Vec<PathBuf> =
+        made.iter().flat_map(|exported| [&exported.file].into_iter().chain(&exported.poster)).cloned().collect();
     let told = made.map_err(|trouble| trouble.text).map(|exported| MadeFile {
         file: exported.file,
         mime: exported.mime,
@@ -75,14 +77,15 @@ async fn extract(desk: &Desk, wanted: Extract) -> Result<(), StorageError> {
         duration_ms: exported.duration_ms,
         from_ns: exported.from_ns,
         to_ns: exported.to_ns,
+        still: exported.poster,
     });
     if desk.stores.local.extract_done(id, told, clock::utc_ms()).await? {
         return Ok(());
     }
-    match file {
-        Some(file) => upload::remove(&file).await,
-        None => Ok(()),
+    for file in files {
+        upload::remove(&file).await?;
     }
+    Ok(())
 }
 
 /// Row first: a file without a row is removed by the next start.
@@ -90,7 +93,9 @@ async fn tidy(desk: &Desk, now_ms: i64) -> Result<(), StorageError> {
     for extract in surplus(desk.stores.local.extracts().await?, now_ms) {
         desk.stores.local.forget_extract(extract.id).await?;
         if let ExtractState::Made(made) = extract.state {
-            upload::remove(&made.file).await?;
+            for file in [made.file].into_iter().chain(made.still) {
+                upload::remove(&file).await?;
+            }
         }
     }
     Ok(())

@@ -213,7 +213,7 @@ fn if_match(headers: &HeaderMap) -> Result<Option<u32>, Error> {
     revision.map(Some).ok_or_else(|| Error::invalid("If-Match is the ETag of the clip, such as \"3\""))
 }
 
-fn tagged(clip: Clip) -> Response {
+pub(super) fn tagged(clip: Clip) -> Response {
     let etag = format!("\"{}\"", clip.revision);
     let mut response = Answer(clip).into_response();
     if let Ok(value) = HeaderValue::from_str(&etag) {

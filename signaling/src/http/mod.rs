@@ -69,7 +69,7 @@ pub fn routes(app: App) -> Router<App> {
         .route("/api/clips/{id}/timeline", get(order::timeline))
         .route("/api/clips/{id}/media", get(file::media))
         .route("/api/clips/{id}/poster", get(file::poster))
-        .route("/api/clips/{id}/posters", get(pictures::posters))
+        .route("/api/clips/{id}/posters", get(pictures::posters).post(pictures::choose))
         .route("/api/clips/{id}/posters/{n}", get(pictures::poster))
         .route("/api/clips/{id}/storyboard.vtt", get(pictures::storyboard))
         .route("/api/clips/{id}/storyboard/{n}", get(pictures::sheet))

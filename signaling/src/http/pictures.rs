@@ -10,11 +10,14 @@ use bytes::Bytes;
 use http::{HeaderMap, Method, header};
 use serde::Deserialize;
 
-use super::extract::{Asked, IdOf, PictureOf};
+use super::clip::tagged;
+use super::extract::{Asked, IdOf, Json, PictureOf};
 use super::file::{File, send};
 use crate::access::Visitor;
 use crate::app::App;
+use crate::auth::Streamer;
 use crate::clips::{self, Found};
+use crate::covers::{self, Moment};
 use crate::error::Error;
 use crate::openapi::Problems;
 use crate::view::{Clip, PosterChoice};
@@ -130,6 +133,24 @@ pub async fn poster(
     let choices = found.clip.pictures.as_ref().map_or(&[][..], |pictures| &pictures.posters);
     let key = choices.get(number).ok_or_else(Error::not_found)?.object.clone();
     picture(&app, &found, key, "image/jpeg", &method, &headers).await
+}
+
+#[utoipa::path(
+    post,
+    path = "/api/clips/{id}/posters",
+    summary = "Make the picture of a moment the clip's poster",
+    params(("id" = String, Path, description = "26 characters of Crockford base 32")),
+    request_body = Moment,
+    responses((status = 200, description = "The clip as it is now", body = Clip), Problems),
+    security(("key" = []), ("session" = []))
+)]
+pub async fn choose(
+    State(app): State<App>,
+    _: Streamer,
+    IdOf(id): IdOf,
+    Json(moment): Json<Moment>,
+) -> Result<Response, Error> {
+    Ok(tagged(covers::choose_moment(&app, &id, &moment).await?))
 }
 
 /// Sends one of a clip's pictures, or what is kept like one.

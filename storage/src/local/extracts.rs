@@ -30,6 +30,9 @@ pub struct MadeFile {
     /// What it shows of the broadcast's timeline.
     pub from_ns: u64,
     pub to_ns: u64,
+    /// Its first picture (JPEG), when that is what it was made for ([`Recipe::is_moment`]).
+    #[serde(default)]
+    pub still: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -64,6 +64,15 @@ pub enum Format {
 }
 
 impl Recipe {
+    /// Longest piece of a recipe that is about its first picture.
+    pub const MOMENT_NS: u64 = 500_000_000;
+
+    /// Whether somebody wants the picture that it begins with, rather than a file: an exact piece that is over in no time.
+    pub fn is_moment(&self) -> bool {
+        matches!(&self.pieces[..], [piece] if piece.to_ns.saturating_sub(piece.from_ns) <= Self::MOMENT_NS)
+            && (self.precision, self.format) == (Precision::Exact, Format::Original)
+    }
+
     /// One piece, nothing encoded again.
     pub fn of(piece: Piece) -> Self {
         Self { pieces: vec![piece], precision: Precision::Fast, format: Format::Original }

@@ -82,6 +82,9 @@ export const api = {
   linkTo: (id: string) => call<ClipAddress>(`/api/clips/${at(id)}/link`, { method: "POST", body: {} }),
   editClip: (id: string, edit: ClipEdit, revision: number) =>
     call<Clip>(`/api/clips/${at(id)}`, { method: "PATCH", body: edit, ifMatch: revision }),
+  /** The picture of a moment of the clip becomes its poster. */
+  coverAt: (id: string, atMs: number) =>
+    call<Clip>(`/api/clips/${at(id)}/posters`, { method: "POST", body: { atMs } }),
   bulk: (change: BulkChange) => call<List<BulkDone>>("/api/clips/bulk", { method: "POST", body: change }),
   /** Something new is made of recordings; the answer is the clip that it will be. */
   makeClip: (wanted: NewClip) => call<Clip>("/api/clips", { method: "POST", body: wanted }),

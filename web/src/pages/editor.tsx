@@ -144,6 +144,13 @@ function Ready({ clip, timeline, back }: { clip: Clip; timeline: ClipTimeline | 
     if (result.ok) onClip(result.value);
     else toast({ text: m.editor.coverFailed, tone: "error" });
   };
+  const onMoment = async (clipMs: number) => {
+    if (clipMs < 0 || clipMs >= clip.durationMs) return toast({ text: m.editor.coverOutside });
+    // The picture that is on the screen begins here, give or take what times are rounded by.
+    const result = await api.coverAt(clip.id, Math.max(0, Math.floor(clipMs - 1)));
+    if (result.ok) onClip(result.value);
+    else toast({ text: m.editor.coverNot(result.error.detail), tone: "error" });
+  };
   const onCut = async (cut: Cut) => {
     const result = await api.makeClip(recipeOf(cut, clip, timeline));
     if (!result.ok) {
@@ -174,6 +181,7 @@ function Ready({ clip, timeline, back }: { clip: Clip; timeline: ClipTimeline | 
         onClip,
       }}
       onCover={(number) => void onCover(number)}
+      onMoment={onMoment}
       onCut={onCut}
       onOpen={(id) => navigate(`/library/clips/${id}`, { state: { back } })}
     />

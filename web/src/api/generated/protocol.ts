@@ -397,6 +397,15 @@ export type NewClip = { title?: string, visibility?: "hidden" | "link" | "publis
 pieces: Array<NewPiece>, precision?: "fast" | "exact", format?: "original" | "compatible" | "audio", };
 
 /**
+ * A place in a clip.
+ */
+export type Moment = { 
+/**
+ * Milliseconds of the clip's own time; the first picture at or after it is meant.
+ */
+atMs: number, };
+
+/**
  * A range of a broadcast's time or of a clip's own. Without an end, all there is.
  */
 export type NewPiece = { 

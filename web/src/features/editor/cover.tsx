@@ -1,5 +1,8 @@
-// Which picture stands for the clip: one of those that were found to show the most.
+// Which picture stands for the clip: one of those that were found to show the most, or the one on the screen.
+import { Image } from "lucide-react";
+import { useState } from "react";
 import { m } from "@/messages";
+import { Button } from "@/ui/button";
 import { cn } from "@/ui/cn";
 import { timecode } from "./range";
 
@@ -8,10 +11,14 @@ export type Candidate = { number: number; address: string; atMs: number; chosen:
 export function Cover({
   candidates,
   onChoose,
+  onThis,
 }: {
   candidates: readonly Candidate[];
   onChoose: (number: number) => void;
+  /** Makes the picture on the screen one of them, and the cover. */
+  onThis: () => Promise<void>;
 }) {
+  const [busy, setBusy] = useState(false);
   if (candidates.length === 0) return null;
   return (
     <fieldset>
@@ -37,6 +44,18 @@ export function Cover({
           </label>
         ))}
       </div>
+      <Button
+        size="dense"
+        className="mt-2"
+        disabled={busy}
+        onClick={() => {
+          setBusy(true);
+          void onThis().finally(() => setBusy(false));
+        }}
+      >
+        <Image aria-hidden className="size-[15px]" strokeWidth={1.75} />
+        {m.editor.coverThis}
+      </Button>
     </fieldset>
   );
 }

@@ -49,6 +49,8 @@ type Props<C extends Edited> = {
   recording: string | null;
   door: Pick<Door<C>, "send" | "load" | "onClip">;
   onCover: (number: number) => void;
+  /** The picture at this time of the clip becomes its cover. */
+  onMoment: (clipMs: number) => Promise<void>;
   onCut: (cut: Cut) => Promise<void>;
   onOpen: (id: string) => void;
 };
@@ -76,7 +78,8 @@ function useDesk<C extends Edited>({ clip, place, door }: Props<C>) {
 }
 
 export function Editor<C extends Edited>(props: Props<C>) {
-  const { clip, place, strips, covers, around, back, origin, recording, onCover, onCut, onOpen } = props;
+  const { clip, place, strips, covers, around, back, origin, recording, onCover, onMoment, onCut, onOpen } =
+    props;
   const { autosave, sheet, transport } = useDesk(props);
   const { range, draft, canUndo, canRedo } = useSyncExternalStore(sheet.subscribe, sheet.snapshot);
   const { state } = useSyncExternalStore(autosave.subscribe, autosave.snapshot);
@@ -138,7 +141,12 @@ export function Editor<C extends Edited>(props: Props<C>) {
     save: () => void autosave.flush(),
     publish,
   });
-  const cover = useMemo(() => <Cover candidates={covers} onChoose={onCover} />, [covers, onCover]);
+  const moment = useRef(onMoment);
+  moment.current = onMoment;
+  const cover = useMemo(() => {
+    const onThis = () => moment.current(transport.snapshot().positionMs - place.clip.fromMs);
+    return <Cover candidates={covers} onChoose={onCover} onThis={onThis} />;
+  }, [covers, onCover, transport, place]);
 
   return (
     <main id="content" className="flex flex-1 flex-col laptop:h-dvh laptop:flex-none laptop:overflow-hidden">
