@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use anyhow::Result;
-use bench::case::{Line, clip, fanout, join, latency, loss, memory, profile, publish, record};
+use bench::case::{Line, clip, fanout, join, latency, look, loss, memory, profile, publish, record};
 use bench::relay;
 use clap::{Parser, Subcommand};
 
@@ -24,6 +24,8 @@ enum Case {
     Join(join::Options),
     /// How long packets stay in the server, at shares of its saturation.
     Latency(latency::Options),
+    /// What it costs to look at finished clips.
+    Look(look::Options),
     /// Viewers come and go, and nothing of them remains.
     Memory(memory::Options),
     /// Many small broadcasts.
@@ -39,7 +41,7 @@ enum Case {
 }
 
 fn main() -> ExitCode {
-    // The case `clip` starts this program again as the process that makes its files.
+    // The cases `clip` and `look` start this program again as the process that works on files.
     match std::env::args().nth(1).as_deref() {
         Some("worker") => pipeline::worker_main(),
         _ => measure(),
@@ -71,6 +73,7 @@ async fn run(case: Case) -> Result<Vec<Line>> {
         Case::Memory(options) => vec![memory::run(options).await?],
         Case::Publish(options) => vec![publish::run(options).await?],
         Case::Record(options) => vec![record::run(options).await?],
+        Case::Look(options) => vec![look::run(options).await?],
         Case::Loss(options) => vec![loss::run(options).await?],
         Case::Profile(options) => vec![profile::run(options).await?],
         Case::Relay(options) => vec![serde_json::to_value(relay::run::run(options).await?)?],

@@ -19,7 +19,15 @@ impl Cpu {
     /// # Errors
     /// When there is no such process.
     pub fn of(pid: u32) -> io::Result<Cpu> {
-        parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat"))?).ok_or_else(|| malformed("stat"))
+        parse_stat(&fs::read_to_string(format!("/proc/{pid}/stat"))?, OWN).ok_or_else(|| malformed("stat"))
+    }
+
+    /// Of all processes that this one started and that are gone.
+    ///
+    /// # Errors
+    /// When /proc is not there.
+    pub fn of_ended_children() -> io::Result<Cpu> {
+        parse_stat(&fs::read_to_string("/proc/self/stat")?, OF_CHILDREN).ok_or_else(|| malformed("stat"))
     }
 
     pub fn total(self) -> Duration {
@@ -32,9 +40,13 @@ impl Cpu {
     }
 }
 
-/// Fields 14 and 15, counted after the command name, which may contain anything but is the last thing in parentheses.
-fn parse_stat(stat: &str) -> Option<Cpu> {
-    let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace().skip(11);
+/// Fields 14 and 15, counted after the command name, and those behind them for children that were waited for (proc(5)).
+const OWN: usize = 11;
+const OF_CHILDREN: usize = 13;
+
+/// Two fields behind the command name, which may contain anything but is the last thing in parentheses.
+fn parse_stat(stat: &str, from: usize) -> Option<Cpu> {
+    let mut fields = stat[stat.rfind(')')? + 1..].split_ascii_whitespace().skip(from);
     let mut ticks = || Some(Duration::from_millis(fields.next()?.parse::<u64>().ok()? * 1000 / TICKS_PER_SECOND));
     Some(Cpu { user: ticks()?, system: ticks()? })
 }
@@ -101,8 +113,10 @@ mod tests {
     fn times_are_found_behind_any_name() {
         let stat = "42 (a) b (c)) S 1 42 42 0 -1 4194304 100 0 0 0 123 45 0 0 20 0 3 0 99 1 2";
         let expected = Cpu { user: Duration::from_millis(1230), system: Duration::from_millis(450) };
-        assert_eq!(parse_stat(stat), Some(expected));
-        assert_eq!(parse_stat("42 no name"), None);
+        assert_eq!(parse_stat(stat, OWN), Some(expected));
+        let gone = Cpu { user: Duration::ZERO, system: Duration::from_millis(70) };
+        assert_eq!(parse_stat("42 (a) S 1 42 42 0 -1 4194304 100 0 0 0 123 45 0 7 20 0", OF_CHILDREN), Some(gone));
+        assert_eq!(parse_stat("42 no name", OWN), None);
     }
 
     #[test]

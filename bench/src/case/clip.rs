@@ -41,7 +41,7 @@ pub struct Options {
     bitrate: u32,
 }
 
-fn codec(name: &str) -> Result<Codec, String> {
+pub(super) fn codec(name: &str) -> Result<Codec, String> {
     match name {
         "vp8" => Ok(Codec::Vp8),
         "vp9" => Ok(Codec::Vp9),
@@ -78,7 +78,7 @@ pub async fn run(options: Options) -> Result<Line> {
 }
 
 async fn measure(options: &Options, folder: &Path) -> Result<Line> {
-    let journal = write_journal(options, folder)?;
+    let journal = write_journal(options.codec, options.minutes, options.bitrate, folder)?;
     let journal_mb = journal.metadata()?.len() / 1_000_000;
     let length_ns = options.minutes * 60 * SECOND_NS;
     let workers = Workers::start(WorkersConfig { count: 1, ..WorkersConfig::new(std::env::current_exe()?) });
@@ -134,14 +134,8 @@ async fn make(workers: &Workers, folder: &Path, piece: Piece, precision: Precisi
 }
 
 /// 720p at 30 pictures a second, with sound.
-fn write_journal(options: &Options, folder: &Path) -> Result<PathBuf> {
-    let pattern = TestPattern {
-        codec: options.codec,
-        width: 1280,
-        height: 720,
-        bitrate: options.bitrate,
-        ..TestPattern::default()
-    };
+pub(super) fn write_journal(codec: Codec, minutes: u64, bitrate: u32, folder: &Path) -> Result<PathBuf> {
+    let pattern = TestPattern { codec, width: 1280, height: 720, bitrate, ..TestPattern::default() };
     let units = encode(&pattern)?;
     let (broadcast, clip) = (BroadcastId::new(1_700_000_000_000, 7), ClipId(1));
     let path = journal::part_path(folder, broadcast, 0, clip);
@@ -155,7 +149,7 @@ fn write_journal(options: &Options, folder: &Path) -> Result<PathBuf> {
     };
     let mut appender = Appender::create(&path, &header)?;
     configure(&mut appender, &pattern, &units)?;
-    for minute in 0..options.minutes {
+    for minute in 0..minutes {
         for unit in &units {
             appender.append(&record(unit, minute))?;
             if appender.pending_bytes() > BATCH_BYTES {

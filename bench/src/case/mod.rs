@@ -12,6 +12,7 @@ pub mod clip;
 pub mod fanout;
 pub mod join;
 pub mod latency;
+pub mod look;
 pub mod loss;
 pub mod memory;
 pub mod profile;

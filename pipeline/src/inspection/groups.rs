@@ -54,6 +54,30 @@ impl Plan {
     }
 }
 
+/// Chooses keyframes for the storyboard as they come.
+pub(super) struct Choice {
+    apart_ns: u64,
+    due_ns: u64,
+    taken: u64,
+}
+
+impl Choice {
+    pub(super) fn new(duration_ns: u64) -> Self {
+        Self { apart_ns: apart_ns(duration_ns), due_ns: 0, taken: 0 }
+    }
+
+    pub(super) fn takes(&mut self, at_ns: u64) -> bool {
+        let wanted = at_ns >= self.due_ns && self.taken < BOARD;
+        if wanted {
+            self.taken += 1;
+            // not from one to the next, lest distances add up to more than is wanted
+            let early_ns = self.apart_ns / 10;
+            self.due_ns = ((at_ns + early_ns) / self.apart_ns + 1) * self.apart_ns - early_ns;
+        }
+        wanted
+    }
+}
+
 impl<'a> Groups<'a> {
     pub(super) fn of(samples: &'a [Sample], end_ns: u64) -> Self {
         let mut starts: Vec<usize> = (0..samples.len()).filter(|at| samples[*at].key).collect();
@@ -85,19 +109,9 @@ impl<'a> Groups<'a> {
 
     /// Keyframes for the storyboard, at regular distances where there are some.
     pub(super) fn board(&self, duration_ns: u64) -> BTreeSet<usize> {
-        let apart_ns = apart_ns(duration_ns);
-        let mut due_ns = 0;
-        let mut board = BTreeSet::new();
-        for range in &self.ranges {
-            let at_ns = self.pts_ns(range.start);
-            if at_ns >= due_ns && (board.len() as u64) < BOARD {
-                board.insert(range.start);
-                // not from one to the next, lest distances add up to more than is wanted
-                let early_ns = apart_ns / 10;
-                due_ns = ((at_ns + early_ns) / apart_ns + 1) * apart_ns - early_ns;
-            }
-        }
-        board
+        let mut choice = Choice::new(duration_ns);
+        let starts = self.ranges.iter().map(|range| range.start);
+        starts.filter(|start| choice.takes(self.pts_ns(*start))).collect()
     }
 
     /// Groups a quarter of which takes so little that nothing may move in it.

@@ -97,9 +97,9 @@ impl Image {
 
     /// Standard deviation of the luma: 0 is one grey.
     pub(super) fn contrast(&self) -> f32 {
-        let mean = self.mean_luma();
-        let sum: f32 = self.luma().iter().map(|luma| (f32::from(*luma) - mean).powi(2)).sum();
-        (sum / self.luma().len().max(1) as f32).sqrt()
+        let squares: u64 = self.luma().iter().map(|luma| u64::from(u16::from(*luma) * u16::from(*luma))).sum();
+        let mean = f64::from(self.mean_luma());
+        (squares as f64 / self.luma().len().max(1) as f64 - mean * mean).max(0.0).sqrt() as f32
     }
 
     /// Mean step from one pixel to the next on the right: blurred pictures have small ones.
@@ -167,17 +167,24 @@ fn shrink(plane: &[u8], stride: usize, source: (usize, usize), to: (usize, usize
     }
     let (columns, lines) = (spans(source.0, to.0), spans(source.1, to.1));
     let mut out = Vec::with_capacity(to.0 * to.1);
+    // of at most seven lines
+    let mut sums = vec![0_u16; source.0];
     for (top, bottom, step_y) in &lines {
+        // down first: neighbours in memory are added at a time
+        sums.fill(0);
+        for y in (*top..*bottom).step_by(*step_y) {
+            let line = &plane[y * stride..y * stride + source.0];
+            sums.iter_mut().zip(line).for_each(|(sum, luma)| *sum += u16::from(*luma));
+        }
+        let high = (bottom - top).div_ceil(*step_y);
+        if high == 2 && source.0 == to.0 * 2 {
+            let (pairs, _) = sums.as_chunks::<2>();
+            out.extend(pairs.iter().map(|[left, right]| ((left + right) / 4) as u8));
+            continue;
+        }
         for (left, right, step_x) in &columns {
-            let (mut sum, mut count) = (0_u32, 0_u32);
-            for y in (*top..*bottom).step_by(*step_y) {
-                let line = &plane[y * stride..y * stride + source.0];
-                for x in (*left..*right).step_by(*step_x) {
-                    sum += u32::from(line[x]);
-                    count += 1;
-                }
-            }
-            out.push((sum / count.max(1)) as u8);
+            let sum: u32 = sums[*left..*right].iter().step_by(*step_x).map(|sum| u32::from(*sum)).sum();
+            out.push((sum / (high * (right - left).div_ceil(*step_x)) as u32) as u8);
         }
     }
     Some(out)

@@ -106,7 +106,9 @@ pub(super) fn look(
         duration_ns: survey.duration_ns,
     }));
     let decoder = Decoder::start(survey, &eye).map_err(ExportError::Io)?;
-    let fed = feed(job, survey, plan, last, &decoder, until);
+    let is_kept = plan.decode.iter().all(|at| survey.kept.contains_key(at));
+    let fed =
+        if is_kept { feed_kept(survey, plan, &decoder, until) } else { feed(job, survey, plan, last, &decoder, until) };
     let ended = fed.and_then(|()| decoder.finish(until).map_err(ExportError::Unfaithful));
     drop(decoder);
     *seen = std::mem::take(&mut eye.lock().unwrap_or_else(PoisonError::into_inner).seen);
@@ -115,6 +117,16 @@ pub(super) fn look(
         return Err(ExportError::Unfaithful("none of its pictures can be decoded".into()));
     }
     seen.tiles.sort_by_key(|tile| tile.pts_ns);
+    Ok(())
+}
+
+/// Nothing but what the first pass kept.
+fn feed_kept(survey: &Survey, plan: &Plan, decoder: &Decoder, until: Instant) -> Result<(), ExportError> {
+    for at in &plan.decode {
+        let (Some(buffer), Some(sample)) = (survey.kept.get(at), survey.samples.get(*at)) else { continue };
+        let map = buffer.map_readable().map_err(|error| ExportError::Io(error.to_string()))?;
+        decoder.push(survey.unit(&map, sample.key), sample.pts_ns, until)?;
+    }
     Ok(())
 }
 

@@ -1,5 +1,6 @@
 //! The first pass over the file: when each picture is shown and how large it is, and all of the sound. No picture is decoded.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -9,13 +10,16 @@ use gstreamer_app::{AppSink, AppSinkCallbacks};
 use media::message::{Codec, Orientation};
 
 use super::InspectJob;
-use super::groups::Sample;
+use super::groups::{Choice, Sample};
 use super::sound::Levels;
 use crate::gst::Running;
 use crate::job::{Container, ExportError};
 
 /// Pictures of one file that are counted: eighteen hours at 30 a second.
 const SAMPLES: usize = 2_000_000;
+
+/// Keyframes that are kept for the storyboard, bytes; beyond that the file is read once more.
+const KEPT: usize = 32 << 20;
 
 /// What the first pass found.
 pub(super) struct Survey {
@@ -30,6 +34,11 @@ pub(super) struct Survey {
     pub height: u64,
     pub orientation: Orientation,
     pub sound: Option<Levels>,
+    /// Encoded keyframes that the storyboard will want, by position.
+    pub kept: BTreeMap<usize, gst::Buffer>,
+    kept_bytes: usize,
+    /// Of the pictures' track; none before its first picture.
+    choice: Option<Choice>,
     /// When the last picture has been shown as long as its duration says.
     last_ns: u64,
 }
@@ -84,6 +93,9 @@ pub(super) fn survey(job: &InspectJob, timeout: Duration) -> Result<Survey, Expo
         height: 0,
         orientation: Orientation::UPRIGHT,
         sound: None,
+        kept: BTreeMap::new(),
+        kept_bytes: 0,
+        choice: None,
         last_ns: 0,
     };
     let shared: Shared = Arc::new(Mutex::new(Found { survey, broken: None }));
@@ -134,8 +146,8 @@ fn attach(pipeline: &gst::Pipeline, pad: &gst::Pad, shared: &Shared) -> Result<(
         }
         drop(found);
         orientation(pad, shared);
-        let shared = Arc::clone(shared);
-        return link(pipeline, pad, &[], move |sample| picture(sample, &shared));
+        let (shared, track) = (Arc::clone(shared), pad.clone());
+        return link(pipeline, pad, &[], move |sample| picture(sample, &track, &shared));
     }
     let decoders: &[&str] = match name {
         "audio/x-opus" => &["avdec_opus", "opusdec"],
@@ -235,7 +247,7 @@ pub(super) fn running_time(sample: &gst::Sample) -> Option<u64> {
     segment.to_running_time(sample.buffer()?.pts()?).map(gst::ClockTime::nseconds)
 }
 
-fn picture(sample: &gst::Sample, shared: &Shared) -> Option<()> {
+fn picture(sample: &gst::Sample, track: &gst::Pad, shared: &Shared) -> Option<()> {
     let mut found = lock(shared);
     let survey = &mut found.survey;
     let buffer = sample.buffer()?;
@@ -249,6 +261,14 @@ fn picture(sample: &gst::Sample, shared: &Shared) -> Option<()> {
     if survey.samples.len() < SAMPLES {
         let key = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
         let bytes = u32::try_from(buffer.size()).unwrap_or(u32::MAX);
+        if key {
+            let duration = || track.query_duration::<gst::ClockTime>().map_or(0, gst::ClockTime::nseconds);
+            let wanted = survey.choice.get_or_insert_with(|| Choice::new(duration())).takes(pts_ns);
+            if wanted && survey.kept_bytes + buffer.size() <= KEPT {
+                survey.kept_bytes += buffer.size();
+                survey.kept.insert(survey.samples.len(), buffer.copy_deep().ok()?);
+            }
+        }
         survey.samples.push(Sample { pts_ns, bytes, key });
     }
     Some(())
