@@ -343,6 +343,53 @@ fn what_a_disk_does_not_take_is_written_down_and_no_break() {
     assert!(given_up > 100, "the disk refused for eight seconds at a time, {given_up} units were given up");
 }
 
+/// The first sound behind a hole lies behind the next cut, which takes it over into the next part.
+#[test]
+fn a_hole_is_told_by_the_part_that_takes_its_first_unit_over() {
+    let mut live = Live::new(1);
+    let limits = Limits::new(1 << 40, Duration::from_secs(3600));
+    let id = BroadcastId::new(1_700_000_000_000, 1);
+    live.stream = Stream::new(id, "main".parse().expect("a channel"), 1_700_000_000_000_000, limits);
+    live.config(VIDEO, Codec::Vp8, 640);
+    live.config(SOUND, Codec::Opus, 0);
+    let tenth = |live: &mut Live, at_ms: u64, key: bool| {
+        live.at_ns = at_ms * MS;
+        live.unit(VIDEO, key, at_ms * MS, 500);
+        live.unit(SOUND, true, at_ms * MS, 80);
+        live.tick();
+    };
+    for at_ms in (0..1000).step_by(100) {
+        tenth(&mut live, at_ms, at_ms == 0);
+    }
+    block(live.root.path(), true);
+    let now = live.now();
+    live.stream.request(now, Vec::new(), &live.desk);
+    for at_ms in (1000..8000).step_by(100) {
+        tenth(&mut live, at_ms, at_ms == 1000);
+    }
+    block(live.root.path(), false);
+    live.at_ns = 8000 * MS;
+    live.tick();
+
+    live.unit(VIDEO, true, 8100 * MS, 500);
+    live.unit(SOUND, true, 8300 * MS, 80);
+    let now = live.now();
+    live.stream.request(now, Vec::new(), &live.desk);
+    live.unit(VIDEO, true, 8200 * MS, 500);
+    live.at_ns = 8300 * MS;
+    live.tick();
+    live.end();
+
+    let indexes = live.indexes();
+    let last = indexes.last().expect("the part that goes on");
+    let of_last = |track| last.entries.iter().find(|entry| entry.track == track).map(|e| (e.pts_ns, e.after_given_up));
+    assert_eq!((of_last(VIDEO), of_last(SOUND)), (Some((8200 * MS, false)), Some((8300 * MS, true))));
+    assert_eq!(walk(&clips(&indexes)), Vec::<String>::new());
+    let found = numbers(&indexes, &live.parts, SOUND);
+    assert_eq!(found.last(), Some(&(80, 80)), "{found:?}");
+    assert!(found.len() < 60, "there is a hole: {found:?}");
+}
+
 #[test]
 fn a_process_that_dies_while_the_medium_is_slow_leaves_each_unit_in_one_part() {
     let mut begun = 0;

@@ -266,7 +266,7 @@ mod tests {
     #[test]
     fn leaving_samples_out_hardly_changes_the_loudness() {
         // as voices and music fall off with the frequency, and as nothing does
-        for (kept, differs) in [(0.9, 0.1), (0.0, 0.3)] {
+        for (kept, differs) in [(0.9, 0.1), (0.0, 0.4)] {
             let (told, wanted) = noise(kept);
             assert!((told - wanted).abs() <= differs, "{told} instead of {wanted} LUFS");
         }
