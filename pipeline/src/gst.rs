@@ -1,5 +1,7 @@
 //! What every pipeline here needs: initialisation, and a guard that sets it to Null on every path.
 
+use std::sync::Once;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use gstreamer as gst;
@@ -11,6 +13,29 @@ const ONE: Duration = Duration::from_secs(10);
 
 pub(crate) fn init() -> Result<(), String> {
     gst::init().map_err(|error| format!("GStreamer: {error}"))
+}
+
+/// Category under which libav's elements log.
+const LIBAV: &str = "libav";
+
+/// How often libav's decoders complained since the first call. They conceal what is damaged in a picture and say so nowhere but in their log; one
+/// with a single thread does so while it is given the picture.
+pub(crate) fn complaints() -> u64 {
+    static HEARD: AtomicU64 = AtomicU64::new(0);
+    static LISTENING: Once = Once::new();
+    LISTENING.call_once(|| {
+        if gst::log::get_default_threshold() == gst::DebugLevel::None {
+            // which would write them to standard error
+            gst::log::remove_default_log_function();
+        }
+        gst::log::set_threshold_for_name(LIBAV, gst::DebugLevel::Error);
+        gst::log::add_log_function(|category, level, _, _, _, _, _| {
+            if level == gst::DebugLevel::Error && category.name() == LIBAV {
+                HEARD.fetch_add(1, Ordering::Relaxed);
+            }
+        });
+    });
+    HEARD.load(Ordering::Relaxed)
 }
 
 /// libav's, else openh264's.

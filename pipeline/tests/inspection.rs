@@ -27,6 +27,10 @@ struct Defects {
     /// Neither sent nor known to be lost.
     without_pictures: Range<u64>,
     without_sound: Range<u64>,
+    /// White and black by turns, five times a second.
+    flashing: Range<u64>,
+    /// Position of a picture in whose data bits are flipped.
+    spoilt: Option<usize>,
     sound_later_ns: u64,
 }
 
@@ -80,10 +84,12 @@ fn records(codec: Codec, seconds: u64, defects: &Defects) -> Vec<Record> {
         other => panic!("{other:?} is not made here"),
     };
     let mut painter = pattern.painter().unwrap();
-    let Defects { black, frozen, .. } = defects.clone();
+    let Defects { black, frozen, flashing, .. } = defects.clone();
     let pictures = (0..seconds * FPS).map(move |number| {
-        if black.contains(&(number / FPS)) {
-            let mut raw = vec![16; 384 * 216];
+        let flashes = flashing.contains(&(number / FPS));
+        if black.contains(&(number / FPS)) || flashes {
+            let bright = flashes && (number / 3).is_multiple_of(2);
+            let mut raw = vec![if bright { 235 } else { 16 }; 384 * 216];
             raw.resize(384 * 216 * 3 / 2, 128);
             return raw;
         }
@@ -91,7 +97,13 @@ fn records(codec: Codec, seconds: u64, defects: &Defects) -> Vec<Record> {
         painter.draw(number as u32).to_vec()
     });
     let caps = "video/x-raw,format=I420,width=384,height=216,framerate=30/1,colorimetry=bt601";
-    let pictures = encode(encoder, caps, SECOND / FPS, pictures);
+    let mut pictures = encode(encoder, caps, SECOND / FPS, pictures);
+    if let Some((_, data)) = defects.spoilt.and_then(|at| pictures.get_mut(at)) {
+        let mut bytes = data.to_vec();
+        let third = bytes.len() / 3;
+        bytes[third..].iter_mut().step_by(5).for_each(|byte| *byte ^= 0x28);
+        *data = bytes.into();
+    }
     let silent = defects.silent.clone();
     let sounds = (0..seconds * 50).map(move |number| {
         let mute = silent.contains(&(number / 50));
@@ -158,8 +170,8 @@ fn assert_found(inspected: &Inspected, trouble: Trouble, defect: Range<u64>) {
     assert_eq!(told, trouble);
     let near = |ms: u64, seconds: u64| ms.abs_diff(seconds * 1000) <= 500;
     assert!(near(from_ms, defect.start) && near(to_ms, defect.end), "{from_ms} to {to_ms} ms instead of {defect:?} s");
-    let Inspected { black_ms, frozen_ms, held_ms, silent_ms, .. } = *inspected;
-    let figures = [black_ms, frozen_ms, held_ms, silent_ms];
+    let Inspected { black_ms, frozen_ms, held_ms, silent_ms, flashing_ms, spoilt_ms, .. } = *inspected;
+    let figures = [black_ms, frozen_ms, held_ms, silent_ms, flashing_ms, spoilt_ms];
     assert_eq!(figures.iter().sum::<u64>(), to_ms - from_ms, "{figures:?}");
     assert_eq!(figures[trouble as usize], to_ms - from_ms);
 }
@@ -215,6 +227,29 @@ async fn black_is_found() {
 async fn a_frozen_picture_is_found() {
     in_both(Trouble::Frozen, 5..9, Defects { frozen: 5..9, ..Defects::default() }).await;
     in_both(Trouble::Frozen, 3..18, Defects { frozen: 3..18, ..Defects::default() }).await;
+}
+
+#[tokio::test]
+async fn flashes_are_found_in_clips_of_any_length() {
+    let flashing = || Defects { flashing: 6..10, ..Defects::default() };
+    in_both(Trouble::Flashing, 6..10, flashing()).await;
+    assert_found(&found(Codec::H264, 70, flashing()).await, Trouble::Flashing, 6..10);
+}
+
+#[tokio::test]
+async fn a_spoilt_picture_is_found_and_named() {
+    // at the end of a long clip as well, between two keyframes
+    for (seconds, spoilt, at_s) in [(20, 7 * FPS as usize + 40, 8..10), (70, 68 * FPS as usize + 15, 68..70)] {
+        let defects = Defects { spoilt: Some(spoilt), ..Defects::default() };
+        let inspected = found(Codec::H264, seconds, defects).await;
+        let [Finding { trouble: Trouble::Spoilt, from_ms, to_ms }] = inspected.findings[..] else {
+            panic!("{:?}", inspected.findings)
+        };
+        assert!(from_ms.abs_diff(spoilt as u64 * 1000 / FPS) <= 34, "{from_ms} ms");
+        assert_eq!((to_ms + 20) / 1000, at_s.end, "to the next keyframe");
+        assert_eq!(inspected.spoilt_ms, to_ms - from_ms);
+        assert!(at_s.contains(&(from_ms / 1000)));
+    }
 }
 
 #[tokio::test]

@@ -1,12 +1,14 @@
 //! The health score of a clip, from what a worker saw in its file and what is known to be missing. The formula is in `docs/health.md`.
 
-use pipeline::Inspected;
-use storage::{Clip, ClipHealth};
+use pipeline::{Inspected, Trouble};
+use storage::{Clip, ClipHealth, Finding, FindingKind};
 
-/// Points for a clip that is black, frozen or silent from beginning to end.
+/// Points for a clip that is so from beginning to end.
 const BLACK: u64 = 60;
 const FROZEN: u64 = 50;
 const SILENT: u64 = 40;
+const FLASHING: u64 = 30;
+const SPOILT: u64 = 50;
 /// Points for a second that is missing, and the most for all of them.
 const MISSING: u64 = 5;
 const MOST_MISSING: u64 = 50;
@@ -27,6 +29,8 @@ pub(crate) fn of(clip: &Clip, inspected: &Inspected) -> ClipHealth {
         share(inspected.black_ms, BLACK),
         share(frozen_ms, FROZEN),
         share(inspected.silent_ms, SILENT),
+        share(inspected.flashing_ms, FLASHING),
+        share(inspected.spoilt_ms, SPOILT),
         (clip.lost_ms.min(3_600_000) * MISSING).div_ceil(1000).min(MOST_MISSING),
         late.saturating_sub(OFFSET_MS).div_ceil(10).min(MOST_OFFSET),
         if faint { FAINT } else { 0 },
@@ -36,9 +40,24 @@ pub(crate) fn of(clip: &Clip, inspected: &Inspected) -> ClipHealth {
         black_ms: inspected.black_ms,
         frozen_ms,
         silent_ms: inspected.silent_ms,
+        flashing_ms: inspected.flashing_ms,
+        spoilt_ms: inspected.spoilt_ms,
         loudness: inspected.loudness_lufs_x10,
         av_offset_ms: inspected.av_offset_ms,
+        findings: inspected.findings.iter().take(storage::FINDINGS).map(finding).collect(),
     }
+}
+
+fn finding(found: &pipeline::Finding) -> Finding {
+    let kind = match found.trouble {
+        Trouble::Black => FindingKind::Black,
+        Trouble::Frozen => FindingKind::Frozen,
+        Trouble::Held => FindingKind::Held,
+        Trouble::Silent => FindingKind::Silent,
+        Trouble::Flashing => FindingKind::Flashing,
+        Trouble::Spoilt => FindingKind::Spoilt,
+    };
+    Finding { kind, from_ms: found.from_ms, to_ms: found.to_ms }
 }
 
 #[cfg(test)]
@@ -66,6 +85,8 @@ mod tests {
         assert_eq!(score(60_000, nothing()), (50, 0));
         assert_eq!(score(0, Inspected { av_offset_ms: Some(-300), ..nothing() }), (74, 0));
         assert_eq!(score(0, Inspected { loudness_lufs_x10: Some(-520), ..nothing() }), (90, 0));
+        assert_eq!(score(0, Inspected { flashing_ms: 2_000, ..nothing() }), (97, 0));
+        assert_eq!(score(0, Inspected { spoilt_ms: 2_000, ..nothing() }), (95, 0));
         assert_eq!(score(0, Inspected { silent_ms: 1, ..nothing() }), (99, 0), "no defect is free");
         let hopeless = Inspected { black_ms: 20_000, silent_ms: 20_000, ..nothing() };
         assert_eq!(score(20_000, hopeless), (0, 0));

@@ -53,6 +53,8 @@ pub fn text() -> String {
         Recipe,
         Piece,
         Health,
+        Finding,
+        FindingKind,
         PosterChoice,
         ServerInfo,
         StorageKind,

@@ -31,8 +31,9 @@ pub use event::{Event, EventType};
 pub use health::{Health, StoreStatus};
 pub use local::{ClipRequest, ClipState, Described, Local, PendingClip, Requester};
 pub use model::{
-    Broadcast, BroadcastQuery, Clip, ClipCause, ClipEdit, ClipFacts, ClipHealth, ClipKind, ClipQuery, Format, Id,
-    IdError, Page, Pictures, Piece, PosterChoice, Precision, Recipe, Secret, Storyboard, Trouble, Visibility, WebLink,
+    Broadcast, BroadcastQuery, Clip, ClipCause, ClipEdit, ClipFacts, ClipHealth, ClipKind, ClipQuery, FINDINGS,
+    Finding, FindingKind, Format, Id, IdError, Page, Pictures, Piece, PosterChoice, Precision, Recipe, Secret,
+    Storyboard, Trouble, Visibility, WebLink,
 };
 pub use object::{
     ChecksumMode, ObjectBody, ObjectEntry, ObjectInfo, ObjectStore, S3Config, Stored, content_disposition,

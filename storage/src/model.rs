@@ -14,7 +14,9 @@ pub use about::{
     ClipEdit, ClipKind, DESCRIPTION_CHARS, LINKS, TAG_CHARS, TAGS, URL_BYTES, Visibility, WebLink, tidy_tags,
 };
 pub(crate) use about::{check_description, check_links, check_tag, check_tags};
-pub use facts::{ClipFacts, ClipHealth, POSTERS, Pictures, PosterChoice, SHEETS, Storyboard, Trouble};
+pub use facts::{
+    ClipFacts, ClipHealth, FINDINGS, Finding, FindingKind, POSTERS, Pictures, PosterChoice, SHEETS, Storyboard, Trouble,
+};
 pub use recipe::{Format, PIECES, Piece, Precision, Recipe};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 

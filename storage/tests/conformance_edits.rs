@@ -3,8 +3,8 @@
 mod support;
 
 use storage::{
-    Clip, ClipCause, ClipEdit, ClipFacts, ClipHealth, ClipKind, ClipQuery, Pictures, PosterChoice, StorageError,
-    Storyboard, Trouble, Visibility, WebLink,
+    Clip, ClipCause, ClipEdit, ClipFacts, ClipHealth, ClipKind, ClipQuery, Finding, FindingKind, Pictures,
+    PosterChoice, StorageError, Storyboard, Trouble, Visibility, WebLink,
 };
 use support::place::{Place, id, titled};
 
@@ -33,8 +33,14 @@ fn facts(clip: &Clip) -> ClipFacts {
         black_ms: 0,
         frozen_ms: 1500,
         silent_ms: i64::MAX as u64,
+        flashing_ms: 800,
+        spoilt_ms: 0,
         loudness: Some(-231),
         av_offset_ms: Some(-12),
+        findings: vec![
+            Finding { kind: FindingKind::Frozen, from_ms: 500, to_ms: 2000 },
+            Finding { kind: FindingKind::Flashing, from_ms: 7000, to_ms: i64::MAX as u64 },
+        ],
     };
     let pictures = Pictures {
         posters: vec![choice("poster-0"), choice("poster-1")],

@@ -1,4 +1,4 @@
-//! Ranges of journals become one file: plan, copy or mux, compare with the plan, make durable, then give it its name.
+//! Ranges of journals become one file: plan, copy or mux, compare with the plan, decode its ends, make durable, then give it its name.
 //!
 //! Runs in a worker process. Everything lies under temporary names until the last step, so that a file under its final name is
 //! whole.
@@ -6,6 +6,7 @@
 mod anew;
 mod av1;
 mod copy;
+mod decodes;
 mod exact;
 mod machine;
 mod moov;
@@ -24,6 +25,7 @@ use std::io::{BufReader, Read};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use media::message::Codec;
 use sha2::{Digest, Sha256};
 
 pub(crate) use self::webm_turn::turned as webm_turned;
@@ -42,6 +44,10 @@ pub(crate) fn export(job: &ExportJob, least: Duration) -> Result<Exported, Expor
     let is_copied = plan.container == Container::Mp4 && !plan.tracks().any(|track| plan.is_anew(track));
     let written = if is_copied { copied(&plan, &temporary, timeout)? } else { muxed(&plan, job, &temporary, timeout)? };
     let Written { muxed, places, size, sha256 } = written;
+    if let Some(track) = &plan.video {
+        let codec = if plan.is_anew(track) { Codec::H264 } else { track.codec };
+        decodes::check(&temporary, plan.container, codec, timeout)?;
+    }
     let poster = poster(&plan, job);
     // Whoever wants the units has the original.
     let has_units = job.units && job.format != Format::Compatible;

@@ -23,6 +23,8 @@ pub(super) struct Sample {
     pub pts_ns: u64,
     pub bytes: u32,
     pub key: bool,
+    /// A decoder gives a picture for it.
+    pub shown: bool,
 }
 
 /// The groups of pictures of a file, each from its keyframe to before the next.
@@ -124,6 +126,33 @@ impl<'a> Groups<'a> {
         (0..self.len()).filter(|group| is_quiet(&self.ranges[*group])).collect()
     }
 
+    /// Groups in which some pictures take much more than the others, more than six within a second, the most of them first: it may flash there.
+    pub(super) fn pulsing(&self) -> Vec<usize> {
+        let mut found: Vec<(usize, usize)> = (0..self.len())
+            .map(|group| (self.pulses(&self.ranges[group]), group))
+            .filter(|(most, _)| *most > 6)
+            .collect();
+        found.sort_unstable_by_key(|(most, group)| (std::cmp::Reverse(*most), *group));
+        found.into_iter().map(|(_, group)| group).collect()
+    }
+
+    /// The most within a second.
+    fn pulses(&self, range: &Range<usize>) -> usize {
+        let deltas = &self.samples[range.start + 1..range.end];
+        let mut sizes: Vec<u32> = deltas.iter().map(|sample| sample.bytes).collect();
+        sizes.sort_unstable();
+        let Some(median) = sizes.get(sizes.len() / 2) else { return 0 };
+        let large = (median * 2).min(self.samples[range.start].bytes / 3).max(1);
+        let times: Vec<u64> = deltas.iter().filter(|s| s.bytes > large).map(|s| s.pts_ns).collect();
+        let within = |from: usize| times[from..].iter().take_while(|at_ns| **at_ns < times[from] + SECOND).count();
+        (0..times.len()).map(within).max().unwrap_or(0)
+    }
+
+    /// All pictures of these groups.
+    pub(super) fn pictures(&self, group: usize) -> Range<usize> {
+        self.ranges.get(group).cloned().unwrap_or_default()
+    }
+
     /// How to look at these groups: their keyframes, and everything at the ends of each stretch of neighbours.
     pub(super) fn around(&self, wanted: &BTreeSet<usize>) -> Plan {
         let mut plan = Plan::default();
@@ -200,7 +229,7 @@ mod tests {
         let picture = |at: usize| {
             let key = at.is_multiple_of(10);
             let bytes = if key { 20_000 } else { seconds[at / 10] };
-            Sample { pts_ns: at as u64 * SECOND / 10, bytes, key }
+            Sample { pts_ns: at as u64 * SECOND / 10, bytes, key, shown: true }
         };
         (0..seconds.len() * 10).map(picture).collect()
     }

@@ -11,6 +11,7 @@ use gstreamer_video::{VideoFrameRef, VideoInfo};
 use media::message::{Codec, Orientation};
 
 use super::InspectJob;
+use super::flashes::Grid;
 use super::groups::Plan;
 use super::image::Image;
 use super::posters::{Candidates, POSTER};
@@ -72,6 +73,10 @@ pub(super) struct Looked {
     pub looks: BTreeMap<usize, Look>,
     pub tiles: Vec<Tile>,
     pub posters: Candidates,
+    /// Of each picture that was decoded, looked at or not.
+    pub grids: BTreeMap<usize, Grid>,
+    /// Pictures that the decoder did not give, or complained about.
+    pub spoilt: BTreeSet<usize>,
 }
 
 /// What the decoder's thread fills.
@@ -79,6 +84,8 @@ struct Eye {
     seen: Looked,
     /// By time: position, and whether it belongs to the storyboard.
     wanted: BTreeMap<u64, (usize, bool)>,
+    /// By time: positions of pictures that the decoder has not given yet.
+    expected: BTreeMap<u64, usize>,
     orientation: Orientation,
     duration_ns: u64,
 }
@@ -102,6 +109,7 @@ pub(super) fn look(
     let eye = Arc::new(Mutex::new(Eye {
         seen: std::mem::take(seen),
         wanted: wanted.collect(),
+        expected: plan.decode.iter().filter_map(|at| Some((survey.samples.get(*at)?.pts_ns, *at))).collect(),
         orientation: survey.orientation,
         duration_ns: survey.duration_ns,
     }));
@@ -110,9 +118,15 @@ pub(super) fn look(
     let fed =
         if is_kept { feed_kept(survey, plan, &decoder, until) } else { feed(job, survey, plan, last, &decoder, until) };
     let ended = fed.and_then(|()| decoder.finish(until).map_err(ExportError::Unfaithful));
+    let complained = decoder.complained();
     drop(decoder);
-    *seen = std::mem::take(&mut eye.lock().unwrap_or_else(PoisonError::into_inner).seen);
+    let mut eye = eye.lock().unwrap_or_else(PoisonError::into_inner);
+    *seen = std::mem::take(&mut eye.seen);
     ended?;
+    // what was not even read was not given to it
+    seen.spoilt.extend(eye.expected.values().filter(|at| survey.samples.get(**at).is_some_and(|sample| sample.shown)));
+    let position = |pts_ns: &u64| survey.samples.binary_search_by_key(pts_ns, |sample| sample.pts_ns).ok();
+    seen.spoilt.extend(complained.iter().filter_map(position));
     if seen.looks.len() == before {
         return Err(ExportError::Unfaithful("none of its pictures can be decoded".into()));
     }
@@ -192,6 +206,39 @@ fn feed(
 struct Decoder {
     running: crate::gst::Running,
     input: AppSrc,
+    heard: Arc<Mutex<Heard>>,
+}
+
+/// What the decoder complained of, by what it was given before.
+struct Heard {
+    complaints: u64,
+    given_ns: Option<u64>,
+    about_ns: Vec<u64>,
+}
+
+impl Heard {
+    /// It is given another one, so it is done with the one before.
+    fn given(&mut self, pts_ns: Option<u64>) {
+        let complaints = crate::gst::complaints();
+        if complaints > self.complaints {
+            self.about_ns.extend(self.given_ns);
+        }
+        (self.complaints, self.given_ns) = (complaints, pts_ns);
+    }
+}
+
+fn listen(decoder: &gst::Element) -> Arc<Mutex<Heard>> {
+    let complaints = crate::gst::complaints();
+    let heard = Arc::new(Mutex::new(Heard { complaints, given_ns: None, about_ns: Vec::new() }));
+    let told = Arc::clone(&heard);
+    if let Some(pad) = decoder.static_pad("sink") {
+        pad.add_probe(gst::PadProbeType::BUFFER, move |_, info| {
+            let pts_ns = info.buffer().and_then(|buffer| buffer.pts()).map(gst::ClockTime::nseconds);
+            told.lock().unwrap_or_else(PoisonError::into_inner).given(pts_ns);
+            gst::PadProbeReturn::Ok
+        });
+    }
+    heard
 }
 
 impl Decoder {
@@ -220,6 +267,7 @@ impl Decoder {
                 decoder.set_property_from_str(threads, "1"); // keyframes far apart; one core is enough
             }
         }
+        let heard = listen(&decoder);
         let input = running.element("in")?.downcast::<AppSrc>().map_err(|_| "no source")?;
         let output = running.element("out")?.downcast::<AppSink>().map_err(|_| "no sink")?;
         input.set_caps(Some(&caps));
@@ -236,7 +284,7 @@ impl Decoder {
                 .build(),
         );
         running.play()?;
-        Ok(Self { running, input })
+        Ok(Self { running, input, heard })
     }
 
     fn push(&self, unit: Vec<u8>, pts_ns: u64, until: Instant) -> Result<(), ExportError> {
@@ -257,6 +305,13 @@ impl Decoder {
             .map_err(|error| ExportError::Unfaithful(self.running.error().unwrap_or_else(|| error.to_string())))
     }
 
+    /// Times of pictures that it complained about, once it has finished.
+    fn complained(&self) -> Vec<u64> {
+        let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
+        heard.given(None);
+        std::mem::take(&mut heard.about_ns)
+    }
+
     fn finish(&self, until: Instant) -> Result<(), String> {
         self.input.end_of_stream().map_err(|error| error.to_string())?;
         self.running.finish(until.saturating_duration_since(Instant::now()))
@@ -268,13 +323,16 @@ impl Eye {
         let buffer = sample.buffer()?;
         let pts_ns = buffer.pts()?.nseconds();
         let near = pts_ns.saturating_sub(ROUNDING_NS)..=pts_ns + ROUNDING_NS;
-        let (found, (at, on_board)) = self.wanted.range(near).next().map(|(found, wanted)| (*found, *wanted))?;
-        self.wanted.remove(&found);
+        let (at_ns, position) = self.expected.range(near.clone()).next().map(|(at_ns, at)| (*at_ns, *at))?;
+        self.expected.remove(&at_ns);
         let info = VideoInfo::from_caps(sample.caps()?).ok()?;
         if u64::from(info.width()) * u64::from(info.height()) > LARGEST {
             return None;
         }
         let frame = VideoFrameRef::from_buffer_ref_readable(buffer, &info).ok()?;
+        self.seen.grids.extend(Grid::of(&frame).map(|grid| (position, grid)));
+        let (found, (at, on_board)) = self.wanted.range(near).next().map(|(found, wanted)| (*found, *wanted))?;
+        self.wanted.remove(&found);
         let small = if on_board {
             let image = Image::of(&frame, POSTER)?.turned(self.orientation);
             self.seen.posters.offer(found, self.duration_ns, &image);

@@ -1,11 +1,12 @@
 //! A finished clip is looked at: poster candidates, storyboard, waveform, and what is wrong with it that a file alone can show.
 //!
-//! Runs in a worker process, on the file and nothing else. Recording must stay cheap, so pictures are not decoded but at keyframes a
-//! few seconds apart, and around what looks suspicious: groups of pictures that take no bytes, or whose keyframes are black or alike. All
-//! sound is decoded. How much of each is found, and what is not: `docs/health.md`.
+//! Runs in a worker process, on the file and nothing else. Recording must stay cheap, so pictures of all but short clips are not decoded but at
+//! keyframes a few seconds apart, at both ends, and around what looks suspicious: groups of pictures that take no bytes, or in pulses, or whose
+//! keyframes are black or alike. All sound is decoded. How much of each is found, and what is not: `docs/health.md`.
 //!
 //! Not here: what a finding costs (recorder), the decoding of whole clips for tests ([`crate::inspect`]).
 
+mod flashes;
 mod groups;
 mod image;
 mod look;
@@ -28,6 +29,13 @@ use self::standing::Span;
 use self::survey::Survey;
 use crate::job::{Container, ExportError};
 
+/// Clips that are no longer, and have no more pictures, are decoded as a whole.
+const WHOLE_NS: u64 = 60_000_000_000;
+const WHOLE: usize = 2000;
+/// Pictures that are decoded to see whether they flash, of longer ones.
+const FLASHES: usize = 300;
+/// Pictures of the first and of the last group that are decoded in any case.
+const ENDS: usize = 30;
 /// Findings that are told; the longest. More: their time is counted and they are not told one by one.
 const FINDINGS: usize = 32;
 /// Passes that look further where something suspicious goes on beyond what was looked at.
@@ -57,6 +65,8 @@ pub struct Inspected {
     pub frozen_ms: u64,
     pub held_ms: u64,
     pub silent_ms: u64,
+    pub flashing_ms: u64,
+    pub spoilt_ms: u64,
     /// In order of time.
     pub findings: Vec<Finding>,
     /// Integrated loudness (EBU R 128), tenths of LUFS. None without sound, and when all of it is below the gate.
@@ -107,6 +117,10 @@ pub enum Trouble {
     Held,
     /// At least 3 s of sound below -60 dBFS, or without any, in a clip that has sound.
     Silent,
+    /// More than three flashes within a second, over more than a quarter of the picture.
+    Flashing,
+    /// From a picture that does not decode, or not without complaint, to the next keyframe.
+    Spoilt,
 }
 
 impl InspectJob {
@@ -203,6 +217,7 @@ fn pictures(
     let mut plan = groups.around(&groups.quiet(survey.pixels()));
     plan.look.extend(&board);
     plan.decode.extend(&board);
+    plan.decode.extend(in_any_case(survey, &groups));
     let mut seen = Looked::default();
     look::look(job, survey, &plan, &board, timeout, &mut seen)?;
     let mut wanted = suspicious(&groups, &board, &seen.looks);
@@ -236,7 +251,42 @@ fn pictures(
             [storyboard::COLUMNS, storyboard::ROWS, made.size.0, made.size.1].map(|number| number as u16);
         inspected.storyboard = Some(Storyboard { sheets, index, columns, rows, width, height });
     }
-    Ok(found.collect())
+    let flashes = flashes::flashes(&groups, &seen.grids);
+    let found = found.chain(told(Trouble::Flashing, flashes));
+    Ok(found.chain(told(Trouble::Spoilt, spoilt(&groups, &seen.spoilt))).collect())
+}
+
+/// Pictures that are decoded whatever they are: all of a short clip; of a longer one those at its ends, and where it may flash.
+fn in_any_case(survey: &Survey, groups: &Groups<'_>) -> BTreeSet<usize> {
+    if survey.duration_ns <= WHOLE_NS && survey.samples.len() <= WHOLE {
+        return (0..groups.len()).flat_map(|group| groups.pictures(group)).collect();
+    }
+    let mut wanted: BTreeSet<usize> = BTreeSet::new();
+    for group in [0, groups.len().saturating_sub(1)] {
+        wanted.extend(groups.pictures(group).take(ENDS));
+    }
+    let mut left = FLASHES;
+    for pictures in groups.pulsing().into_iter().map(|group| groups.pictures(group)) {
+        if pictures.len() > left {
+            break;
+        }
+        left -= pictures.len();
+        wanted.extend(pictures);
+    }
+    wanted
+}
+
+/// Each from its first picture that is spoilt to the next keyframe: what is in between refers to it.
+fn spoilt(groups: &Groups<'_>, pictures: &BTreeSet<usize>) -> Vec<Span> {
+    let mut found: Vec<Span> = Vec::new();
+    for at in pictures {
+        let Some(group) = groups.holding(*at) else { continue };
+        let span = Span { from_ns: groups.pts_ns(*at), to_ns: groups.end_ns(group) };
+        if found.last().is_none_or(|last| last.to_ns < span.to_ns) {
+            found.push(span);
+        }
+    }
+    found
 }
 
 /// Groups between pictures of the storyboard that are alike, and beside those that are black.
@@ -271,6 +321,8 @@ fn tell(inspected: &mut Inspected, spans: Vec<(Trouble, Span)>) {
     inspected.frozen_ms = total(Trouble::Frozen);
     inspected.held_ms = total(Trouble::Held);
     inspected.silent_ms = total(Trouble::Silent);
+    inspected.flashing_ms = total(Trouble::Flashing);
+    inspected.spoilt_ms = total(Trouble::Spoilt);
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.to_ms - finding.from_ms));
     findings.truncate(FINDINGS);
     findings.sort_by_key(|finding| (finding.from_ms, finding.trouble));

@@ -121,7 +121,7 @@ mod tests {
     use super::*;
 
     fn samples(seconds: std::ops::Range<u64>) -> Vec<Sample> {
-        let picture = |at: u64| Sample { pts_ns: at * SECOND / 10, bytes: 50, key: at.is_multiple_of(10) };
+        let picture = |at: u64| Sample { pts_ns: at * SECOND / 10, bytes: 50, key: at.is_multiple_of(10), shown: true };
         (seconds.start * 10..seconds.end * 10).map(picture).collect()
     }
 

@@ -9,9 +9,9 @@ use gstreamer::prelude::*;
 use gstreamer_app::{AppSink, AppSinkCallbacks};
 use media::message::{Codec, Orientation};
 
-use super::InspectJob;
 use super::groups::{Choice, Sample};
 use super::sound::Levels;
+use super::{ENDS, InspectJob};
 use crate::gst::Running;
 use crate::job::{Container, ExportError};
 
@@ -34,9 +34,11 @@ pub(super) struct Survey {
     pub height: u64,
     pub orientation: Orientation,
     pub sound: Option<Levels>,
-    /// Encoded keyframes that the storyboard will want, by position.
+    /// Encoded pictures that will be wanted, by position: keyframes for the storyboard, and those at either end.
     pub kept: BTreeMap<usize, gst::Buffer>,
     kept_bytes: usize,
+    /// The beginning of the newest group.
+    newest: Vec<(usize, gst::Buffer)>,
     /// Of the pictures' track; none before its first picture.
     choice: Option<Choice>,
     /// When the last picture has been shown as long as its duration says.
@@ -95,6 +97,7 @@ pub(super) fn survey(job: &InspectJob, timeout: Duration) -> Result<Survey, Expo
         sound: None,
         kept: BTreeMap::new(),
         kept_bytes: 0,
+        newest: Vec::new(),
         choice: None,
         last_ns: 0,
     };
@@ -118,6 +121,8 @@ pub(super) fn survey(job: &InspectJob, timeout: Duration) -> Result<Survey, Expo
         return Err(ExportError::Unfaithful("there is neither picture nor sound in it".into()));
     }
     survey.duration_ns = duration.max(survey.last_ns);
+    let newest = std::mem::take(&mut survey.newest);
+    survey.kept.extend(newest);
     if job.container == Container::Webm {
         // which GStreamer's demuxer does not tell
         survey.orientation = crate::export::webm_turned(&job.file)?;
@@ -261,17 +266,30 @@ fn picture(sample: &gst::Sample, track: &gst::Pad, shared: &Shared) -> Option<()
     if survey.samples.len() < SAMPLES {
         let key = !buffer.flags().contains(gst::BufferFlags::DELTA_UNIT);
         let bytes = u32::try_from(buffer.size()).unwrap_or(u32::MAX);
+        let at = survey.samples.len();
         if key {
-            let duration = || track.query_duration::<gst::ClockTime>().map_or(0, gst::ClockTime::nseconds);
-            let wanted = survey.choice.get_or_insert_with(|| Choice::new(duration())).takes(pts_ns);
-            if wanted && survey.kept_bytes + buffer.size() <= KEPT {
-                survey.kept_bytes += buffer.size();
-                survey.kept.insert(survey.samples.len(), buffer.copy_deep().ok()?);
-            }
+            survey.newest.clear();
         }
-        survey.samples.push(Sample { pts_ns, bytes, key });
+        if survey.newest.len() < ENDS {
+            survey.newest.push((at, sample.buffer_owned()?));
+        }
+        let duration = || track.query_duration::<gst::ClockTime>().map_or(0, gst::ClockTime::nseconds);
+        let for_board = key && survey.choice.get_or_insert_with(|| Choice::new(duration())).takes(pts_ns);
+        if (for_board || at < ENDS) && survey.kept_bytes + buffer.size() <= KEPT {
+            survey.kept_bytes += buffer.size();
+            // the demuxer's own memory may be larger
+            survey.kept.insert(at, buffer.copy_deep().ok()?);
+        }
+        let shown = survey.codec != Some(Codec::Vp8) || is_shown(buffer);
+        survey.samples.push(Sample { pts_ns, bytes, key, shown });
     }
     Some(())
+}
+
+/// A picture of VP8 may be there to be referred to alone (RFC 6386 §9.1).
+fn is_shown(buffer: &gst::BufferRef) -> bool {
+    let mut first = [0];
+    buffer.copy_to_slice(0, &mut first).is_ok() && first[0] & 0x10 != 0
 }
 
 fn sound(sample: &gst::Sample, shared: &Shared) -> Option<()> {

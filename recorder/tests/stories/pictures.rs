@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use media::message::{Codec, EndReason, TapFact};
-use storage::{Clip, ClipQuery, Sidecar, Trouble};
+use storage::{Clip, ClipQuery, Finding, FindingKind, Sidecar, Trouble};
 
 use crate::node::*;
 
@@ -71,6 +71,11 @@ pub async fn a_clip_that_is_silent_is_found_by_it() {
     let health = silent.health.clone().expect("it was looked at");
     // a beep on each second, the last one at two, for a tenth of a second
     assert!(health.silent_ms.abs_diff(5_900) <= 200, "{health:?}");
+    let [Finding { kind: FindingKind::Silent, from_ms, to_ms }] = health.findings[..] else { panic!("{health:?}") };
+    assert_eq!(to_ms - from_ms, health.silent_ms);
+    let sidecar = std::fs::read(node.object(&silent.key("json"))).unwrap();
+    let said = Sidecar::read(&silent.key("json"), &sidecar).unwrap();
+    assert_eq!(said, Sidecar::Clip(Box::new(silent.clone())), "and so does the sidecar");
     assert_eq!(health.score, 100 - (40 * health.silent_ms).div_ceil(silent.duration_ms) as u8);
     for query in [
         ClipQuery { trouble: Some(Trouble::Silent), ..ClipQuery::default() },

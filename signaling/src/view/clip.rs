@@ -126,10 +126,39 @@ pub struct Health {
     pub black_ms: u64,
     pub frozen_ms: u64,
     pub silent_ms: u64,
+    /// Flashes that may harm people (WCAG 2.3.1).
+    pub flashing_ms: u64,
+    /// Pictures that do not decode, each to the next keyframe.
+    pub spoilt_ms: u64,
     /// LUFS (EBU R 128); null without sound.
     pub loudness: Option<f64>,
     /// Positive: the sound is late. Null where picture or sound is missing.
     pub av_offset_ms: Option<i32>,
+    /// Where it is, in order of time; the longest ones where there are many.
+    pub findings: Vec<Finding>,
+}
+
+/// One place in a clip, milliseconds of its own time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS, ToSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Finding {
+    pub kind: FindingKind,
+    pub from_ms: u64,
+    pub to_ms: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, TS, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum FindingKind {
+    Black,
+    Frozen,
+    /// No picture came; the last one stands.
+    Held,
+    Silent,
+    /// More than three flashes a second.
+    Flashing,
+    /// Does not decode.
+    Spoilt,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, TS, ToSchema)]
@@ -398,8 +427,25 @@ impl From<storage::ClipHealth> for Health {
             black_ms: health.black_ms,
             frozen_ms: health.frozen_ms,
             silent_ms: health.silent_ms,
+            flashing_ms: health.flashing_ms,
+            spoilt_ms: health.spoilt_ms,
             loudness: health.loudness.map(|tenths| f64::from(tenths) / 10.0),
             av_offset_ms: health.av_offset_ms,
+            findings: health.findings.into_iter().map(Finding::from).collect(),
         }
+    }
+}
+
+impl From<storage::Finding> for Finding {
+    fn from(found: storage::Finding) -> Self {
+        let kind = match found.kind {
+            storage::FindingKind::Black => FindingKind::Black,
+            storage::FindingKind::Frozen => FindingKind::Frozen,
+            storage::FindingKind::Held => FindingKind::Held,
+            storage::FindingKind::Silent => FindingKind::Silent,
+            storage::FindingKind::Flashing => FindingKind::Flashing,
+            storage::FindingKind::Spoilt => FindingKind::Spoilt,
+        };
+        Self { kind, from_ms: found.from_ms, to_ms: found.to_ms }
     }
 }

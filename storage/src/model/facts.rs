@@ -11,6 +11,8 @@ use crate::{StorageError, key};
 
 /// Most posters to choose from.
 pub const POSTERS: usize = 16;
+/// Most places of one clip where something was found.
+pub const FINDINGS: usize = 64;
 /// Most sheets of a storyboard.
 pub const SHEETS: usize = 64;
 
@@ -23,10 +25,39 @@ pub struct ClipHealth {
     pub black_ms: u64,
     pub frozen_ms: u64,
     pub silent_ms: u64,
+    /// With flashes that may harm people, and with pictures that do not decode. Clips that an older Oxbow looked at have none.
+    #[serde(default)]
+    pub flashing_ms: u64,
+    #[serde(default)]
+    pub spoilt_ms: u64,
     /// Integrated loudness (EBU R 128) in tenths of LUFS; none without sound.
     pub loudness: Option<i32>,
     /// How much later sound is than picture at both ends of the file; negative: earlier. None where one is missing.
     pub av_offset_ms: Option<i32>,
+    /// Where it is, in order of time; the longest ones where there are many.
+    #[serde(default)]
+    pub findings: Vec<Finding>,
+}
+
+/// One place in a clip, on its own timeline.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    pub kind: FindingKind,
+    pub from_ms: u64,
+    pub to_ms: u64,
+}
+
+/// What was found there; docs/health.md says what it takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FindingKind {
+    Black,
+    Frozen,
+    /// No picture came, the last one stands.
+    Held,
+    Silent,
+    Flashing,
+    Spoilt,
 }
 
 /// Pictures of a clip, as keys in the object store.
@@ -104,9 +135,15 @@ impl ClipFacts {
     /// [`StorageError::Invalid`] for more than a clip can have, or numbers that a database cannot keep.
     pub fn check(&self) -> Result<(), StorageError> {
         if let Some(health) = &self.health {
-            let times = [health.black_ms, health.frozen_ms, health.silent_ms];
+            let times = [health.black_ms, health.frozen_ms, health.silent_ms, health.flashing_ms, health.spoilt_ms];
             if health.score > 100 || times.iter().any(|ms| i64::try_from(*ms).is_err()) {
                 return Err(StorageError::Invalid("the health of a clip has a number that is too large".into()));
+            }
+            let late = |found: &Finding| found.from_ms > found.to_ms || i64::try_from(found.to_ms).is_err();
+            if health.findings.len() > FINDINGS || health.findings.iter().any(late) {
+                return Err(StorageError::Invalid(
+                    "the health of a clip has too many places, or one that cannot be".into(),
+                ));
             }
         }
         if let Some(pictures) = &self.pictures {
@@ -135,6 +172,19 @@ mod tests {
         assert!(pictures(vec![choice("main/a.jpg"); POSTERS + 1]).check().is_err());
         let score = ClipHealth { score: 101, ..ClipHealth::default() };
         assert!(ClipFacts { health: Some(score), ..ClipFacts::default() }.check().is_err());
+        let found = |from_ms, to_ms| Finding { kind: FindingKind::Black, from_ms, to_ms };
+        for (findings, is_good) in [
+            (vec![found(0, 5); FINDINGS], true),
+            (vec![found(0, 5); FINDINGS + 1], false),
+            (vec![found(5, 4)], false),
+            (vec![found(0, u64::MAX)], false),
+        ] {
+            let health = Some(ClipHealth { findings, ..ClipHealth::default() });
+            assert_eq!(ClipFacts { health, ..ClipFacts::default() }.check().is_ok(), is_good);
+        }
+        let older = r#"{"score":80,"black_ms":1,"frozen_ms":2,"silent_ms":3,"loudness":null,"av_offset_ms":null}"#;
+        let older: ClipHealth = serde_json::from_str(older).unwrap();
+        assert_eq!((older.silent_ms, older.flashing_ms, older.findings.len()), (3, 0, 0));
         assert!(ClipFacts { units: Some("/x".into()), ..ClipFacts::default() }.check().is_err());
     }
 }

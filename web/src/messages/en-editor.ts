@@ -24,6 +24,16 @@ export const editor = {
   keyframesSaid: (n: number) => plural(n, "keyframe", "keyframes"),
   waveSaid: (loudest: number | null) =>
     loudest === null ? "Sound, not measured yet" : `Sound, loudest at ${loudest}\u2009% of full level`,
+  found: "Found in this clip",
+  finding: {
+    black: "Black",
+    frozen: "Picture stands still",
+    held: "No picture came",
+    silent: "Silent",
+    flashing: "Flashes that may harm people",
+    spoilt: "Picture broken",
+  },
+  findingSaid: (what: string, from: string, to: string) => `${what}, ${from} to ${to}`,
   beyond: "Recorded, not in this clip",
   beyondLoading: "Getting the picture from the recording",
   beyondFailed: "The picture of this moment could not be shown. It can still be cut; move on to try again.",

@@ -132,8 +132,9 @@ function Ready({ clip, timeline, back }: { clip: Clip; timeline: ClipTimeline | 
       keyframesMs: timeline?.keyframesMs ?? [],
       cues: storyboard ? readStoryboard(storyboard.text, storyboard.address) : [],
       peaks: waveform ? readWaveform(waveform) : null,
+      findings: clip.health?.findings ?? [],
     }),
-    [timeline, storyboard, waveform],
+    [timeline, storyboard, waveform, clip.health],
   );
   const onClip = (saved: Clip) => {
     queries.setQueryData(["edited", saved.id], saved);

@@ -290,13 +290,32 @@ export type Health = {
  */
 score: number, blackMs: number, frozenMs: number, silentMs: number, 
 /**
+ * Flashes that may harm people (WCAG 2.3.1).
+ */
+flashingMs: number, 
+/**
+ * Pictures that do not decode, each to the next keyframe.
+ */
+spoiltMs: number, 
+/**
  * LUFS (EBU R 128); null without sound.
  */
 loudness: number | null, 
 /**
  * Positive: the sound is late. Null where picture or sound is missing.
  */
-avOffsetMs: number | null, };
+avOffsetMs: number | null, 
+/**
+ * Where it is, in order of time; the longest ones where there are many.
+ */
+findings: Array<Finding>, };
+
+/**
+ * One place in a clip, milliseconds of its own time.
+ */
+export type Finding = { kind: FindingKind, fromMs: number, toMs: number, };
+
+export type FindingKind = "black" | "frozen" | "held" | "silent" | "flashing" | "spoilt";
 
 export type PosterChoice = { 
 /**

@@ -8,8 +8,11 @@ function clip(health: Partial<Health> | null, lostMs = 0): Clip {
     blackMs: 0,
     frozenMs: 0,
     silentMs: 0,
+    flashingMs: 0,
+    spoiltMs: 0,
     loudness: -23,
     avOffsetMs: 12,
+    findings: [],
   };
   return { lostMs, health: health && { ...sound, ...health } } as Clip;
 }
@@ -17,6 +20,13 @@ function clip(health: Partial<Health> | null, lostMs = 0): Clip {
 const words = (health: Partial<Health> | null) => troubles(clip(health));
 
 describe("what is wrong with a clip", () => {
+  it("names flashes and broken pictures", () => {
+    expect(words({ flashingMs: 2_000, spoiltMs: 900 })).toEqual([
+      "Flashes for 2\u2009s",
+      "Picture broken for 1\u2009s",
+    ]);
+  });
+
   it("is nothing in one that is whole, and in one that was not looked at", () => {
     expect(words({})).toEqual([]);
     expect(words(null)).toEqual([]);

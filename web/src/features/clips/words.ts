@@ -49,6 +49,8 @@ export function troubles({ health }: Clip): string[] {
     [health.silentMs, m.library.trouble.silent],
     [health.blackMs, m.library.trouble.black],
     [health.frozenMs, m.library.trouble.frozen],
+    [health.flashingMs, m.library.flashing],
+    [health.spoiltMs, m.library.spoilt],
   ];
   const words = found
     .filter(([ms]) => ms > 0)

@@ -2,6 +2,7 @@
 import { type PointerEvent, type ReactNode, useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { m } from "@/messages";
 import { useWidth } from "@/ui/hooks";
+import { type Finding, Findings } from "./findings";
 import { Handle, Playhead } from "./handles";
 import { Film, Keyframes, Ruler, Wave } from "./lanes";
 import { dragEdge, type Edge, type Range } from "./range";
@@ -12,7 +13,13 @@ import { clamp, closest, lengthOf, pan, reveal, type Span, snap, toMs, toPx, zoo
 const FILM = 70;
 const WAVE = 66;
 
-export type Strips = { keyframesMs: readonly number[]; cues: readonly Cue[]; peaks: Peaks | null };
+export type Strips = {
+  keyframesMs: readonly number[];
+  cues: readonly Cue[];
+  peaks: Peaks | null;
+  /** In the clip's own time. */
+  findings: readonly Finding[];
+};
 
 export function Timeline({
   all,
@@ -125,6 +132,7 @@ export function Timeline({
         <Film view={view} width={width} clip={clip} cues={strips.cues} height={FILM} />
         <Keyframes view={view} width={width} keyframesMs={strips.keyframesMs} />
         <Wave view={view} width={width} clip={clip} peaks={strips.peaks} height={WAVE} />
+        <Findings view={view} width={width} clip={clip} findings={strips.findings} />
         <Beyond all={all} clip={clip} view={view} width={width} />
         <span aria-hidden className="absolute top-[26px] bottom-0 left-0 bg-bg/65" style={{ width: inPx }} />
         <span aria-hidden className="absolute top-[26px] right-0 bottom-0 bg-bg/65" style={{ left: outPx }} />
