@@ -20,6 +20,7 @@ type Clip = {
   kind: string;
   part: number;
   state: string;
+  cause: string;
   title: string;
   video: string | null;
   audio: string | null;
@@ -85,9 +86,11 @@ test("a broadcast can be replayed while it goes on, from its start", async ({ br
   await expect.poll(() => saved.count(), { timeout: 40_000 }).toBeGreaterThan(3);
   await endBroadcast(page);
   const parts = async () => (await clipsOf(oxbow, "&kind=part")).sort((a, b) => a.part - b.part);
-  await expect
-    .poll(async () => (await parts()).every((part) => part.state === "stored"), { timeout: 30_000 })
-    .toBe(true);
+  const isComplete = async () => {
+    const all = await parts();
+    return all.at(-1)?.cause === "end" && all.every((part) => part.state === "stored");
+  };
+  await expect.poll(isComplete, { timeout: 30_000 }).toBe(true);
   for (const part of await parts()) pictures.push(...(await clipNumbers(await mediaOf(oxbow, part.id))));
   expect(pictures.length).toBeGreaterThan(10 * 15);
 });
@@ -200,7 +203,10 @@ test("the whole of it becomes one file, in three formats", async ({ page, oxbow 
   expect(Math.abs(sound.durationMs - whole.durationMs)).toBeLessThan(300);
 });
 
-test("highlights: chosen clips become one file, in the order they happened", async ({ page, oxbow }) => {
+test("highlights: chosen clips become one file, in the order they happened", async ({
+  page,
+  oxbow,
+}, info) => {
   await signIn(page);
   await open(page);
   const parts = (await clipsOf(oxbow, "&kind=part")).sort((a, b) => a.part - b.part);
@@ -213,6 +219,12 @@ test("highlights: chosen clips become one file, in the order they happened", asy
   await expect.poll(async () => (await made()).state, { timeout: 60_000 }).not.toBe("exporting");
   const [first, second] = (await made()).recipe?.pieces ?? [];
   expect(first?.fromMs).toBeLessThan(second?.fromMs ?? 0);
+  // On the timeline they are where they were taken from, and files of all of it are nowhere.
+  await open(page);
+  const arcs = page.getByRole("list", { name: "Clips on this timeline" });
+  await expect(arcs.getByRole("button", { name: "Play 2 clips here" })).toHaveCount(2);
+  await expect(arcs.getByRole("button", { name: /, whole$/ })).toHaveCount(0);
+  await page.screenshot({ path: info.outputPath("made.png"), fullPage: true });
 });
 
 test("a viewer keeps a piece of what was just shown", async ({ page, oxbow }) => {

@@ -138,7 +138,7 @@ function Ready({
           startMs={secondsOf(search.get("at")) * 1_000}
           poster={parts.at(-1)?.poster ?? clips.at(-1)?.poster ?? null}
           soundOnly={!picture}
-          clips={onRiver(clips, startedAt)}
+          clips={onRiver(clips, startedAt, durationMs)}
           ticks={rollovers(parts, startedAt)}
           fresh={fresh}
           onOpenClip={open}
@@ -158,7 +158,7 @@ function Ready({
           <div className="border-b border-line bg-surface px-[18px] py-1.5 max-tablet:px-3.5">
             <River
               durationMs={Math.max(1, durationMs)}
-              clips={onRiver(clips, startedAt)}
+              clips={onRiver(clips, startedAt, durationMs)}
               ticks={rollovers(parts, startedAt)}
               fresh={fresh}
               {...(live ? { edge: "live" as const } : {})}

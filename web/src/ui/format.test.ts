@@ -45,7 +45,7 @@ describe("arcsOf", () => {
   it("keeps neighbours apart that are wide enough", () => {
     const arcs = arcsOf([clip("b", 50, 100), clip("a", 0, 50)], 100, 400);
     expect(arcs.map((arc) => arc.clips.length)).toEqual([1, 1]);
-    expect(arcs[0]?.key).toBe("a");
+    expect(arcs[0]?.clips[0]?.id).toBe("a");
   });
 
   it("merges arcs nearer than 12 pixels and counts them", () => {

@@ -56,7 +56,7 @@ export function arcsOf(clips: readonly RiverClip[], durationMs: number, width: n
       last.clips.push(clip);
     } else {
       arcs.push({
-        key: clip.id,
+        key: `${clip.id} ${clip.startMs}`,
         from: Math.max(1, middle - half),
         to: Math.min(width - 1, middle + half),
         clips: [clip],
@@ -120,7 +120,7 @@ export function River({
           />
         ))}
         {arcs.map((arc) => (
-          <g key={arc.key} className={cn("group", fresh?.has(arc.key) && "lift")}>
+          <g key={arc.key} className={cn("group", arc.clips.some(({ id }) => fresh?.has(id)) && "lift")}>
             <path
               d={arcPath(arc, line - 1, 3)}
               className="fill-transparent stroke-kept-line"

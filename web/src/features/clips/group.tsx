@@ -49,7 +49,7 @@ export function BroadcastGroup({
           height={26}
           className="max-tablet:mx-1"
           durationMs={Math.max(1, group.durationMs)}
-          clips={onRiver(group.clips, group.startedAt)}
+          clips={onRiver(group.clips, group.startedAt, group.durationMs)}
           ticks={rollovers(group.clips, group.startedAt)}
           fresh={fresh}
           {...(group.live ? { edge: "live" as const } : {})}

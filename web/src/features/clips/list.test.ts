@@ -37,3 +37,25 @@ it("the river counts from the broadcast's start and marks only what rolled over 
   ]);
   expect(rollovers(clips, 10_000)).toEqual([5_000]);
 });
+
+it("a made clip is at each of its pieces, and a file of all of it nowhere", () => {
+  const made = (id: string, pieces: [number, number | null][]) =>
+    ({
+      ...clip(id, "x", 10_000, "request"),
+      kind: "made",
+      recipe: { pieces: pieces.map(([fromMs, toMs]) => ({ broadcast: "x", fromMs, toMs })) },
+    }) as Clip;
+  const clips = [
+    made("highlights", [
+      [1_000, 3_000],
+      [20_000, 25_000],
+    ]),
+    made("whole", [[0, null]]),
+    { ...clip("part", "x", 10_000), durationMs: 60_000 } as Clip,
+  ];
+  expect(onRiver(clips, 10_000, 60_000).map((arc) => [arc.id, arc.startMs, arc.endMs])).toEqual([
+    ["highlights", 1_000, 3_000],
+    ["highlights", 20_000, 25_000],
+    ["part", 0, 60_000],
+  ]);
+});

@@ -75,14 +75,23 @@ export function groupByBroadcast(
   return [...groups.values()];
 }
 
-/** Clips as a river needs them. */
-export function onRiver(clips: readonly Clip[], startedAt: number) {
-  return clips.map((clip) => ({
-    id: clip.id,
-    title: clip.title,
-    startMs: Math.max(0, clip.startedAt - startedAt),
-    endMs: Math.max(0, clip.startedAt - startedAt + clip.durationMs),
-  }));
+/** A file of nearly all of a broadcast is no place on it. */
+const WHOLE = 0.9;
+
+/** Clips as a river needs them; one that was made of several pieces is at each of them. */
+export function onRiver(clips: readonly Clip[], startedAt: number, durationMs = Number.POSITIVE_INFINITY) {
+  return clips.flatMap((clip) => {
+    const own = { fromMs: clip.startedAt - startedAt, toMs: clip.startedAt - startedAt + clip.durationMs };
+    const pieces = clip.recipe?.pieces.filter((piece) => piece.broadcast === clip.broadcast) ?? [];
+    return (pieces.length > 0 ? pieces : [own])
+      .map(({ fromMs, toMs }) => ({
+        id: clip.id,
+        title: clip.title,
+        startMs: Math.max(0, fromMs),
+        endMs: Math.max(0, Math.min(toMs ?? durationMs, durationMs)),
+      }))
+      .filter(({ startMs, endMs }) => clip.kind !== "made" || endMs - startMs < durationMs * WHOLE);
+  });
 }
 
 /** Where the recording rolled over by itself. */
