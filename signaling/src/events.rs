@@ -15,7 +15,7 @@ use storage::{Event, EventType, Id, Local, StorageError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 
 use crate::error::{Code, Error};
-use crate::limits::{EVENT_STALL, EVENT_STREAMS};
+use crate::limits::EVENT_STREAMS;
 use crate::listen::Line;
 
 /// Without an event, something is said this often, so that both sides notice when the other is gone.
@@ -59,16 +59,17 @@ impl Filter {
     }
 }
 
-/// The body of the answer: what came after `place`, and what comes.
+/// The body of the answer: what came after `place`, and what comes. A connection that takes nothing for `stall` is cut.
 pub fn follow(
     local: Local,
     filter: Filter,
     place: Id,
     seat: OwnedSemaphorePermit,
     line: Line,
+    stall: Duration,
 ) -> impl Stream<Item = Result<Bytes, Infallible>> {
     let pace = Arc::new(Pace::default());
-    tokio::spawn(cut_when_stalled(Arc::downgrade(&pace), line.clone()));
+    tokio::spawn(cut_when_stalled(Arc::downgrade(&pace), line.clone(), stall));
     let newest = local.newest_event();
     let follower = Follower { local, filter, place, newest, line, pace, greeted: false, _seat: seat };
     futures::stream::unfold(follower, |mut follower| async move {
@@ -160,17 +161,17 @@ impl Pace {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = None;
     }
 
-    fn is_stalled(&self, now: Instant) -> bool {
+    fn is_stalled(&self, now: Instant, stall: Duration) -> bool {
         let given = *self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        given.is_some_and(|given| now.saturating_duration_since(given) > EVENT_STALL)
+        given.is_some_and(|given| now.saturating_duration_since(given) > stall)
     }
 }
 
-async fn cut_when_stalled(pace: Weak<Pace>, line: Line) {
+async fn cut_when_stalled(pace: Weak<Pace>, line: Line, stall: Duration) {
     loop {
-        tokio::time::sleep(EVENT_STALL / 6).await;
+        tokio::time::sleep(stall / 6).await;
         let Some(pace) = pace.upgrade() else { return };
-        if pace.is_stalled(Instant::now()) {
+        if pace.is_stalled(Instant::now(), stall) {
             metrics::counter!("oxbow_event_streams_cut_total").increment(1);
             line.cut.cancel();
             return;
@@ -180,10 +181,16 @@ async fn cut_when_stalled(pace: Weak<Pace>, line: Line) {
 
 #[cfg(test)]
 mod tests {
+    use axum::body::Body;
+    use axum::routing::get;
+    use axum::{Extension, Router};
     use futures::StreamExt;
+    use tokio::io::AsyncWriteExt as _;
     use tokio_util::sync::CancellationToken;
 
     use super::*;
+    use crate::limits::EVENT_STALL;
+    use crate::listen::Listener;
 
     fn line() -> Line {
         Line { stopping: CancellationToken::new(), cut: CancellationToken::new() }
@@ -204,7 +211,7 @@ mod tests {
         let seats = Seats::default();
         let line = line();
         let filter = Filter { kinds: vec![EventType::AlarmRaised], channel: Some("main".into()) };
-        let stream = follow(local.clone(), filter, start, seats.take().unwrap(), line.clone());
+        let stream = follow(local.clone(), filter, start, seats.take().unwrap(), line.clone(), EVENT_STALL);
         let mut stream = Box::pin(stream);
         assert!(text(&mut stream).await.starts_with("retry: 2000\nid: "));
         let first = text(&mut stream).await;
@@ -219,7 +226,14 @@ mod tests {
         assert!(stream.next().await.is_none());
 
         let stranger = Id::new(1, 1);
-        let stream = follow(local.clone(), Filter::default(), stranger.clone(), seats.take().unwrap(), line.clone());
+        let stream = follow(
+            local.clone(),
+            Filter::default(),
+            stranger.clone(),
+            seats.take().unwrap(),
+            line.clone(),
+            EVENT_STALL,
+        );
         let mut stream = Box::pin(stream);
         text(&mut stream).await;
         let said = text(&mut stream).await;
@@ -233,7 +247,7 @@ mod tests {
         let local = Local::open(folder.path().join("local.db")).unwrap();
         let place = local.end_of_events().await.unwrap();
         let seats = Seats::default();
-        let follow = |seat| follow(local.clone(), Filter::default(), place.clone(), seat, line());
+        let follow = |seat| follow(local.clone(), Filter::default(), place.clone(), seat, line(), EVENT_STALL);
         let mut all: Vec<_> = (0..EVENT_STREAMS).map(|_| follow(seats.take().unwrap())).collect();
         assert_eq!(seats.take().unwrap_err().code, Code::Full);
         all.pop();
@@ -244,10 +258,55 @@ mod tests {
     fn who_takes_nothing_is_stalled_and_who_has_nothing_to_take_is_not() {
         let (pace, now) = (Pace::default(), Instant::now());
         let later = now + 2 * EVENT_STALL;
-        assert!(!pace.is_stalled(later), "nothing was given");
+        assert!(!pace.is_stalled(later, EVENT_STALL), "nothing was given");
         pace.given();
-        assert!(!pace.is_stalled(now) && pace.is_stalled(later));
+        assert!(!pace.is_stalled(now, EVENT_STALL) && pace.is_stalled(later, EVENT_STALL));
         pace.taken();
-        assert!(!pace.is_stalled(later));
+        assert!(!pace.is_stalled(later, EVENT_STALL));
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_takes_nothing_is_cut_and_one_that_reads_is_not() {
+        let folder = tempfile::tempdir().unwrap();
+        let local = Local::open(folder.path().join("local.db")).unwrap();
+        let (seats, followed) = (Arc::new(Seats::default()), local.clone());
+        let held = Arc::clone(&seats);
+        let route = move |Extension(line): Extension<Line>| {
+            let (local, seats) = (followed.clone(), Arc::clone(&held));
+            async move {
+                let place = local.end_of_events().await.unwrap();
+                let (seat, stall) = (seats.take().unwrap(), Duration::from_millis(600));
+                Body::from_stream(follow(local, Filter::default(), place, seat, line, stall))
+            }
+        };
+        // Small buffers, which a little fills.
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_send_buffer_size(4096).unwrap();
+        socket.bind(([127, 0, 0, 1], 0).into()).unwrap();
+        let listener = Listener::on(socket.listen(16).unwrap());
+        let address = listener.address().unwrap();
+        let stop = CancellationToken::new();
+        let router = Router::new().route("/", get(route));
+        let serving = tokio::spawn(listener.serve(router, stop.clone().cancelled_owned()));
+        let socket = tokio::net::TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4096).unwrap();
+        let mut deaf = socket.connect(address).await.unwrap();
+        deaf.write_all(b"GET / HTTP/1.1\r\nhost: x\r\n\r\n").await.unwrap();
+        let mut hearing = reqwest::get(format!("http://{address}/")).await.unwrap();
+        let reading = tokio::spawn(async move { while let Ok(Some(_)) = hearing.chunk().await {} });
+        while seats.0.available_permits() > EVENT_STREAMS - 2 {
+            tokio::task::yield_now().await;
+        }
+        let filling = async {
+            while seats.0.available_permits() < EVENT_STREAMS - 1 {
+                local.note_alarm("main".into(), "x".repeat(500)).await.unwrap();
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(120), filling).await.expect("it is cut");
+        assert!(!reading.is_finished(), "the other goes on");
+        stop.cancel();
+        serving.await.unwrap();
+        reading.await.unwrap();
+        drop(deaf);
     }
 }

@@ -105,6 +105,12 @@ impl Listener {
         Ok(Self { tcp, tls: tls.map(|Tls(config)| TlsAcceptor::from(config)), handshakes: JoinSet::new() })
     }
 
+    /// On a socket whose buffers a test has chosen.
+    #[cfg(test)]
+    pub(crate) fn on(tcp: TcpListener) -> Self {
+        Self { tcp, tls: None, handshakes: JoinSet::new() }
+    }
+
     /// # Errors
     /// What the kernel says.
     pub fn address(&self) -> io::Result<SocketAddr> {

@@ -17,3 +17,4 @@ mod schema;
 mod secrets;
 mod sockets;
 mod start;
+mod webhooks;

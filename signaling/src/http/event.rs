@@ -14,6 +14,7 @@ use crate::app::App;
 use crate::auth::Streamer;
 use crate::error::Error;
 use crate::events::{self, Filter};
+use crate::limits::EVENT_STALL;
 use crate::listen::Line;
 use crate::openapi::Problems;
 use crate::webhooks;
@@ -54,7 +55,7 @@ pub async fn follow(
     let last = headers.get("last-event-id").map(|id| id.to_str().unwrap_or_default().to_owned());
     let place = place(&app, last.or(wanted.after).as_deref()).await?;
     let seat = app.seats().take()?;
-    let body = Body::from_stream(events::follow(app.local().clone(), filter, place, seat, line));
+    let body = Body::from_stream(events::follow(app.local().clone(), filter, place, seat, line, EVENT_STALL));
     // Proxies that gather answers would hold every event back.
     let headers = [
         (header::CONTENT_TYPE.as_str(), "text/event-stream"),
