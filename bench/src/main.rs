@@ -79,3 +79,15 @@ async fn run(case: Case) -> Result<Vec<Line>> {
         Case::Relay(options) => vec![serde_json::to_value(relay::run::run(options).await?)?],
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::Arguments;
+
+    #[test]
+    fn no_two_options_have_one_name() {
+        Arguments::command().debug_assert();
+    }
+}

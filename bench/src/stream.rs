@@ -25,6 +25,7 @@ const SHORTEST_PAUSE: Duration = Duration::from_micros(100);
 
 /// The shape of the traffic, as every case takes it.
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 pub struct Options {
     /// Packets per frame, sent together.
     #[arg(long, default_value_t = 9)]

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 
 use anyhow::{Context as _, Result, bail};
-use reqwest::{Client, Url};
+use reqwest::{Client, Method, RequestBuilder, Url};
 
 use crate::server::{KEY, Server};
 use crate::whip::{self, Accepted};
@@ -20,6 +20,7 @@ const JOINS_PER_ADDRESS: usize = 100;
 const IDLE: Duration = Duration::from_secs(2);
 
 #[derive(Clone, Debug, Default, clap::Args)]
+#[group(skip)]
 pub struct Options {
     /// Measure a running server instead of starting one: its WHIP address (needs --whep-url and --pid). "{channel}" in it becomes the
     /// channel's name in cases with several.
@@ -111,6 +112,15 @@ impl Target {
     /// When the server is not there.
     pub async fn leave(&self, number: usize, resource: &Url) -> Result<()> {
         Ok(whip::delete(self.caller(number), resource, None).await?)
+    }
+
+    /// A request to an address below the root of our own server, with its key.
+    ///
+    /// # Errors
+    /// When the server is not ours.
+    pub fn request(&self, method: Method, path: &str) -> Result<RequestBuilder> {
+        let server = self.server.as_ref().context("only a server of our own is asked for this")?;
+        Ok(self.callers[0].request(method, server.url(path)).bearer_auth(KEY))
     }
 
     /// The sum of a figure of our own server's /metrics over its labels; `None` elsewhere.

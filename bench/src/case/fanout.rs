@@ -23,6 +23,7 @@ const WARM_UP: Duration = Duration::from_secs(2);
 const FLOOR_SPAN: Duration = Duration::from_secs(3);
 
 #[derive(Clone, Debug, clap::Args)]
+#[group(skip)]
 pub struct Options {
     /// Viewers.
     #[arg(long, default_value_t = 200)]

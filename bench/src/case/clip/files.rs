@@ -14,9 +14,8 @@ use pipeline::source::{Encoded, Kind, TestPattern};
 use pipeline::{Border, ExportJob, Exported, Format, Lane, Piece, Precision, Workers, WorkersConfig};
 use serde::Serialize;
 
-use super::Line;
+use super::Options;
 use crate::figures::round;
-use crate::process::load;
 
 const SECOND_NS: u64 = 1_000_000_000;
 /// Between two keyframes of the journal; that of the live asks for one about as often when viewers come and go.
@@ -28,56 +27,35 @@ const SHORT_S: u64 = 30;
 /// Units are written to the journal in batches.
 const BATCH_BYTES: usize = 4 << 20;
 
-#[derive(Clone, Debug, clap::Args)]
-pub struct Options {
-    /// vp8, vp9, h264 or av1.
-    #[arg(long, default_value = "h264", value_parser = codec)]
-    codec: Codec,
-    /// Length of the recording in minutes.
-    #[arg(long, default_value_t = 60, value_parser = clap::value_parser!(u64).range(1..=600))]
-    minutes: u64,
-    /// Of the picture, bits per second.
-    #[arg(long, default_value_t = 2_500_000)]
-    bitrate: u32,
-}
-
-pub(super) fn codec(name: &str) -> Result<Codec, String> {
-    match name {
-        "vp8" => Ok(Codec::Vp8),
-        "vp9" => Ok(Codec::Vp9),
-        "h264" => Ok(Codec::H264),
-        "av1" => Ok(Codec::Av1),
-        other => Err(format!("no codec of pictures: {other}")),
-    }
-}
-
 #[derive(Debug, Serialize)]
-struct Figures {
-    case: &'static str,
+pub(super) struct Files {
     codec: String,
     minutes: u64,
     journal_mb: u64,
     /// The whole recording as one file.
     export_ms: u64,
-    export_x_realtime: f64,
     /// Of thirty seconds in the middle, begun at a keyframe.
     short_export_ms: u64,
     /// The recording without its first and last seconds, from a picture between two keyframes.
     trim_ms: u64,
-    machine_load: f64,
 }
 
-/// # Errors
-/// When there is no room, no encoder, or a file cannot be made.
-pub async fn run(options: Options) -> Result<Line> {
+impl Files {
+    /// How many times as fast as it plays the whole recording became a file.
+    pub(super) fn x_realtime(&self) -> f64 {
+        round(self.minutes as f64 * 60_000.0 / self.export_ms.max(1) as f64, 0)
+    }
+}
+
+pub(super) async fn measure(options: &Options) -> Result<Files> {
     let folder = std::env::temp_dir().join(format!("oxbow-bench-clip-{}", std::process::id()));
     std::fs::create_dir_all(&folder)?;
-    let measured = measure(&options, &folder).await;
+    let measured = measure_in(options, &folder).await;
     std::fs::remove_dir_all(&folder)?;
     measured
 }
 
-async fn measure(options: &Options, folder: &Path) -> Result<Line> {
+async fn measure_in(options: &Options, folder: &Path) -> Result<Files> {
     let journal = write_journal(options.codec, options.minutes, options.bitrate, folder)?;
     let journal_mb = journal.metadata()?.len() / 1_000_000;
     let length_ns = options.minutes * 60 * SECOND_NS;
@@ -99,17 +77,14 @@ async fn measure(options: &Options, folder: &Path) -> Result<Line> {
         trimmed.from_ns
     );
     workers.shutdown().await;
-    Ok(serde_json::to_value(Figures {
-        case: "clip",
+    Ok(Files {
         codec: whole.tracks.first().map_or_else(String::new, |track| track.codec.clone()),
         minutes: options.minutes,
         journal_mb,
         export_ms,
-        export_x_realtime: round(length_ns as f64 / 1e6 / export_ms.max(1) as f64, 0),
         short_export_ms,
         trim_ms,
-        machine_load: load()?,
-    })?)
+    })
 }
 
 /// The file, removed again, and how long it took in milliseconds.
@@ -134,7 +109,7 @@ async fn make(workers: &Workers, folder: &Path, piece: Piece, precision: Precisi
 }
 
 /// 720p at 30 pictures a second, with sound.
-pub(super) fn write_journal(codec: Codec, minutes: u64, bitrate: u32, folder: &Path) -> Result<PathBuf> {
+pub(in super::super) fn write_journal(codec: Codec, minutes: u64, bitrate: u32, folder: &Path) -> Result<PathBuf> {
     let pattern = TestPattern { codec, width: 1280, height: 720, bitrate, ..TestPattern::default() };
     let units = encode(&pattern)?;
     let (broadcast, clip) = (BroadcastId::new(1_700_000_000_000, 7), ClipId(1));
