@@ -31,7 +31,11 @@ export const broadcast = {
   fileOriginal: "As it was recorded",
   fileCompatible: "For every player and editor (H.264, AAC)",
   fileAudio: "Sound only",
-  fileTitle: (title: string) => `${title}, whole`,
+  fileTitle: {
+    original: (title: string) => `${title}, whole`,
+    compatible: (title: string) => `${title}, whole, for every player`,
+    audio: (title: string) => `${title}, whole, sound only`,
+  },
   fileMaking: "The file is being made. It appears among the clips.",
   fileFailed: (why: string) => `The file could not be made. ${why}`,
   clips: "Clips and files of this broadcast",

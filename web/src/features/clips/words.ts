@@ -3,9 +3,10 @@ import { m } from "@/messages";
 import { clock } from "@/ui/format";
 import type { Tone } from "@/ui/pill";
 
-/** "automatic, clip 3"; without the number where the title says it. Parts count from 0 on the wire and from 1 for people. */
+/** "automatic, clip 3"; without the number where the title says it, and of a clip that was made, which has none. Parts count from 0 on the wire and from 1 for people. */
 export function how(clip: Clip): string {
   const [cause, number] = [m.clip.cause[clip.cause] ?? clip.cause, clip.part + 1];
+  if (clip.kind === "made") return cause;
   return clip.title === m.clip.untitled(number) ? cause : m.clip.part(cause, number);
 }
 

@@ -30,7 +30,7 @@ export function OneFile({
   const make = async (format: NonNullable<NewClip["format"]>) => {
     setAsking(true);
     const made = await api.makeClip({
-      title: [...m.broadcast.fileTitle(title)].slice(0, LONGEST).join(""),
+      title: [...m.broadcast.fileTitle[format](title)].slice(0, LONGEST).join(""),
       pieces: [{ broadcast }],
       format,
     });
