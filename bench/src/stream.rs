@@ -116,6 +116,31 @@ impl Publishers {
         options: &Options,
         keyframes: Keyframes,
     ) -> Result<Publishers> {
+        Self::connect(target, identity, channels, options, keyframes, true).await
+    }
+
+    /// As [`Publishers::start`] with empty rings: nothing was sent before the live, as nobody who goes live sends seconds of it at once.
+    ///
+    /// # Errors
+    /// As [`Publishers::start`].
+    pub async fn start_empty(
+        target: &Target,
+        identity: &Arc<Identity>,
+        channels: &[String],
+        options: &Options,
+        keyframes: Keyframes,
+    ) -> Result<Publishers> {
+        Self::connect(target, identity, channels, options, keyframes, false).await
+    }
+
+    async fn connect(
+        target: &Target,
+        identity: &Arc<Identity>,
+        channels: &[String],
+        options: &Options,
+        keyframes: Keyframes,
+        fills: bool,
+    ) -> Result<Publishers> {
         let mut all = Vec::new();
         for (number, channel) in channels.iter().enumerate() {
             let ssrc = FIRST_SSRC + 4 * number as u32;
@@ -126,7 +151,7 @@ impl Publishers {
             let answer = wired.peer.accept(Instant::now(), &accepted.answer)?;
             let payload_type = answer.sections.first().and_then(|section| section.payload_types.first().copied());
             let track = Track::new(ssrc, payload_type.context("the answer has no video")?);
-            all.push(Publisher::new(wired, track, options, keyframes));
+            all.push(Publisher::new(wired, track, options, keyframes, fills));
         }
         let air = Arc::new(Air::default());
         let state = air.clone();
@@ -194,6 +219,7 @@ struct Publisher {
     keyframes: Keyframes,
     trace: Option<(Trace, usize)>,
     stage: Stage,
+    fills: bool,
     filled: u64,
     wants_key: bool,
     next: Instant,
@@ -202,7 +228,7 @@ struct Publisher {
 }
 
 impl Publisher {
-    fn new(wired: Wired, track: Track, options: &Options, keyframes: Keyframes) -> Self {
+    fn new(wired: Wired, track: Track, options: &Options, keyframes: Keyframes, fills: bool) -> Self {
         let trace = options.trace.map(|name| (Trace::load(name), 0));
         let options = options.clone();
         let stage = Stage::Connecting;
@@ -213,6 +239,7 @@ impl Publisher {
             keyframes,
             trace,
             stage,
+            fills,
             filled: 0,
             wants_key: true,
             next: Instant::now(),
@@ -230,9 +257,11 @@ impl Publisher {
         match self.stage {
             Stage::Connecting => return Ok(self.listen),
             Stage::Filling => {
-                self.frame(wire, true, self.options.burst);
+                if self.fills {
+                    self.frame(wire, true, self.options.burst);
+                }
                 self.filled = self.track.packets();
-                if self.filled >= 2 * CACHE_PACKETS as u64 {
+                if !self.fills || self.filled >= 2 * CACHE_PACKETS as u64 {
                     self.stage = Stage::Ready;
                     // The viewers' first frame is a keyframe, asked for or not.
                     self.wants_key = true;

@@ -18,7 +18,8 @@ use crate::stream::{self, Keyframes, Publishers};
 use crate::target::Target;
 use crate::viewer::Traits;
 
-const WARM_UP: Duration = Duration::from_secs(5);
+/// The servers' rings are full by then.
+const WARM_UP: Duration = Duration::from_secs(12);
 /// Streams that are watched, with one probe each.
 const PROBES: usize = 10;
 /// A part is this much longer than the measured span, and the next span as much longer again: all streams roll over in it.
@@ -103,7 +104,7 @@ async fn pass(options: &Options, record: bool) -> Result<Pass> {
     let channels: Vec<String> = (0..options.streams).map(channel).collect();
     let keyframes = Keyframes::when_asked(&options.stream);
     let rss_start = rss_kb(pid)?;
-    let publishers = Publishers::start(&target, &identity, &channels, &options.stream, keyframes).await?;
+    let publishers = Publishers::start_empty(&target, &identity, &channels, &options.stream, keyframes).await?;
     let probes = options.streams.min(PROBES);
     let watched = |number: usize| channel(number * options.streams / probes.max(1));
     let traits = |_| Traits { probe: true, ..Traits::default() };
