@@ -8,6 +8,7 @@ mod clips;
 mod damage;
 mod faults;
 mod kill;
+mod made;
 mod moments;
 mod node;
 mod orders;
@@ -76,6 +77,8 @@ const STORIES: &[(&str, Story)] = stories![
     kill::during_an_export,
     kill::during_an_upload,
     kill::during_recovery,
+    made::an_order_that_a_kill_overtakes_is_made_once,
+    made::an_order_of_stored_clips_that_a_kill_overtakes_is_made_once,
     moments::whenever_the_process_dies_all_but_the_last_second_is_stored_once,
 ];
 
@@ -85,6 +88,7 @@ fn main() -> ExitCode {
         Some("worker") => return pipeline::worker_main(),
         Some("live") => return kill::live(&arguments[1..]),
         Some("moment") => return moments::victim(&arguments[1..]),
+        Some("order") => return made::victim(&arguments[1..]),
         Some("edit") => return sidecars::edit(&arguments[1..]),
         Some("upload") => return resume::upload(&arguments[1..]),
         _ => {}

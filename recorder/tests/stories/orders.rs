@@ -45,7 +45,7 @@ pub async fn refused(node: &Node, id: &Id) -> String {
 }
 
 /// The numbers of the pictures at or after the keyframe before `from_ns` and before `to_ns`; there is a keyframe each second.
-fn wanted(from_ns: u64, to_ns: u64) -> Vec<u32> {
+pub fn wanted(from_ns: u64, to_ns: u64) -> Vec<u32> {
     let shown = |number: &u32| {
         let at = u64::from(*number) * SECOND / u64::from(FPS);
         at >= from_ns / SECOND * SECOND && at < to_ns
@@ -53,7 +53,7 @@ fn wanted(from_ns: u64, to_ns: u64) -> Vec<u32> {
     (0..100_000).filter(shown).collect()
 }
 
-fn piece(broadcast: &Id, from_ns: u64, to_ns: u64) -> Piece {
+pub fn piece(broadcast: &Id, from_ns: u64, to_ns: u64) -> Piece {
     Piece { broadcast: broadcast.clone(), from_ns, to_ns }
 }
 
