@@ -246,6 +246,8 @@ struct Building {
     index: Index,
     tracks: BTreeMap<TrackId, Track>,
     damaged: bool,
+    /// Before the first unit that is left.
+    damaged_first: bool,
     /// The newest time of a unit, whether or not it is an entry.
     end_ns: u64,
 }
@@ -280,12 +282,13 @@ impl Building {
             damage: Vec::new(),
             tail: Tail::Clean,
         };
-        Self { index, tracks: BTreeMap::new(), damaged: false, end_ns: 0 }
+        Self { index, tracks: BTreeMap::new(), damaged: false, damaged_first: false, end_ns: 0 }
     }
 
     /// Bytes were passed over.
     fn damaged(&mut self) {
         self.damaged = true;
+        self.damaged_first |= self.index.entries.is_empty();
         for track in self.tracks.values_mut() {
             track.unsure = true;
             track.numbers.lose(&mut self.index.entries);
@@ -339,7 +342,10 @@ impl Building {
                 return;
             }
             // of a track that had not begun, nothing but the beginning of the part says from when on it is missing
-            let begin = index.entries.first().map(|entry| entry.pts_ns);
+            let begin = match self.damaged_first && index.header.part == 0 {
+                true => Some(0),
+                false => index.entries.first().map(|entry| entry.pts_ns),
+            };
             let from_ns = newest.map(|(newest, lasts)| newest.pts_ns.saturating_add(lasts)).or(begin);
             if let Some(from_ns) = from_ns.filter(|from_ns| !follows && *from_ns < unit.pts_ns) {
                 let (track, to_ns) = (Some(unit.track), unit.pts_ns);
@@ -347,8 +353,15 @@ impl Building {
             }
             track.unsure = false;
         }
-        let lasts = newest.map_or(0, |(newest, _)| unit.pts_ns.saturating_sub(newest.pts_ns));
-        let lasts = newest.map_or(lasts, |(_, before)| if before == 0 { lasts } else { lasts.min(before) });
+        // what is missing in between is no part of how long a unit lasts
+        let lasts = newest.map_or(0, |(newest, before)| {
+            let lasts = unit.pts_ns.saturating_sub(newest.pts_ns);
+            match (unit.first_seq == newest.last_seq.wrapping_add(1), before) {
+                (false, before) => before,
+                (true, 0) => lasts,
+                (true, before) => lasts.min(before),
+            }
+        });
         track.newest = Some((index.entries.len(), lasts));
         index.entries.push(unit);
         track.numbers.number(&mut index.entries);

@@ -16,7 +16,7 @@ const CODECS: [Codec; 4] = [Codec::Vp8, Codec::H264, Codec::Vp9, Codec::Av1];
 
 /// Spoilt journals of each codec.
 fn count() -> u64 {
-    if std::env::var_os("OXBOW_SOAK").is_some() { 1000 } else { 60 }
+    if std::env::var_os("OXBOW_SOAK").is_some() { 1000 } else { 90 }
 }
 
 /// The journal of a live of six seconds, and its file name below the folder of journals.
