@@ -142,7 +142,7 @@ impl<'a> Groups<'a> {
         let mut sizes: Vec<u32> = deltas.iter().map(|sample| sample.bytes).collect();
         sizes.sort_unstable();
         let Some(median) = sizes.get(sizes.len() / 2) else { return 0 };
-        let large = (median * 2).min(self.samples[range.start].bytes / 3).max(1);
+        let large = (median * 2).min(self.samples[range.start].bytes / 3 * 2).max(1);
         let times: Vec<u64> = deltas.iter().filter(|s| s.bytes > large).map(|s| s.pts_ns).collect();
         let within = |from: usize| times[from..].iter().take_while(|at_ns| **at_ns < times[from] + SECOND).count();
         (0..times.len()).map(within).max().unwrap_or(0)

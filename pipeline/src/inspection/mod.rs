@@ -33,7 +33,7 @@ use crate::job::{Container, ExportError};
 const WHOLE_NS: u64 = 60_000_000_000;
 const WHOLE: usize = 2000;
 /// Pictures that are decoded to see whether they flash, of longer ones.
-const FLASHES: usize = 300;
+const FLASHES: usize = 180;
 /// Pictures of the first and of the last group that are decoded in any case.
 const ENDS: usize = 30;
 /// Findings that are told; the longest. More: their time is counted and they are not told one by one.
