@@ -159,6 +159,8 @@ pub struct Exported {
     pub units: Option<PathBuf>,
     /// Parts of the journals that could not be read (a crash, or units that are just written), in bytes.
     pub torn_bytes: u64,
+    /// Why an end of the file does not decode, though its pictures are bit for bit what was received.
+    pub undecoded: Option<String>,
 }
 
 /// What the file shows of one piece.

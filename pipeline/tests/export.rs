@@ -6,7 +6,7 @@ mod webm;
 use journal::{Cause, Record};
 use media::message::{Codec, Orientation};
 use pipeline::source::TestPattern;
-use pipeline::{Container, ExportError, ExportJob, Piece, inspect};
+use pipeline::{Container, ExportError, ExportJob, Format, Piece, inspect};
 use support::{
     SECOND, SOUND, VIDEO, config, consecutive, count, export, job, later, leftovers, media, only, pattern, run,
 };
@@ -325,6 +325,32 @@ async fn what_cannot_be_a_clip_is_refused_and_leaves_nothing_behind() {
     assert!(matches!(answer, Err(ExportError::Io(_))), "{answer:?}");
     assert_eq!(leftovers(folder.path()), [""; 0]);
     assert!(!folder.path().join("clip.webm").exists());
+}
+
+#[tokio::test]
+async fn pictures_that_nobody_can_decode_are_kept_as_they_came() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut records = media(&pattern(Codec::Vp8), 2);
+    for record in &mut records {
+        if let Record::Unit(unit) = record
+            && unit.track == VIDEO
+        {
+            // the frame's header and size stay, its first partition is longer than the frame
+            let mut data = unit.data.to_vec();
+            data[0] |= 0xe0;
+            data[1] = 0xff;
+            data[2] = 0xff;
+            unit.data = data.into();
+        }
+    }
+    let exported = export(folder.path(), &records).await.unwrap();
+    assert_eq!(exported.tracks[0].units, 60);
+    assert!(exported.undecoded.is_some_and(|why| why.contains("beginning")));
+    assert!(exported.file.exists());
+
+    let part = support::write_part(folder.path(), 1, &records, Cause::End);
+    let answer = run(ExportJob { format: Format::Compatible, ..job(folder.path(), vec![part]) }).await;
+    assert!(answer.is_err(), "nothing can be encoded anew of it");
 }
 
 fn no_config(records: &[Record]) -> Vec<Record> {

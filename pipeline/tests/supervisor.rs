@@ -30,6 +30,7 @@ fn script(folder: &Path) -> WorkersConfig {
         poster: None,
         units: None,
         torn_bytes: 0,
+        undecoded: None,
     };
     let reply = serde_json::json!({ "exported": exported }).to_string();
     let folder_text = folder.display();

@@ -129,6 +129,7 @@ async fn make(desk: &Desk, row: &LocalClip) -> Result<Option<Clip>, Trouble> {
         },
         text: error.to_string(),
     })?;
+    note_undecoded(desk, row, &exported);
     // a title may have been given while the worker was busy
     if let Some(row) = desk.stores.local.local_clip(row.id.clone()).await? {
         let clip = describe(desk, &row, &index, &exported);
@@ -141,6 +142,13 @@ async fn make(desk: &Desk, row: &LocalClip) -> Result<Option<Clip>, Trouble> {
         upload::remove(&path).await?;
     }
     Ok(None)
+}
+
+/// The clip is what was received all the same, and its health says more.
+pub(crate) fn note_undecoded(desk: &Desk, row: &LocalClip, exported: &Exported) {
+    if let Some(why) = &exported.undecoded {
+        desk.alarm(&row.channel, format!("clip {} is kept as it was received: {why}", row.id));
+    }
 }
 
 fn describe(desk: &Desk, row: &LocalClip, index: &Index, exported: &Exported) -> Clip {

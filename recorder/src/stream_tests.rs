@@ -356,7 +356,7 @@ fn a_hole_is_told_by_the_part_that_takes_its_first_unit_over() {
         live.at_ns = at_ms * MS;
         live.unit(VIDEO, key, at_ms * MS, 500);
         live.unit(SOUND, true, at_ms * MS, 80);
-        live.tick();
+        live.settle();
     };
     for at_ms in (0..1000).step_by(100) {
         tenth(&mut live, at_ms, at_ms == 0);
@@ -369,7 +369,7 @@ fn a_hole_is_told_by_the_part_that_takes_its_first_unit_over() {
     }
     block(live.root.path(), false);
     live.at_ns = 8000 * MS;
-    live.tick();
+    live.settle();
 
     live.unit(VIDEO, true, 8100 * MS, 500);
     live.unit(SOUND, true, 8300 * MS, 80);
@@ -377,7 +377,7 @@ fn a_hole_is_told_by_the_part_that_takes_its_first_unit_over() {
     live.stream.request(now, Vec::new(), &live.desk);
     live.unit(VIDEO, true, 8200 * MS, 500);
     live.at_ns = 8300 * MS;
-    live.tick();
+    live.settle();
     live.end();
 
     let indexes = live.indexes();

@@ -12,24 +12,23 @@ use gstreamer_app::AppSink;
 use media::message::Codec;
 
 use crate::gst::Running;
-use crate::job::{Container, ExportError};
+use crate::job::Container;
 
 /// Pictures that are decoded at either end: a second.
 const PICTURES: usize = 30;
 
 /// # Errors
-/// [`ExportError::Unfaithful`] when no picture of either end can be decoded.
-pub(super) fn check(file: &Path, container: Container, codec: Codec, timeout: Duration) -> Result<(), ExportError> {
+/// When no picture of one of the ends can be decoded: which, and why.
+pub(super) fn check(file: &Path, container: Container, codec: Codec, timeout: Duration) -> Result<(), String> {
     let Some(decoder) = decoder(codec) else {
         eprintln!("no decoder of {codec:?} is installed: the file is not decoded");
         return Ok(());
     };
     for (from_the_end, name) in [(false, "beginning"), (true, "end")] {
         let decoded = decode(file, container, decoder, from_the_end, Instant::now() + timeout);
-        let decoded =
-            decoded.map_err(|error| ExportError::Unfaithful(format!("its {name} does not decode: {error}")))?;
+        let decoded = decoded.map_err(|error| format!("its {name} does not decode: {error}"))?;
         if decoded == 0 {
-            return Err(ExportError::Unfaithful(format!("no picture of its {name} decodes")));
+            return Err(format!("no picture of its {name} decodes"));
         }
     }
     Ok(())

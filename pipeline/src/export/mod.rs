@@ -44,10 +44,7 @@ pub(crate) fn export(job: &ExportJob, least: Duration) -> Result<Exported, Expor
     let is_copied = plan.container == Container::Mp4 && !plan.tracks().any(|track| plan.is_anew(track));
     let written = if is_copied { copied(&plan, &temporary, timeout)? } else { muxed(&plan, job, &temporary, timeout)? };
     let Written { muxed, places, size, sha256 } = written;
-    if let Some(track) = &plan.video {
-        let codec = if plan.is_anew(track) { Codec::H264 } else { track.codec };
-        decodes::check(&temporary, plan.container, codec, timeout)?;
-    }
+    let undecoded = undecoded(&plan, &temporary, timeout)?;
     let poster = poster(&plan, job);
     // Whoever wants the units has the original.
     let has_units = job.units && job.format != Format::Compatible;
@@ -83,7 +80,20 @@ pub(crate) fn export(job: &ExportJob, least: Duration) -> Result<Exported, Expor
         poster,
         units,
         torn_bytes: plan.torn_bytes,
+        undecoded,
     })
+}
+
+/// Why an end of the file does not decode. What was encoded here is refused then; what was received is kept as it came, since nobody has it better.
+fn undecoded(plan: &Plan, file: &Path, timeout: Duration) -> Result<Option<String>, ExportError> {
+    let Some(track) = &plan.video else { return Ok(None) };
+    let is_anew = plan.is_anew(track);
+    let codec = if is_anew { Codec::H264 } else { track.codec };
+    match decodes::check(file, plan.container, codec, timeout) {
+        Ok(()) => Ok(None),
+        Err(why) if is_anew => Err(ExportError::Unfaithful(why)),
+        Err(why) => Ok(Some(why)),
+    }
 }
 
 /// A file under its temporary name: verified and synced.

@@ -114,6 +114,7 @@ async fn order(desk: &Desk, row: LocalClip) {
 /// The clip, or none when it was deleted meanwhile.
 async fn make(desk: &Desk, row: &LocalClip, recipe: &Recipe) -> Result<Option<Clip>, Trouble> {
     let made = make::make(desk, recipe, &row.id, row.created_ms, true).await?;
+    crate::clip::note_undecoded(desk, row, &made.exported);
     let clip = make::describe(row, recipe, &made);
     let (file, poster) = (made.exported.file, made.exported.poster);
     if desk.stores.local.exported(clip.clone(), file.clone(), poster.clone()).await? {

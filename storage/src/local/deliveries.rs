@@ -114,7 +114,9 @@ impl Local {
             "SELECT events.*, line.stream AS line, line.failures FROM delivery_lines AS line JOIN events ON events.id =
                      (SELECT event FROM deliveries WHERE webhook = ?1 AND stream = line.stream AND state = 'waiting'
                       ORDER BY event LIMIT 1)
-                   WHERE line.webhook = ?1 AND line.next_try_ms <= ?2 ORDER BY line.next_try_ms, line.stream LIMIT ?3";
+                   WHERE line.webhook = ?1 AND line.next_try_ms <= ?2
+                     AND EXISTS (SELECT 1 FROM webhooks WHERE id = ?1 AND state = 'active')
+                   ORDER BY line.next_try_ms, line.stream LIMIT ?3";
         self.read(move |c| {
             rows(c, sql, params![webhook.as_str(), now_ms, limit.min(100)], |r| {
                 Ok(DueDelivery { event: events::event(r)?, line: column(r, "line")?, failures: column(r, "failures")? })
