@@ -193,6 +193,17 @@ impl Server {
         .await
     }
 
+    /// All clips once none is on its way, the newest hundred at most. Asked with the key: others do not see a clip that has no file yet.
+    pub async fn nothing_on_its_way(&self, within: Duration) -> Vec<Value> {
+        self.until(within, "every clip stored", async |server| {
+            let page = server.get_with_key("/api/clips?limit=100").await;
+            let mut clips = page["items"].as_array().expect("a list").clone();
+            clips.sort_by_key(|clip| clip["part"].as_u64());
+            clips.iter().all(|clip| clip["state"] == "stored").then_some(clips)
+        })
+        .await
+    }
+
     /// The clips of a broadcast that was ended: waits for the last one, and until all are stored.
     pub async fn ended(&self, within: Duration) -> Vec<Value> {
         self.until(within, "the last clip of the broadcast stored", async |server| {
