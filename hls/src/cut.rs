@@ -178,7 +178,9 @@ impl Segmenter {
             self.close(open, end);
         }
         if let Some(mut open) = self.current.take() {
-            open.end_ns = self.cut_ns.unwrap_or(newest).max(open.start_ns.saturating_add(1));
+            // A streamer who went long before the cut left a hole: it lasts to the first unit of the next part.
+            let cut = self.cut_ns.filter(|cut| *cut <= newest.saturating_add(HOLE_NS));
+            open.end_ns = cut.unwrap_or(newest).max(open.start_ns.saturating_add(1));
             self.close(open, end);
         }
     }

@@ -197,6 +197,21 @@ fn what_a_cut_gave_to_the_next_part_is_in_no_segment() {
 }
 
 #[test]
+fn what_nobody_sent_before_a_cut_is_a_hole() {
+    for (cut_ms, end_ms) in [(1900, 1900), (40_000, 1000)] {
+        let mut segmenter = Segmenter::default();
+        segmenter.config(1, Kind::Sound, 2);
+        for packet in 0..50 {
+            segmenter.unit(unit(packet + 1, 1, true, packet * 20));
+        }
+        segmenter.cut(cut_ms * MS);
+        segmenter.end(60);
+        let segments = segmenter.ready();
+        assert_eq!(segments.iter().map(|s| s.end_ns / MS).collect::<Vec<_>>(), [end_ms]);
+    }
+}
+
+#[test]
 fn a_camera_that_is_turned_on_later_begins_a_segment_of_another_format() {
     let mut segmenter = Segmenter::default();
     segmenter.config(1, Kind::Sound, 2);
