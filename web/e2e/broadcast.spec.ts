@@ -3,6 +3,7 @@ import type { Page } from "@playwright/test";
 import { clipNumbers } from "./support/decode";
 import { frameNumber, frameNumbers } from "./support/number";
 import {
+  broadcastClips,
   endBroadcast,
   expect,
   expectAccessible,
@@ -10,6 +11,7 @@ import {
   goLive,
   KEY,
   type Oxbow,
+  signIn,
   test,
 } from "./support/test";
 
@@ -38,10 +40,6 @@ const position = async (page: Page) =>
   Number(await page.locator("[data-position]").getAttribute("data-position")) / 1_000;
 const cards = (page: Page) => page.locator("[data-clip]");
 const playing = (page: Page) => page.locator("[data-replay=on]");
-
-async function signIn(page: Page): Promise<void> {
-  expect((await page.request.post("/api/session", { data: { key: KEY } })).ok()).toBe(true);
-}
 
 async function open(page: Page, query = ""): Promise<void> {
   await page.goto(`/b/${broadcast}${query}`);
@@ -244,10 +242,7 @@ test("a broadcast in VP8 says that it cannot be replayed, and plays as one file"
   page,
   oxbow,
 }, info) => {
-  await goLive(page, "vp8-test", { codec: "vp8" });
-  const saved = page.getByRole("region", { name: "Recording" }).getByRole("listitem");
-  await expect.poll(() => saved.count(), { timeout: 40_000 }).toBeGreaterThan(1);
-  await endBroadcast(page);
+  await broadcastClips(page, "vp8-test", 2, { codec: "vp8" });
   await page.goto(`/b/${await newestOf(oxbow, "vp8-test")}`);
   await expect(
     page.getByRole("heading", { name: "This broadcast cannot be replayed here: its picture is VP8" }),

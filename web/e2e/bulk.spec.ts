@@ -1,11 +1,10 @@
 // Many clips at once: filters that live in the address, choosing by keys and pointer, one change to all, delete with undo.
 import type { Page } from "@playwright/test";
 import {
-  endBroadcast,
+  broadcastClips,
   expect,
   expectAccessible,
   expectNoSidewaysScroll,
-  goLive,
   KEY,
   openStudio,
   test,
@@ -18,10 +17,7 @@ type Clip = { id: string; title: string; visibility: string; pinned: boolean; ta
 let broadcast = "";
 
 test("a broadcast leaves clips", async ({ page, oxbow }) => {
-  await goLive(page, "bulk-test");
-  const saved = page.getByRole("region", { name: "Recording" }).getByRole("listitem");
-  await expect.poll(() => saved.count(), { timeout: 40_000 }).toBeGreaterThan(4);
-  await endBroadcast(page);
+  await broadcastClips(page, "bulk-test", 5);
   const { items } = await oxbow.api<{ items: { id: string; channel: string }[] }>("/api/broadcasts");
   broadcast = items.find((item) => item.channel === "bulk-test")?.id ?? "";
   expect(broadcast).not.toBe("");

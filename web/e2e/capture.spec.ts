@@ -1,4 +1,5 @@
 // When a picture was taken goes from the studio's browser to the viewer's, through the server, with the packets (abs-capture-time).
+import { keepConnections } from "./support/connections";
 import { expect, goLive, test } from "./support/test";
 
 type Watched = Window & { connections: RTCPeerConnection[] };
@@ -12,16 +13,7 @@ test("the player's latency goes by the time of capture", async ({ browser, oxbow
     const streamer = await context.newPage();
     await goLive(streamer, "captured");
     const viewer = await context.newPage();
-    await viewer.addInitScript(() => {
-      const connections: RTCPeerConnection[] = [];
-      Object.assign(window, { connections });
-      window.RTCPeerConnection = class extends RTCPeerConnection {
-        constructor(configuration?: RTCConfiguration) {
-          super(configuration);
-          connections.push(this);
-        }
-      };
-    });
+    await viewer.addInitScript(keepConnections);
     await viewer.goto("/@captured");
     await expect(viewer.locator("[data-state=live]")).toBeVisible({ timeout: 15_000 });
     const latency = viewer.locator("[data-latency]");

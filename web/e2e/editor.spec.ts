@@ -3,12 +3,11 @@ import type { Browser, Locator, Page } from "@playwright/test";
 import { clipNumbers } from "./support/decode";
 import { frameNumber } from "./support/number";
 import {
-  endBroadcast,
+  broadcastClips,
   expect,
   expectAccessible,
   expectNoSidewaysScroll,
-  goLive,
-  KEY,
+  signIn,
   test,
 } from "./support/test";
 
@@ -19,18 +18,11 @@ type Clip = { id: string; part: number; kind: string; state: string; title: stri
 let clip = "";
 
 test("a broadcast leaves a clip to edit", async ({ page, oxbow }) => {
-  await goLive(page, "editor-test");
-  const saved = page.getByRole("region", { name: "Recording" }).getByRole("listitem");
-  await expect.poll(() => saved.count(), { timeout: 30_000 }).toBeGreaterThan(2);
-  await endBroadcast(page);
+  await broadcastClips(page, "editor-test", 3);
   const { items } = await oxbow.api<{ items: Clip[] }>("/api/clips?channel=editor-test");
   clip = items.find((item) => item.part === 1)?.id ?? "";
   expect(clip).not.toBe("");
 });
-
-async function signIn(page: Page): Promise<void> {
-  expect((await page.request.post("/api/session", { data: { key: KEY } })).ok()).toBe(true);
-}
 
 async function open(page: Page, id = clip): Promise<Locator> {
   await signIn(page);

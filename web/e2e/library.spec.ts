@@ -3,11 +3,10 @@ import { readFileSync } from "node:fs";
 import type { Page } from "@playwright/test";
 import { frameNumber } from "./support/number";
 import {
-  endBroadcast,
+  broadcastClips,
   expect,
   expectAccessible,
   expectNoSidewaysScroll,
-  goLive,
   openStudio,
   test,
 } from "./support/test";
@@ -17,10 +16,7 @@ test.describe.configure({ mode: "serial" });
 let broadcast = "";
 
 test("a broadcast leaves clips", async ({ page, oxbow }) => {
-  await goLive(page, "library-test");
-  const saved = page.getByRole("region", { name: "Recording" }).getByRole("listitem");
-  await expect.poll(() => saved.count(), { timeout: 30_000 }).toBeGreaterThan(3);
-  await endBroadcast(page);
+  await broadcastClips(page, "library-test", 4);
   const { items } = await oxbow.api<{ items: { id: string; channel: string }[] }>("/api/broadcasts");
   broadcast = items.find((item) => item.channel === "library-test")?.id ?? "";
   expect(broadcast).not.toBe("");

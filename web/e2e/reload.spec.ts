@@ -2,6 +2,7 @@
 // is a surprise.
 import type { Browser, BrowserContext, Page } from "@playwright/test";
 import type { Live } from "../src/api/generated/protocol";
+import { countAnswers } from "./support/connections";
 import { frameNumber } from "./support/number";
 import { paintScreen } from "./support/screen";
 import { endBroadcast, expect, expectAccessible, goLive, type Oxbow, test } from "./support/test";
@@ -26,16 +27,7 @@ async function begin(browser: Browser, oxbow: Oxbow): Promise<Live> {
   viewerContext = await browser.newContext({ ...options, permissions: [] });
   streamer = await streamerContext.newPage();
   viewer = await viewerContext.newPage();
-  await viewer.addInitScript(() => {
-    const answered: RTCPeerConnection[] = [];
-    window.RTCPeerConnection = class extends RTCPeerConnection {
-      override setRemoteDescription(answer: RTCSessionDescriptionInit): Promise<void> {
-        answered.push(this);
-        return super.setRemoteDescription(answer);
-      }
-    };
-    Object.assign(window, { answered });
-  });
+  await viewer.addInitScript(countAnswers);
   streamer.on("dialog", (dialog) => void dialog.accept());
   await goLive(streamer, CHANNEL);
   await viewer.goto(`/@${CHANNEL}`);

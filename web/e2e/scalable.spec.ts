@@ -1,6 +1,7 @@
 // Layered streams as Chromium makes them on request, and viewers who get part of the layers: a smaller picture by choice, fewer pictures when
 // their network carries no more.
 import type { Page } from "@playwright/test";
+import { keepConnections } from "./support/connections";
 import { publishLayered } from "./support/layered";
 import { Relay } from "./support/relay";
 import { freeMediaPort } from "./support/server";
@@ -12,20 +13,6 @@ type Received = {
   freezes: number;
   plis: number;
 };
-
-/** Keeps the connections of a page where `received` finds them. */
-async function keepConnections(page: Page): Promise<void> {
-  await page.addInitScript(() => {
-    const kept: RTCPeerConnection[] = [];
-    Object.assign(window, { connections: kept });
-    window.RTCPeerConnection = class extends RTCPeerConnection {
-      constructor(configuration?: RTCConfiguration) {
-        super(configuration);
-        kept.push(this);
-      }
-    };
-  });
-}
 
 /** What the newest connection of a page says of its picture. */
 function received(page: Page): Promise<Received> {
@@ -67,7 +54,7 @@ for (const codec of ["vp9", "av1"]) {
       await streamer.goto("/about");
       await publishLayered(streamer, `${oxbow.url}/whip/main`, codec, "L3T3_KEY");
       const watch = await context.newPage();
-      await keepConnections(watch);
+      await watch.addInitScript(keepConnections);
       await watch.goto("/@main");
       await expect(watch.locator("[data-state=live]")).toBeVisible();
       await expect.poll(async () => (await received(watch)).height, { timeout: 20_000 }).toBe(360);
@@ -104,7 +91,7 @@ for (const codec of ["vp8", "av1", "h264"]) {
       await streamer.goto("/about");
       await publishLayered(streamer, `${oxbow.url}/whip/main`, codec, "L1T3", 800_000);
       const watch = await context.newPage();
-      await keepConnections(watch);
+      await watch.addInitScript(keepConnections);
       await watch.goto("/@main");
       await expect(watch.locator("[data-state=live]")).toBeVisible();
       // The limit is found out by running into it.

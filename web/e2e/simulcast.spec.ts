@@ -1,40 +1,14 @@
 // Simulcast through the real server: three sizes of one picture leave the streamer's browser and reach the server.
 import type { Browser, BrowserContext, Page } from "@playwright/test";
+import { PLAIN_CHROMIUM } from "./support/chromium";
+import { keepConnections } from "./support/connections";
 import { Relay } from "./support/relay";
 import { freeMediaPort } from "./support/server";
 import { endBroadcast, expect, expectAccessible, goLive, KEY, Oxbow, test } from "./support/test";
 
-// The browser's own test picture comes in any size; the numbered one is small.
-test.use({
-  launchOptions: {
-    executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
-    args: [
-      "--no-sandbox",
-      "--allow-loopback-in-peer-connection",
-      "--use-fake-ui-for-media-stream",
-      "--use-fake-device-for-media-stream",
-      "--disable-background-timer-throttling",
-      "--disable-renderer-backgrounding",
-      "--disable-backgrounding-occluded-windows",
-    ],
-  },
-});
+test.use({ launchOptions: PLAIN_CHROMIUM });
 
 type Connections = { connections: RTCPeerConnection[] };
-
-/** Lets a test read the statistics of the page's connections. */
-async function keepConnections(page: Page): Promise<void> {
-  await page.addInitScript(() => {
-    const kept: RTCPeerConnection[] = [];
-    Object.assign(window, { connections: kept });
-    window.RTCPeerConnection = class extends RTCPeerConnection {
-      constructor(configuration?: RTCConfiguration) {
-        super(configuration);
-        kept.push(this);
-      }
-    };
-  });
-}
 
 type Sent = { rid: string; height: number; frames: number; bytes: number; limited: string };
 
@@ -64,7 +38,7 @@ let streamer: Page;
 test.beforeAll(async ({ browser, oxbow }) => {
   streamerContext = await browser.newContext({ baseURL: oxbow.url, permissions: ["camera", "microphone"] });
   streamer = await streamerContext.newPage();
-  await keepConnections(streamer);
+  await streamer.addInitScript(keepConnections);
 });
 
 test.afterAll(async () => {
@@ -120,7 +94,7 @@ test("three sizes flow, and a viewer chooses between them", async ({ browser, ox
 test("they flow from a WHIP client that asks for no start", async ({ browser, oxbow }) => {
   const context = await browser.newContext({ baseURL: oxbow.url, permissions: ["camera", "microphone"] });
   const client = await context.newPage();
-  await keepConnections(client);
+  await client.addInitScript(keepConnections);
   await client.goto("/");
   await client.evaluate(async (key) => {
     const media = await navigator.mediaDevices.getUserMedia({ video: { width: 1280, height: 720 } });
@@ -177,11 +151,11 @@ async function throughSlowNetwork(
   const context = await browser.newContext({ baseURL: oxbow.url });
   try {
     const studio = await streamerContext.newPage();
-    await keepConnections(studio);
+    await studio.addInitScript(keepConnections);
     await goLive(studio, "main", { codec: "vp8" });
     await expect.poll(() => heights(studio), { timeout: 30_000 }).toEqual([180, 360, 720]);
     const viewer = await context.newPage();
-    await keepConnections(viewer);
+    await viewer.addInitScript(keepConnections);
     await goThrough(viewer, relay, port);
     await viewer.goto("/@main");
     await story(viewer, relay);

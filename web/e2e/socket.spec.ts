@@ -1,22 +1,11 @@
 // The socket dies on both sides of a broadcast and comes back: the media knows nothing of it.
 import type { Page } from "@playwright/test";
+import { countAnswers } from "./support/connections";
 import { Front } from "./support/front";
 import { frameNumbers } from "./support/number";
 import { endBroadcast, expect, goLive, test } from "./support/test";
 
 type Listed = { session: string; role: string; state: string; channel: string };
-
-/** Runs in the page: how many connections were ever answered. */
-function counting(): void {
-  const answered: RTCPeerConnection[] = [];
-  window.RTCPeerConnection = class extends RTCPeerConnection {
-    override setRemoteDescription(answer: RTCSessionDescriptionInit): Promise<void> {
-      answered.push(this);
-      return super.setRemoteDescription(answer);
-    }
-  };
-  Object.assign(window, { answered });
-}
 
 const answered = (page: Page) =>
   page.evaluate(() => (window as unknown as { answered: unknown[] }).answered.length);
@@ -31,7 +20,7 @@ test("a dead socket interrupts neither streamer nor viewer, and its return takes
   const viewerContext = await browser.newContext({ ...options, permissions: [] });
   const streamer = await streamerContext.newPage();
   const viewer = await viewerContext.newPage();
-  for (const page of [streamer, viewer]) await page.addInitScript(counting);
+  for (const page of [streamer, viewer]) await page.addInitScript(countAnswers);
   const sessions = async () => {
     const { items } = await oxbow.api<{ items: Listed[] }>("/api/connections");
     const open = items.filter((one) => one.channel === "socket" && one.state === "connected");

@@ -1,6 +1,7 @@
 // Real Firefox sends a picture in three sizes, and a viewer in Firefox chooses between them.
 import { expect, test } from "@playwright/test";
 import type { Browser, Page } from "puppeteer-core";
+import { keepConnections } from "../support/connections";
 import { endInFirefox, goLiveInFirefox, launchFirefox } from "../support/firefox";
 import { freeMediaPort, Oxbow } from "../support/server";
 
@@ -20,20 +21,6 @@ test.afterAll(async () => {
 });
 
 type Sent = { rid: string; height: number; frames: number };
-
-/** Lets a test read the statistics of the page's connections. */
-async function keepConnections(page: Page): Promise<void> {
-  await page.evaluateOnNewDocument(() => {
-    const kept: RTCPeerConnection[] = [];
-    Object.assign(window, { connections: kept });
-    window.RTCPeerConnection = class extends RTCPeerConnection {
-      constructor(configuration?: RTCConfiguration) {
-        super(configuration);
-        kept.push(this);
-      }
-    };
-  });
-}
 
 /** What is sent by rid, the smallest first. */
 function sent(page: Page): Promise<Sent[]> {
@@ -67,11 +54,11 @@ test("three sizes flow from Firefox, and a viewer chooses between them", async (
   const studio = await streamer.newPage();
   const watch = await viewer.newPage();
   try {
-    await keepConnections(studio);
+    await studio.evaluateOnNewDocument(keepConnections);
     await goLiveInFirefox(studio, oxbow.url, { codec: "vp8", camera: "large" });
     const heights = async () => (await sent(studio)).map((one) => one.height);
     await expect.poll(heights, { timeout: 30_000 }).toEqual([180, 360, 720]);
-    await keepConnections(watch);
+    await watch.evaluateOnNewDocument(keepConnections);
     await watch.goto(`${oxbow.url}/@main`);
     await watch.locator("[data-state=live]").setTimeout(20_000).wait();
     await expect.poll(() => picture(watch), { timeout: 20_000 }).toMatchObject({ height: 720 });

@@ -1,10 +1,9 @@
 // Real Firefox publishes and watches, on a good network and through a bad one, in each codec that it has here.
 import { expect, test } from "@playwright/test";
 import type { Browser } from "puppeteer-core";
-import type { Clip } from "../../src/api/generated/protocol";
-import { clipNumbers } from "../support/decode";
 import { endInFirefox, frameNumbersInFirefox, goLiveInFirefox, launchFirefox } from "../support/firefox";
 import { type Conditions, Relay } from "../support/relay";
+import { expectRising, expectWholeClip } from "../support/rising";
 import { freeMediaPort, Oxbow } from "../support/server";
 
 /** Where scripts/network.sh puts this machine. */
@@ -41,31 +40,10 @@ for (const { name, codec, conditions } of [
       await watch.goto(`${oxbow.url}/@main`);
       await watch.locator("[data-state=live]").setTimeout(20_000).wait();
 
-      let last = 0;
-      for (let span = 0; span < 4; span += 1) {
-        const shown = await frameNumbersInFirefox(watch, 2_000);
-        const read = shown.filter((n) => n !== null);
-        expect(read.length, `readable of ${shown.length} pictures`).toBeGreaterThan(shown.length * 0.8);
-        for (const n of read) {
-          expect(n).toBeGreaterThanOrEqual(last);
-          last = n;
-        }
-        expect(new Set(read).size, "different pictures in two seconds").toBeGreaterThan(10);
-      }
+      const last = await expectRising((ms) => frameNumbersInFirefox(watch, ms), 4);
 
       await endInFirefox(studio);
-      const clips = async () => (await oxbow.api<{ items: Clip[] }>("/api/clips?limit=10")).items;
-      await expect.poll(async () => (await clips())[0]?.state, { timeout: 20_000 }).toBe("stored");
-      const [clip] = await clips();
-      if (!clip) throw new Error("no clip");
-      expect(clip.video).toBe(codec);
-      const media = await fetch(`${oxbow.url}${clip.media}`);
-      const numbers = await clipNumbers(new Uint8Array(await media.arrayBuffer()));
-      const readable = numbers.filter((n) => n !== null);
-      expect(readable.length, `readable of ${numbers.length}`).toBeGreaterThan(numbers.length * 0.9);
-      for (const [i, n] of readable.entries())
-        if (i > 0) expect(n).toBeGreaterThanOrEqual(readable[i - 1] ?? 0);
-      expect(readable.at(-1)).toBeGreaterThanOrEqual(last);
+      await expectWholeClip(oxbow, codec, last);
 
       await oxbow.down();
       const check = oxbow.run("check");

@@ -1,7 +1,8 @@
 // How Debian's Chromium is started: numbered pictures for a camera, a tone for a microphone, and no questions.
 import { CAPTURE } from "./capture";
 
-export const CHROMIUM = {
+/** With the browser's own test picture, which comes in any size; the numbered one is small. */
+export const PLAIN_CHROMIUM = {
   executablePath: process.env.CHROMIUM ?? "/usr/bin/chromium",
   args: [
     "--no-sandbox",
@@ -9,10 +10,17 @@ export const CHROMIUM = {
     "--allow-loopback-in-peer-connection",
     "--use-fake-ui-for-media-stream",
     "--use-fake-device-for-media-stream",
-    `--use-file-for-fake-video-capture=${CAPTURE.video}`,
-    `--use-file-for-fake-audio-capture=${CAPTURE.audio}`,
     "--disable-background-timer-throttling",
     "--disable-renderer-backgrounding",
     "--disable-backgrounding-occluded-windows",
+  ],
+};
+
+export const CHROMIUM = {
+  ...PLAIN_CHROMIUM,
+  args: [
+    ...PLAIN_CHROMIUM.args,
+    `--use-file-for-fake-video-capture=${CAPTURE.video}`,
+    `--use-file-for-fake-audio-capture=${CAPTURE.audio}`,
   ],
 };

@@ -56,6 +56,24 @@ export async function goLive(
   await expect(page.getByRole("button", { name: /^End/ })).toBeVisible({ timeout: 15_000 });
 }
 
+/** The page holds the key from now on, as one that was opened by the studio's link. */
+export async function signIn(page: Page): Promise<void> {
+  expect((await page.request.post("/api/session", { data: { key: KEY } })).ok()).toBe(true);
+}
+
+/** A whole broadcast that leaves at least so many parts. */
+export async function broadcastClips(
+  page: Page,
+  channel: string,
+  parts: number,
+  options: { codec?: VideoCodec } = {},
+): Promise<void> {
+  await goLive(page, channel, options);
+  const saved = page.getByRole("region", { name: "Recording" }).getByRole("listitem");
+  await expect.poll(() => saved.count(), { timeout: 20_000 + 7_000 * parts }).toBeGreaterThanOrEqual(parts);
+  await endBroadcast(page);
+}
+
 export async function endBroadcast(page: Page): Promise<void> {
   await page.getByRole("button", { name: /^End/ }).click();
   await page.getByRole("dialog").getByRole("button", { name: "End broadcast" }).click();

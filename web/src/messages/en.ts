@@ -162,6 +162,7 @@ export const en = {
       live: "Back to live",
       step: "Back or forward 5 s, with Shift 60 s",
       ends: "First or last picture",
+      tenth: "To that tenth of it",
     },
     fullscreen: "Full screen",
     pip: "Picture in picture",

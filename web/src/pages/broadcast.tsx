@@ -22,6 +22,7 @@ import { Button } from "@/ui/button";
 import { clock, codecName, moment } from "@/ui/format";
 import { useKeys, useNow, useTitle } from "@/ui/hooks";
 import { KeyList } from "@/ui/key-list";
+import { CLIP_KEY, MEDIA_KEYS } from "@/ui/media-keys";
 import { River } from "@/ui/river";
 import { Block, Empty, Failed, Slow } from "@/ui/state";
 import { toast } from "@/ui/toast";
@@ -29,17 +30,7 @@ import { toast } from "@/ui/toast";
 /** Without the key a range has at most so much, so that all of a longer broadcast is no file for them. */
 const LONGEST_FILE_MS = 180_000;
 
-const KEYS = [
-  ["K", m.watch.keys.play],
-  ["J", m.watch.keys.back],
-  ["L", m.watch.keys.forward],
-  ["← →", m.watch.keys.step],
-  ["Home End", m.watch.keys.ends],
-  ["M", m.watch.keys.mute],
-  ["C", m.watch.keys.clip],
-  ["F", m.watch.keys.full],
-  ["P", m.watch.keys.pip],
-] as const;
+const KEYS = [...MEDIA_KEYS, CLIP_KEY];
 
 export default function BroadcastPage() {
   const { broadcast: id = "" } = useParams();

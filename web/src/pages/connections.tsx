@@ -1,35 +1,21 @@
 import { useDeferredValue } from "react";
 import { useSearchParams } from "react-router";
-import { RequestError, useConnectionReport, useConnections, useSession } from "@/api/queries";
+import { RequestError, useConnectionReport, useConnections } from "@/api/queries";
 import { Connections, matching } from "@/features/connections/list";
 import { Report } from "@/features/connections/report";
-import { KeyForm } from "@/features/studio/key-form";
+import { KeyGate } from "@/features/studio/key-gate";
 import { m } from "@/messages";
 import { Field } from "@/ui/field";
 import { useTitle } from "@/ui/hooks";
-import { Block, Empty, Failed, Slow } from "@/ui/state";
+import { Block, Empty, Failed } from "@/ui/state";
 
 /** For operators: which media sessions there are, and why one of them does not do what it should. */
 export default function ConnectionsPage() {
   useTitle(m.app.title(m.connections.title));
-  const session = useSession();
-  if (session.isPending) return <Opening />;
-  if (session.isError && !session.data) {
-    return (
-      <main id="content" className="mx-auto w-full max-w-[640px] px-3.5 py-10">
-        <Failed text={m.connections.failed} onAgain={() => void session.refetch()} />
-      </main>
-    );
-  }
-  return session.data?.streamer ? <Operator /> : <KeyForm failed={undefined} />;
-}
-
-function Opening() {
   return (
-    <main id="content" className="p-[18px]">
-      <Block className="h-40 w-full max-w-[710px]" />
-      <Slow />
-    </main>
+    <KeyGate failed={m.connections.failed}>
+      <Operator />
+    </KeyGate>
   );
 }
 

@@ -1,19 +1,12 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { Link } from "react-router";
-import {
-  placeClip,
-  useChannelStats,
-  useClips,
-  useServerInfo,
-  useSession,
-  useSignIn,
-  useSignOut,
-} from "@/api/queries";
+import { placeClip, useChannelStats, useClips, useServerInfo, useSignIn, useSignOut } from "@/api/queries";
 import { useClipList } from "@/features/clips/list";
 import { Bar, ClipButton, clipNow } from "@/features/studio/bar";
 import { Advice, Health } from "@/features/studio/gauges";
-import { KeyForm, keyError } from "@/features/studio/key-form";
+import { keyError } from "@/features/studio/key-form";
+import { KeyGate } from "@/features/studio/key-gate";
 import { noticeFor } from "@/features/studio/notices";
 import { Preview } from "@/features/studio/preview";
 import { Recording } from "@/features/studio/recording";
@@ -24,23 +17,17 @@ import { m } from "@/messages";
 import { sendable } from "@/rtc/publisher";
 import { useKeys, useTitle } from "@/ui/hooks";
 import { useRemembered } from "@/ui/remember";
-import { Block, Failed, Slow } from "@/ui/state";
 import { toast } from "@/ui/toast";
 
 /** Go live, and know at a glance that viewers get it. */
 export default function StudioPage() {
   useTitle(m.app.title(m.studio.title));
   const [failed, pending] = useKeyInAddress();
-  const session = useSession();
-  if (pending || session.isPending) return <Opening />;
-  if (session.isError && !session.data) {
-    return (
-      <main id="content" className="mx-auto w-full max-w-[640px] px-3.5 py-10">
-        <Failed text={m.studio.keyFailed} onAgain={() => void session.refetch()} />
-      </main>
-    );
-  }
-  return session.data?.streamer ? <Studio /> : <KeyForm failed={failed} />;
+  return (
+    <KeyGate failed={m.studio.keyFailed} keyFailed={failed} busy={pending} block="aspect-video">
+      <Studio />
+    </KeyGate>
+  );
 }
 
 /** The link that Oxbow prints carries the key behind `#`: swapped for a cookie, and gone from the address at once. */
@@ -64,15 +51,6 @@ function useKeyInAddress(): [failed: string | undefined, pending: boolean] {
 
 function keyInAddress(): string | null {
   return new URLSearchParams(location.hash.slice(1)).get("key");
-}
-
-function Opening() {
-  return (
-    <main id="content" className="p-[18px]">
-      <Block className="aspect-video w-full max-w-[710px]" />
-      <Slow />
-    </main>
-  );
 }
 
 function Studio() {

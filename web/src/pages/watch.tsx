@@ -15,6 +15,7 @@ import { Avatar } from "@/ui/avatar";
 import { clock, moment, timeOfDay } from "@/ui/format";
 import { useNow, useTitle } from "@/ui/hooks";
 import { KeyList } from "@/ui/key-list";
+import { CLIP_KEY, MEDIA_KEYS } from "@/ui/media-keys";
 import { toast } from "@/ui/toast";
 import NotFoundPage from "./not-found";
 
@@ -122,18 +123,7 @@ function Watch({ channel }: { channel: string }) {
   );
 }
 
-const KEYS = [
-  ["K", m.watch.keys.play],
-  ["J", m.watch.keys.back],
-  ["L", m.watch.keys.forward],
-  ["← →", m.watch.keys.step],
-  ["Home End", m.watch.keys.ends],
-  ["M", m.watch.keys.mute],
-  ["C", m.watch.keys.clip],
-  ["F", m.watch.keys.full],
-  ["P", m.watch.keys.pip],
-  ["G", m.watch.keys.live],
-] as const;
+const KEYS = [...MEDIA_KEYS, CLIP_KEY, ["G", m.watch.keys.live] as const];
 
 /** What a socket that is not there answers. */
 const NOBODY_ASKED: Answer<Requested> = { ok: false, error: { code: "network", detail: "" } };

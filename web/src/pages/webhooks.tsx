@@ -1,8 +1,7 @@
 import { useState } from "react";
 import { useSearchParams } from "react-router";
-import { useSession } from "@/api/queries";
 import { useMakeWebhook, useWebhooks } from "@/api/webhooks";
-import { KeyForm } from "@/features/studio/key-form";
+import { KeyGate } from "@/features/studio/key-gate";
 import { WebhookForm } from "@/features/webhooks/form";
 import { Webhooks } from "@/features/webhooks/list";
 import { SecretShown } from "@/features/webhooks/secret";
@@ -10,29 +9,15 @@ import { OneWebhook } from "@/features/webhooks/webhook";
 import { m } from "@/messages";
 import { Button } from "@/ui/button";
 import { useTitle } from "@/ui/hooks";
-import { Block, Empty, Failed, Slow } from "@/ui/state";
+import { Block, Empty, Failed } from "@/ui/state";
 
 /** For operators: which programs are told what happens, and what became of it. */
 export default function WebhooksPage() {
   useTitle(m.app.title(m.webhooks.title));
-  const session = useSession();
-  if (session.isPending) return <Opening />;
-  if (session.isError && !session.data) {
-    return (
-      <main id="content" className="mx-auto w-full max-w-[640px] px-3.5 py-10">
-        <Failed text={m.webhooks.failed} onAgain={() => void session.refetch()} />
-      </main>
-    );
-  }
-  return session.data?.streamer ? <Operator /> : <KeyForm failed={undefined} />;
-}
-
-function Opening() {
   return (
-    <main id="content" className="p-[18px]">
-      <Block className="h-40 w-full max-w-[710px]" />
-      <Slow />
-    </main>
+    <KeyGate failed={m.webhooks.failed}>
+      <Operator />
+    </KeyGate>
   );
 }
 

@@ -50,16 +50,19 @@ const LATENCY_STEP_MS = 50;
 /** An unanswered offer is made anew when it is older: its candidates may be of another network. */
 const OFFER_GOOD_MS = 120_000;
 
+/** What a player shows before it has heard anything. */
+export const NOTHING_YET: PlayerView = {
+  state: { kind: "connecting" },
+  stream: null,
+  viewers: null,
+  heights: [],
+  quality: null,
+  latencyMs: null,
+  picturesPaused: false,
+};
+
 export class Player {
-  readonly view = new Store<PlayerView>({
-    state: { kind: "connecting" },
-    stream: null,
-    viewers: null,
-    heights: [],
-    quality: null,
-    latencyMs: null,
-    picturesPaused: false,
-  });
+  readonly view = new Store<PlayerView>(NOTHING_YET);
   #link: Link;
   #offs: Off[];
   /** A session that is not shown yet. Made early only for the first picture, else when it is needed. */

@@ -8,8 +8,9 @@ import { Pill } from "@/ui/pill";
 import { Provenance } from "@/ui/river";
 import { Corner, Still } from "@/ui/still";
 import { SelectBox } from "./select-box";
+import { TroublePills } from "./trouble-pills";
 import { chooseOnSpace } from "./use-cards";
-import { hasPicture, how, lost, stateOf, troubles } from "./words";
+import { hasPicture, how, stateOf } from "./words";
 
 /** A clip: bent still, where it was cut, title, when and why, and in the library its state. */
 export function ClipCard({
@@ -41,7 +42,6 @@ export function ClipCard({
   choice?: { on: boolean; onToggle: (range: boolean) => void } | undefined;
 }) {
   const state = stateOf(clip);
-  const missing = lost(clip);
   return (
     <article className="group relative min-w-0" data-clip={clip.id} data-state={clip.state}>
       {choice && <SelectBox title={clip.title} {...choice} />}
@@ -87,16 +87,7 @@ export function ClipCard({
             <Pill tone={state.tone} title={clip.error ?? undefined}>
               {state.word}
             </Pill>
-            {missing && (
-              <Pill tone="warn" title={m.clip.lostTip}>
-                {missing}
-              </Pill>
-            )}
-            {troubles(clip).map((word) => (
-              <Pill key={word} tone="warn">
-                {word}
-              </Pill>
-            ))}
+            <TroublePills clip={clip} />
             {clip.visibility !== "hidden" && (
               <Pill tone={clip.visibility === "published" ? "ok" : "past"}>
                 {m.library.visibility[clip.visibility]}

@@ -8,27 +8,18 @@ import { m } from "@/messages";
 import { Button } from "@/ui/button";
 import { Dialog } from "@/ui/dialog";
 import { clock, codecName, length, moment, size } from "@/ui/format";
-import { useKeys } from "@/ui/hooks";
 import { KeyList } from "@/ui/key-list";
+import { PlayControls, ScreenControls } from "@/ui/media-deck";
 import { setTheatre } from "@/ui/media-elements";
+import { MEDIA_KEYS, togglePlaying, useMediaKeys } from "@/ui/media-keys";
 import { Pill } from "@/ui/pill";
 import { Block, Failed } from "@/ui/state";
 import { toast } from "@/ui/toast";
 import { ClipActions } from "./clip-actions";
-import { hasPicture, how, lost, stateOf, troubles } from "./words";
+import { TroublePills } from "./trouble-pills";
+import { hasPicture, how, stateOf } from "./words";
 
 const CONTROLLER = "oxbow-clip";
-
-const KEYS = [
-  ["K", m.watch.keys.play],
-  ["J", m.watch.keys.back],
-  ["L", m.watch.keys.forward],
-  ["\u2190 \u2192", m.watch.keys.step],
-  ["Home End", m.watch.keys.ends],
-  ["M", m.watch.keys.mute],
-  ["F", m.watch.keys.full],
-  ["P", m.watch.keys.pip],
-] as const;
 
 export function ClipPlayer({
   id,
@@ -74,33 +65,18 @@ function Playing({ clip, mayWrite, onClose }: { clip: Clip; mayWrite: boolean; o
   const video = useRef<HTMLVideoElement>(null);
   const frame = useRef<HTMLDivElement>(null);
   const [failed, setFailed] = useState(false);
-  const seek = (seconds: number) => {
+  const seek = (place: (now: number, end: number) => number) => {
     const element = video.current;
     if (!element) return;
     const end = Number.isFinite(element.duration) ? element.duration : clip.durationMs / 1_000;
-    element.currentTime = Math.min(Math.max(0, element.currentTime + seconds), end);
+    element.currentTime = Math.min(Math.max(0, place(element.currentTime, end)), end);
   };
-  const toggle = () => {
-    if (video.current?.paused) void video.current.play().catch(() => {});
-    else video.current?.pause();
-  };
-  useKeys({
-    " ": toggle,
-    k: toggle,
-    j: () => seek(-10),
-    l: () => seek(10),
-    arrowleft: (event) => seek(event.shiftKey ? -60 : -5),
-    arrowright: (event) => seek(event.shiftKey ? 60 : 5),
-    home: () => seek(Number.NEGATIVE_INFINITY),
-    end: () => seek(Number.POSITIVE_INFINITY),
-    m: () => {
-      if (video.current) video.current.muted = !video.current.muted;
-    },
-    f: () => {
-      if (document.fullscreenElement) void document.exitFullscreen();
-      else void frame.current?.requestFullscreen?.();
-    },
-    p: () => void video.current?.requestPictureInPicture?.().catch(() => {}),
+  useMediaKeys({
+    video,
+    frame,
+    toggle: () => togglePlaying(video.current),
+    step: (ms) => seek((now) => now + ms / 1_000),
+    toPart: (part) => seek((_, end) => end * part),
   });
   // It was opened to be watched: the press that opened it lets it start with sound, an address alone does not.
   useEffect(() => {
@@ -143,21 +119,14 @@ function Playing({ clip, mayWrite, onClose }: { clip: Clip; mayWrite: boolean; o
         <div className="deck border-b border-line bg-surface px-3 pt-1 pb-1.5 max-tablet:px-2">
           <media-time-range mediacontroller={CONTROLLER} aria-label={m.watch.seek} />
           <div className="flex h-[42px] items-center gap-1">
-            <media-play-button mediacontroller={CONTROLLER} title={`${m.watch.play} (K)`} />
-            <media-mute-button mediacontroller={CONTROLLER} title={`${m.watch.mute} (M)`} />
-            <media-volume-range mediacontroller={CONTROLLER} className="mr-2 max-tablet:hidden" />
+            <PlayControls controller={CONTROLLER} />
             <Position video={video} durationMs={clip.durationMs} />
             <span className="flex-1" />
-            <media-pip-button
-              mediacontroller={CONTROLLER}
-              title={`${m.watch.pip} (P)`}
-              className="max-tablet:hidden"
-            />
-            <media-fullscreen-button mediacontroller={CONTROLLER} title={`${m.watch.fullscreen} (F)`} />
+            <ScreenControls controller={CONTROLLER} />
           </div>
         </div>
       </div>
-      <KeyList keys={KEYS} />
+      <KeyList keys={MEDIA_KEYS} />
       <Facts clip={clip} mayWrite={mayWrite} onDeleted={onClose} />
     </div>
   );
@@ -196,7 +165,6 @@ function downloadOf(clip: Clip): string {
 
 function Facts({ clip, mayWrite, onDeleted }: { clip: Clip; mayWrite: boolean; onDeleted: () => void }) {
   const state = stateOf(clip);
-  const missing = lost(clip);
   const copy = async () => {
     try {
       await navigator.clipboard.writeText(new URL(await pageFor(clip, mayWrite), location.href).href);
@@ -208,16 +176,7 @@ function Facts({ clip, mayWrite, onDeleted }: { clip: Clip; mayWrite: boolean; o
   return (
     <div className="flex flex-wrap items-center gap-x-4 gap-y-2 py-3 pr-3 pl-4">
       <Pill tone={state.tone}>{state.word}</Pill>
-      {missing && (
-        <Pill tone="warn" title={m.clip.lostTip}>
-          {missing}
-        </Pill>
-      )}
-      {troubles(clip).map((word) => (
-        <Pill key={word} tone="warn">
-          {word}
-        </Pill>
-      ))}
+      <TroublePills clip={clip} />
       {clip.health && (
         <span className="num text-dense text-ink-2" title={m.library.scoreTip}>
           {m.library.score(clip.health.score)}

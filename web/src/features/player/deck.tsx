@@ -1,10 +1,11 @@
-import { RotateCcw, Scissors, VolumeX } from "lucide-react";
+import { VolumeX } from "lucide-react";
 import { m } from "@/messages";
 import type { PlayerView } from "@/rtc/player";
-import { Button, IconButton } from "@/ui/button";
+import { Button } from "@/ui/button";
 import { cn } from "@/ui/cn";
 import { clock, spoken } from "@/ui/format";
 import { useNow } from "@/ui/hooks";
+import { ClipButton, PlayControls, ScreenControls } from "@/ui/media-deck";
 import { Pill } from "@/ui/pill";
 import { River, type RiverClip } from "@/ui/river";
 import { QualityMenu } from "./quality";
@@ -91,25 +92,11 @@ export function Deck(props: Props) {
       )}
       <div className="flex h-[42px] items-center gap-1 max-tablet:h-[46px] max-tablet:gap-0.5">
         {playing && (
-          <>
-            <media-play-button mediacontroller={controller} title={`${m.watch.play} (K)`} />
-            {onSeek && (
-              <IconButton
-                label={m.watch.keys.back}
-                hint="J"
-                onClick={props.onBack}
-                className="max-tablet:hidden"
-              >
-                <RotateCcw aria-hidden className="size-[18px]" strokeWidth={1.75} />
-              </IconButton>
-            )}
-            <media-mute-button
-              mediacontroller={controller}
-              title={`${m.watch.mute} (M)`}
-              className={props.soundBlocked ? "max-tablet:hidden" : ""}
-            />
-            <media-volume-range mediacontroller={controller} className="mr-2 max-tablet:hidden" />
-          </>
+          <PlayControls
+            controller={controller}
+            onBack={onSeek && props.onBack}
+            muteClass={props.soundBlocked ? "max-tablet:hidden" : ""}
+          />
         )}
         <LivePill
           view={view}
@@ -132,29 +119,11 @@ export function Deck(props: Props) {
           </Button>
         )}
         <span className="flex-1" />
-        {props.canClip && (
-          <Button
-            variant="kept"
-            title={`${m.clipSheet.tip} (C)`}
-            onClick={props.onClip}
-            className="max-tablet:px-3"
-          >
-            <Scissors aria-hidden className="size-[15px]" strokeWidth={1.75} />
-            <span className="max-[359px]:sr-only">{m.watch.clip}</span>
-            <kbd className="rounded-picture border border-current px-[5px] text-caption leading-[15px] font-control max-tablet:hidden">
-              C
-            </kbd>
-          </Button>
-        )}
+        {props.canClip && <ClipButton onClip={props.onClip} />}
         {playing && (
           <>
             <QualityMenu heights={view.heights} quality={view.quality} onQuality={props.onQuality} />
-            <media-pip-button
-              mediacontroller={controller}
-              title={`${m.watch.pip} (P)`}
-              className="max-tablet:hidden"
-            />
-            <media-fullscreen-button mediacontroller={controller} title={`${m.watch.fullscreen} (F)`} />
+            <ScreenControls controller={controller} />
           </>
         )}
       </div>

@@ -7,6 +7,7 @@ import { Button } from "@/ui/button";
 import { codecName } from "@/ui/format";
 import { useNow } from "@/ui/hooks";
 import { BrokenLine, StillWater } from "@/ui/logo";
+import { OverPicture } from "@/ui/over-picture";
 
 /** Over the picture when there is none to see: who, what happens next by itself, one useful action. */
 export function Slate({
@@ -32,13 +33,13 @@ export function Slate({
       return soundOnly ? <SoundOnly channel={channel} /> : <Joining key={state.kind} />;
     case "waiting":
       return (
-        <Words
-          line={<StillWater className="w-[220px] [&>path]:stroke-stage-water" />}
+        <OverPicture
+          line={<StillWater className="w-[220px] max-tablet:w-[150px] [&>path]:stroke-stage-water" />}
           title={m.watch.waiting(`@${channel}`)}
           text={m.watch.waitingText}
         >
           {recordingOf && <ToRecording to={recordingOf}>{m.watch.lastBroadcast}</ToRecording>}
-        </Words>
+        </OverPicture>
       );
     case "live":
       if (soundOnly) return <SoundOnly channel={channel} />;
@@ -47,77 +48,54 @@ export function Slate({
       return <Reconnecting since={state.since} />;
     case "interrupted":
       return (
-        <Words
-          line={<BrokenLine className="w-[220px]" />}
+        <OverPicture
+          line={<BrokenLine className="w-[220px] max-tablet:w-[150px]" />}
           title={m.watch.interrupted(`@${channel}`)}
           text={m.watch.interruptedText}
         />
       );
     case "ended":
       return (
-        <Words
-          line={<StillWater className="w-[220px] [&>path]:stroke-stage-water" />}
+        <OverPicture
+          line={<StillWater className="w-[220px] max-tablet:w-[150px] [&>path]:stroke-stage-water" />}
           title={m.watch.ended(`@${channel}`)}
           text={state.ended.recording ? m.watch.endedText : m.watch.endedPlain}
         >
           {onReplay && (
-            <Button variant="stage" className="mt-1" onClick={onReplay}>
+            <Button variant="stage" onClick={onReplay}>
               {m.watch.fromStart}
             </Button>
           )}
           {state.ended.recording && (
             <ToRecording to={state.ended.recording}>{m.watch.openRecording}</ToRecording>
           )}
-        </Words>
+        </OverPicture>
       );
     case "unplayable":
       return (
-        <Words title={m.watch.unplayable(codecName(state.live.video))} text={m.watch.unplayableText}>
+        <OverPicture title={m.watch.unplayable(codecName(state.live.video))} text={m.watch.unplayableText}>
           <Button variant="stage" onClick={onRetry}>
             {m.app.tryAgain}
           </Button>
-        </Words>
+        </OverPicture>
       );
     case "refused":
       return (
-        <Words title={m.watch.refused} text={state.code === "full" ? m.watch.refusedFull : state.detail}>
+        <OverPicture
+          title={m.watch.refused}
+          text={state.code === "full" ? m.watch.refusedFull : state.detail}
+        >
           <Button variant="stage" onClick={onRetry}>
             {m.app.tryAgain}
           </Button>
-        </Words>
+        </OverPicture>
       );
   }
 }
 
-function Words({
-  line,
-  title,
-  text,
-  children,
-}: {
-  line?: ReactNode;
-  title: string;
-  text: string;
-  children?: ReactNode;
-}) {
-  return (
-    <div
-      role="status"
-      className="appear absolute inset-0 z-[1] grid place-content-center justify-items-center gap-2.5 px-5 text-center"
-    >
-      <span className="mb-1.5 max-tablet:w-[150px]">{line}</span>
-      <h2 className="max-w-[760px] text-[26px] leading-8 text-balance max-tablet:text-[18px] max-tablet:leading-6">
-        {title}
-      </h2>
-      <p className="max-w-[440px] text-balance text-reading text-stage-ink-2 max-tablet:text-dense">{text}</p>
-      {children}
-    </div>
-  );
-}
-
 function ToRecording({ to, children }: { to: string; children: ReactNode }) {
   return (
-    <Button asChild variant="stage" className="mt-1">
+    <Button asChild variant="stage">
       <Link to={to}>{children}</Link>
     </Button>
   );
@@ -155,8 +133,8 @@ function Reconnecting({ since }: { since: number }) {
   if (now - since < 4_000) return null;
   return (
     <div className="absolute inset-0 bg-veil">
-      <Words
-        line={<BrokenLine className="w-[220px]" />}
+      <OverPicture
+        line={<BrokenLine className="w-[220px] max-tablet:w-[150px]" />}
         title={m.watch.reconnecting}
         text={m.watch.reconnectingText}
       />
@@ -168,7 +146,7 @@ function Reconnecting({ since }: { since: number }) {
 function PicturesPaused() {
   return (
     <div className="absolute inset-0 bg-veil">
-      <Words
+      <OverPicture
         line={<AudioLines aria-hidden className="size-14 text-stage-water" strokeWidth={1.75} />}
         title={m.watch.picturesPaused}
         text={m.watch.picturesPausedText}

@@ -6,8 +6,8 @@ import { m } from "@/messages";
 import type { PlayerView } from "@/rtc/player";
 import { prepareRewind } from "@/rtc/rewind";
 import { cn } from "@/ui/cn";
-import { useKeys } from "@/ui/hooks";
 import { setTheatre } from "@/ui/media-elements";
+import { togglePlaying, useMediaKeys } from "@/ui/media-keys";
 import type { RiverClip } from "@/ui/river";
 import { Deck } from "./deck";
 import { Screen, type Sound } from "./screen";
@@ -68,24 +68,21 @@ export function Theatre(props: Props) {
   const isPast = rewind.behind !== null;
   useEffect(() => onRewound(isPast), [onRewound, isPast]);
 
-  useKeys({
-    " ": () => toggle(video.current),
-    k: () => toggle(video.current),
-    j: () => rewind.step(-10_000),
-    l: () => rewind.step(10_000),
-    arrowleft: ({ shiftKey }) => rewind.step(shiftKey ? -60_000 : -5_000),
-    arrowright: ({ shiftKey }) => rewind.step(shiftKey ? 60_000 : 5_000),
-    home: () => rewind.toPart(0),
-    end: rewind.toLive,
-    ...Object.fromEntries(
-      [...Array(10).keys()].map((tenth) => [String(tenth), () => rewind.toPart(tenth / 10)]),
-    ),
-    m: () => (sound === "blocked" ? screen?.soundOn() : mute(video.current)),
-    f: () => fullScreen(frame.current),
-    p: () => pictureInPicture(video.current),
-    c: () => props.onClip(rewind.behind?.at ?? null),
-    g: rewind.toLive,
-  });
+  useMediaKeys(
+    {
+      video,
+      frame,
+      toggle: () => togglePlaying(video.current),
+      step: rewind.step,
+      toPart: rewind.toPart,
+    },
+    {
+      end: rewind.toLive,
+      c: () => props.onClip(rewind.behind?.at ?? null),
+      g: rewind.toLive,
+      ...(sound === "blocked" && { m: () => screen?.soundOn() }),
+    },
+  );
 
   const dimmed =
     !rewind.rewound && ["waiting", "interrupted", "ended", "unplayable", "refused"].includes(view.state.kind);
@@ -176,25 +173,6 @@ function BackButton(): ReactNode {
       <ChevronLeft aria-hidden className="size-[18px]" strokeWidth={1.75} />
     </Link>
   );
-}
-
-function toggle(video: HTMLVideoElement | null): void {
-  if (video?.paused) void video.play();
-  else video?.pause();
-}
-
-function mute(video: HTMLVideoElement | null): void {
-  if (video) video.muted = !video.muted;
-}
-
-function fullScreen(frame: HTMLElement | null): void {
-  if (document.fullscreenElement) void document.exitFullscreen();
-  else void frame?.requestFullscreen?.();
-}
-
-function pictureInPicture(video: HTMLVideoElement | null): void {
-  if (document.pictureInPictureElement) void document.exitPictureInPicture();
-  else void video?.requestPictureInPicture?.().catch(() => {});
 }
 
 /** Nothing has been pointed at or pressed for three seconds; full screen hides its deck then. */

@@ -1,19 +1,10 @@
 // One channel's socket and player for as long as the page is open. Socket and offer are made in the same moment.
 import { useEffect, useState, useSyncExternalStore } from "react";
 import { ChannelSocket } from "@/api/socket";
-import { Player, type PlayerView } from "@/rtc/player";
+import { NOTHING_YET, Player, type PlayerView } from "@/rtc/player";
 
 export type Seat = { socket: ChannelSocket; player: Player };
 
-const NOBODY: PlayerView = {
-  state: { kind: "connecting" },
-  stream: null,
-  viewers: null,
-  heights: [],
-  quality: null,
-  latencyMs: null,
-  picturesPaused: false,
-};
 const nothing = () => () => {};
 
 /** `attempt` makes a new seat when it changes: the viewer pressed "Try again". */
@@ -35,6 +26,6 @@ export function useSeat(channel: string, attempt: number): Seat | null {
 export function usePlayerView(seat: Seat | null): PlayerView {
   return useSyncExternalStore(
     seat?.player.view.subscribe ?? nothing,
-    seat?.player.view.snapshot ?? (() => NOBODY),
+    seat?.player.view.snapshot ?? (() => NOTHING_YET),
   );
 }

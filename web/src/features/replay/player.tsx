@@ -1,17 +1,20 @@
 // A whole past broadcast: the picture, and the deck with its river under it.
-import { AudioLines, RotateCcw, Scissors } from "lucide-react";
+import { AudioLines } from "lucide-react";
 import { type ReactNode, useEffect, useRef } from "react";
 import { m } from "@/messages";
-import { Button, IconButton } from "@/ui/button";
+import { Button } from "@/ui/button";
 import { clock, spoken } from "@/ui/format";
-import { useKeys } from "@/ui/hooks";
 import { StillWater } from "@/ui/logo";
+import { ClipButton, PlayControls, ScreenControls } from "@/ui/media-deck";
 import { setTheatre } from "@/ui/media-elements";
+import { togglePlaying, useMediaKeys } from "@/ui/media-keys";
+import { OverPicture } from "@/ui/over-picture";
 import { Pill } from "@/ui/pill";
 import { River, type RiverClip } from "@/ui/river";
 import { type Source, useReplay } from "./use-replay";
 
 const CONTROLLER = "oxbow-replay";
+const WATER = "w-[220px] max-tablet:w-[150px] [&>path]:stroke-stage-water";
 
 type Props = {
   source: Source;
@@ -46,29 +49,9 @@ export function ReplayPlayer(props: Props) {
   };
   const toggle = () => {
     if (view.kind === "finished") go(replay.fromMs);
-    else if (video.current?.paused) void video.current.play().catch(() => {});
-    else video.current?.pause();
+    else togglePlaying(video.current);
   };
-  useKeys({
-    " ": toggle,
-    k: toggle,
-    j: () => step(-10_000),
-    l: () => step(10_000),
-    arrowleft: ({ shiftKey }) => step(shiftKey ? -60_000 : -5_000),
-    arrowright: ({ shiftKey }) => step(shiftKey ? 60_000 : 5_000),
-    home: () => toPart(0),
-    end: () => toPart(1),
-    ...Object.fromEntries([...Array(10).keys()].map((tenth) => [String(tenth), () => toPart(tenth / 10)])),
-    m: () => {
-      if (video.current) video.current.muted = !video.current.muted;
-    },
-    f: () => {
-      if (document.fullscreenElement) void document.exitFullscreen();
-      else void frame.current?.requestFullscreen?.();
-    },
-    p: () => void video.current?.requestPictureInPicture?.().catch(() => {}),
-    c: () => props.onClip?.(positionMs),
-  });
+  useMediaKeys({ video, frame, toggle, step, toPart }, { c: () => props.onClip?.(positionMs) });
   return (
     <section ref={frame} className="theatre" aria-label={m.watch.player}>
       <div
@@ -93,23 +76,26 @@ export function ReplayPlayer(props: Props) {
           </span>
         )}
         {view.kind === "finished" && (
-          <Words title={m.broadcast.finished}>
+          <OverPicture className="bg-veil" title={m.broadcast.finished}>
             <Button variant="stage" onClick={() => go(0)}>
               {m.broadcast.again}
             </Button>
-          </Words>
+          </OverPicture>
         )}
         {view.kind === "failed" && (
-          <Words
+          <OverPicture
+            className="bg-veil"
             title={view.why === "gone" ? m.broadcast.gone : m.broadcast.failed}
             text={view.why === "unsupported" ? m.broadcast.failedFormat : m.broadcast.failedText}
           >
             <Button variant="stage" onClick={() => go(positionMs)}>
               {m.app.tryAgain}
             </Button>
-          </Words>
+          </OverPicture>
         )}
-        {replay.loading && props.source.kind === "file" && <Words title={m.broadcast.preparing} />}
+        {replay.loading && props.source.kind === "file" && (
+          <OverPicture className="bg-veil" title={m.broadcast.preparing} />
+        )}
         {props.sheet}
       </div>
       <div className="deck border-b border-line bg-surface px-4 pt-1.5 pb-[7px] max-tablet:px-2 max-tablet:pt-1 max-tablet:pb-1">
@@ -134,40 +120,15 @@ export function ReplayPlayer(props: Props) {
           <span className="num text-caption text-ink-3 max-tablet:hidden">{clock(whole)}</span>
         </div>
         <div className="flex h-[42px] items-center gap-1 max-tablet:h-[46px] max-tablet:gap-0.5">
-          <media-play-button mediacontroller={CONTROLLER} title={`${m.watch.play} (K)`} />
-          <IconButton
-            label={m.watch.keys.back}
-            hint="J"
-            onClick={() => step(-10_000)}
-            className="max-tablet:hidden"
-          >
-            <RotateCcw aria-hidden className="size-[18px]" strokeWidth={1.75} />
-          </IconButton>
-          <media-mute-button mediacontroller={CONTROLLER} title={`${m.watch.mute} (M)`} />
-          <media-volume-range mediacontroller={CONTROLLER} className="mr-2 max-tablet:hidden" />
+          <PlayControls controller={CONTROLLER} onBack={() => step(-10_000)} />
           <Pill tone="past">{m.pill.replay}</Pill>
           <span className="num mx-1.5 font-control" data-position={Math.round(positionMs)}>
             <span className="sr-only">{m.watch.clock} </span>
             {clock(positionMs)}
           </span>
           <span className="flex-1" />
-          {props.onClip && (
-            <Button
-              variant="kept"
-              title={`${m.clipSheet.tip} (C)`}
-              onClick={() => props.onClip?.(positionMs)}
-              className="max-tablet:px-3"
-            >
-              <Scissors aria-hidden className="size-[15px]" strokeWidth={1.75} />
-              <span className="max-[359px]:sr-only">{m.watch.clip}</span>
-            </Button>
-          )}
-          <media-pip-button
-            mediacontroller={CONTROLLER}
-            title={`${m.watch.pip} (P)`}
-            className="max-tablet:hidden"
-          />
-          <media-fullscreen-button mediacontroller={CONTROLLER} title={`${m.watch.fullscreen} (F)`} />
+          {props.onClip && <ClipButton onClip={() => props.onClip?.(positionMs)} />}
+          <ScreenControls controller={CONTROLLER} />
         </div>
       </div>
     </section>
@@ -183,39 +144,9 @@ export function NoPicture({ title, text, children }: { title: string; text: stri
       aria-label={m.watch.player}
       className="relative aspect-video max-h-[calc(100dvh-360px)] min-h-[260px] w-full overflow-hidden border-b border-line bg-stage text-stage-ink outline-none max-tablet:max-h-[62dvh]"
     >
-      <Words title={title} text={text} line>
+      <OverPicture className="bg-veil" line={<StillWater className={WATER} />} title={title} text={text}>
         {children}
-      </Words>
+      </OverPicture>
     </section>
-  );
-}
-
-function Words({
-  title,
-  text,
-  line = false,
-  children,
-}: {
-  title: string;
-  text?: string;
-  line?: boolean;
-  children?: ReactNode;
-}) {
-  return (
-    <div
-      role="status"
-      className="appear absolute inset-0 z-[1] grid place-content-center justify-items-center gap-2.5 bg-veil px-5 text-center"
-    >
-      {line && <StillWater className="mb-1.5 w-[220px] max-tablet:w-[150px] [&>path]:stroke-stage-water" />}
-      <h2 className="max-w-[760px] text-[26px] leading-8 text-balance max-tablet:text-[18px] max-tablet:leading-6">
-        {title}
-      </h2>
-      {text && (
-        <p className="max-w-[480px] text-balance text-reading text-stage-ink-2 max-tablet:text-dense">
-          {text}
-        </p>
-      )}
-      {children}
-    </div>
   );
 }

@@ -7,6 +7,7 @@ import { Button } from "@/ui/button";
 import { clock } from "@/ui/format";
 import { useNow } from "@/ui/hooks";
 import { BrokenLine, StillWater } from "@/ui/logo";
+import { OverPicture } from "@/ui/over-picture";
 import { toast } from "@/ui/toast";
 import { type SessionView, studio, type Waiting } from "./session";
 import type { SourceProblem } from "./sources";
@@ -38,34 +39,11 @@ export function noticeFor(
   return null;
 }
 
-function Sheet({
-  line,
-  title,
-  text,
-  children,
-}: {
-  line?: ReactNode;
-  title: string;
-  text: string;
-  children?: ReactNode;
-}) {
-  return (
-    <div
-      role="status"
-      className="appear absolute inset-0 grid place-content-center justify-items-center gap-2 overflow-auto bg-stage/90 px-5 py-3 text-center"
-    >
-      {line}
-      <h2 className="text-[22px] leading-7 max-tablet:text-[17px] max-tablet:leading-6">{title}</h2>
-      <p className="max-w-[460px] text-balance text-reading text-stage-ink-2 max-tablet:text-dense">{text}</p>
-      {children && <div className="mt-1.5 flex flex-wrap justify-center gap-2">{children}</div>}
-    </div>
-  );
-}
-
 function Reconnecting({ since }: { since: number }) {
   const left = Math.max(0, Math.ceil((since + HOLD_MS - useNow(500)) / 1_000));
   return (
-    <Sheet
+    <OverPicture
+      className="bg-stage/90"
       line={<BrokenLine className="w-[220px] max-tablet:w-[150px]" />}
       title={m.studio.reconnecting}
       text={m.studio.reconnectingText(left)}
@@ -95,7 +73,8 @@ function Back({ waiting }: { waiting: Waiting }) {
     if (video || audio) studio.goOn();
   };
   return (
-    <Sheet
+    <OverPicture
+      className="bg-stage/90"
       line={<BrokenLine className="w-[220px] max-tablet:w-[150px]" />}
       title={m.studio.back(waiting.left.channel)}
       text={`${texts[waiting.for]} ${m.studio.backLeft(left)}`}
@@ -113,7 +92,7 @@ function Back({ waiting }: { waiting: Waiting }) {
       <Button variant="stage" onClick={() => void end()}>
         {m.studio.end}
       </Button>
-    </Sheet>
+    </OverPicture>
   );
 }
 
@@ -138,7 +117,12 @@ function Over({
   } as const;
   const [title, text] = words[reason];
   return (
-    <Sheet line={<StillWater className="w-[180px] [&>path]:stroke-stage-water" />} title={title} text={text}>
+    <OverPicture
+      className="bg-stage/90"
+      line={<StillWater className="w-[180px] [&>path]:stroke-stage-water" />}
+      title={title}
+      text={text}
+    >
       {reason === "taken-over" ? (
         <>
           <Button variant="stage" onClick={goLive}>
@@ -160,7 +144,7 @@ function Over({
           </Button>
         </>
       )}
-    </Sheet>
+    </OverPicture>
   );
 }
 
@@ -173,14 +157,14 @@ function Refused({ code, detail, goLive }: { code: string; detail: string; goLiv
   };
   const [title, text] = texts[code] ?? [m.studio.refused, `${detail} ${m.studio.refusedText}`];
   return (
-    <Sheet title={title} text={text}>
+    <OverPicture className="bg-stage/90" title={title} text={text}>
       <Button variant="stage" onClick={goLive}>
         {m.app.tryAgain}
       </Button>
       <Button variant="stage" onClick={() => studio.reset()}>
         {m.app.close}
       </Button>
-    </Sheet>
+    </OverPicture>
   );
 }
 
@@ -193,7 +177,7 @@ function Problem({ problem }: { problem: SourceProblem }) {
   };
   const [title, text] = texts[problem];
   return (
-    <Sheet title={title} text={text}>
+    <OverPicture className="bg-stage/90" title={title} text={text}>
       {problem !== "insecure" && (
         <>
           <Button variant="stage" onClick={() => void studio.sources.open()}>
@@ -204,6 +188,6 @@ function Problem({ problem }: { problem: SourceProblem }) {
           </Button>
         </>
       )}
-    </Sheet>
+    </OverPicture>
   );
 }
