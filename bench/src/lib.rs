@@ -12,6 +12,7 @@ pub mod probe;
 pub mod process;
 pub mod relay;
 pub mod server;
+pub mod show;
 pub mod stream;
 pub mod target;
 pub mod trace;

@@ -108,10 +108,10 @@ async fn make(workers: &Workers, folder: &Path, piece: Piece, precision: Precisi
     Ok((exported, u64::try_from(took.as_millis())?))
 }
 
-/// 720p at 30 pictures a second, with sound.
+/// Of [`pattern`], repeated.
 pub(in super::super) fn write_journal(codec: Codec, minutes: u64, bitrate: u32, folder: &Path) -> Result<PathBuf> {
-    let pattern = TestPattern { codec, width: 1280, height: 720, bitrate, ..TestPattern::default() };
-    let units = encode(&pattern)?;
+    let pattern = pattern(codec, bitrate);
+    let units = encode(&pattern, PATTERN_S)?;
     let (broadcast, clip) = (BroadcastId::new(1_700_000_000_000, 7), ClipId(1));
     let path = journal::part_path(folder, broadcast, 0, clip);
     let header = Header {
@@ -136,13 +136,19 @@ pub(in super::super) fn write_journal(codec: Codec, minutes: u64, bitrate: u32, 
     Ok(path)
 }
 
-fn encode(pattern: &TestPattern) -> Result<Vec<Encoded>> {
+/// 720p at 30 pictures a second, with sound.
+pub(super) fn pattern(codec: Codec, bitrate: u32) -> TestPattern {
+    TestPattern { codec, width: 1280, height: 720, bitrate, ..TestPattern::default() }
+}
+
+/// So many seconds of it, an even number, in whole groups of pictures.
+pub(super) fn encode(pattern: &TestPattern, seconds: u64) -> Result<Vec<Encoded>> {
     let mut source = pattern.start()?;
     let keyframes = source.keyframes();
     let mut units = Vec::new();
     loop {
         let unit = source.next_unit()?;
-        if unit.pts_ns >= PATTERN_S * SECOND_NS {
+        if unit.pts_ns >= seconds * SECOND_NS {
             return Ok(units);
         }
         if unit.kind == Kind::Picture && (unit.number + 1).is_multiple_of(KEYFRAMES_S * 30) {

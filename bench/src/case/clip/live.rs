@@ -1,24 +1,26 @@
 //! Clips of a server that records: how long somebody waits for a replay, and how long a part is on this disk alone.
 //!
-//! The streams are synthetic VP8, so their files are WebM, whose pictures nobody can decode: a poster is tried and not made.
+//! The streams are the test pattern as a streamer's encoder makes it, with sound: every file is decoded at both ends before it is called ready.
 
 use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, Result, bail, ensure};
+use media::message::Codec;
 use reqwest::{Method, StatusCode, header};
 use serde_json::{Value, json};
 
 use super::Options;
+use super::files::{encode, pattern};
 use crate::peer::{Identity, Offered};
-use crate::stream::{Keyframes, Publishers};
+use crate::show::{Show, Streamers};
 use crate::target::Target;
 
 /// Of a replay.
 const LAST_S: u64 = 30;
 /// Before the first request, besides the length of a replay.
 const WARM_UP_S: u64 = 5;
-/// Between two keyframes.
-const KEYFRAMES: Duration = Duration::from_secs(2);
+/// What every stream sends over and over.
+const SHOW_S: u64 = 20;
 /// Between two looks whether it is there.
 const LOOK: Duration = Duration::from_millis(20);
 /// The longest wait for one.
@@ -39,9 +41,9 @@ pub(super) async fn measure(options: &Options) -> Result<Waits> {
         Target::open_with(&[("RECORD_STREAMS", "true"), ("CLIP_LENGTH", "3600"), ("CLIP_SIZE", "10000")]).await?;
     let identity = Identity::generate(Offered::LikeChromium);
     let channels: Vec<String> = (0..options.streams).map(|number| format!("bench-{number}")).collect();
-    let keyframes = Keyframes { every: Some(KEYFRAMES), ..Keyframes::when_asked(&options.stream) };
-    let publishers = Publishers::start(&target, &identity, &channels, &options.stream, keyframes).await?;
-    publishers.air.start();
+    let pattern = pattern(codec(options), options.bitrate);
+    let show = Show::new(&pattern, &encode(&pattern, SHOW_S)?, Duration::from_secs(SHOW_S))?;
+    let streamers = Streamers::start(&target, &identity, &channels, show).await?;
     tokio::time::sleep(Duration::from_secs(LAST_S + WARM_UP_S)).await;
     let mut waits = Waits { playable_ms: Vec::new(), stored_ms: Vec::new() };
     for channel in channels.iter().cycle().take(options.requests) {
@@ -50,9 +52,13 @@ pub(super) async fn measure(options: &Options) -> Result<Waits> {
     for channel in channels.iter().take(options.requests) {
         waits.stored_ms.push(stored(&target, channel).await?);
     }
-    publishers.air.stop();
-    publishers.end()?;
+    streamers.end()?;
     Ok(waits)
+}
+
+/// Of the pictures: what [`Show`] can send.
+pub(super) fn codec(options: &Options) -> Codec {
+    if options.codec == Codec::Vp8 { Codec::Vp8 } else { Codec::H264 }
 }
 
 /// Asks for a replay and waits until a player has its beginning; milliseconds.

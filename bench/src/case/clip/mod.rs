@@ -14,11 +14,10 @@ pub(super) use self::files::write_journal;
 use super::Line;
 use crate::figures::{percentile, round};
 use crate::process::load;
-use crate::stream;
 
 #[derive(Clone, Debug, clap::Args)]
 pub struct Options {
-    /// vp8, vp9, h264 or av1.
+    /// vp8, vp9, h264 or av1. The live is sent in VP8 or H.264: in H.264 for the others too.
     #[arg(long, default_value = "h264", value_parser = codec)]
     codec: Codec,
     /// Length of the recording in minutes.
@@ -33,8 +32,6 @@ pub struct Options {
     /// Replays that are asked for, one after the other, and then parts that are cut, at most one of each stream.
     #[arg(long, default_value_t = 40, value_parser = RangedU64ValueParser::<usize>::new().range(1..=1000))]
     requests: usize,
-    #[command(flatten)]
-    stream: stream::Options,
 }
 
 pub(super) fn codec(name: &str) -> Result<Codec, String> {
@@ -58,6 +55,7 @@ struct Figures {
     cut_to_stored_ms_p95: f64,
     #[serde(flatten)]
     files: Files,
+    live_codec: &'static str,
     streams: usize,
     requests: usize,
     machine_load: f64,
@@ -76,6 +74,7 @@ pub async fn run(options: Options) -> Result<Line> {
         request_to_playable_ms_p95: ms(&mut waits.playable_ms, 0.95),
         cut_to_stored_ms_p95: ms(&mut waits.stored_ms, 0.95),
         files,
+        live_codec: if live::codec(&options) == Codec::Vp8 { "vp8" } else { "h264" },
         streams: options.streams,
         requests: options.requests,
         machine_load: load()?,
