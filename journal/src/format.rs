@@ -50,7 +50,7 @@ pub const RECORD_TAIL: usize = 4;
 /// taken for damage by the reader.
 pub const DATA_BYTES: usize = media::limit::ACCESS_UNIT_BYTES + 64 * 1024;
 /// Header without channel and checksum.
-const HEADER_FIXED: usize = 65;
+pub(crate) const HEADER_FIXED: usize = 65;
 /// Longest possible header: a channel has at most 32 bytes, and a later version may add some.
 pub const HEADER_BYTES: usize = 1024;
 
@@ -226,7 +226,7 @@ pub fn encode_header(header: &Header) -> Vec<u8> {
 
 /// What the checksums of a file's records begin with: the checksum of its header.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Salt(u32);
+pub struct Salt(pub(crate) u32);
 
 impl Salt {
     /// Of a file that begins with these bytes, as [`encode_header`] gives them.

@@ -162,6 +162,10 @@ impl Index {
         self.epochs.iter().filter(move |e| e.track == track)
     }
 
+    fn is_in_force(&self, track: TrackId, config: &CodecConfig) -> bool {
+        self.epochs.iter().rfind(|epoch| epoch.track == track).is_some_and(|epoch| epoch.config == *config)
+    }
+
     /// Tracks with at least one unit, lowest number first.
     #[must_use]
     pub fn tracks(&self) -> Vec<TrackId> {
@@ -307,6 +311,8 @@ impl Building {
                 let track = self.tracks.entry(track).or_insert_with(|| Track::new(damaged));
                 track.numbers.count(number, given_up, &mut index.entries);
             }
+            // said once more, in case the one before is lost
+            Record::Config { track, config } if index.is_in_force(track, &config) => {}
             Record::Config { track, config } => {
                 index.epochs.push(Epoch { track, config, first_entry: index.entries.len() });
             }

@@ -27,6 +27,14 @@ pub enum OpenError {
     Header { path: PathBuf, source: HeaderError },
 }
 
+/// The header of a journal, and nothing else of it.
+///
+/// # Errors
+/// As [`Reader::open`].
+pub fn header_of(path: impl AsRef<Path>) -> Result<Header, OpenError> {
+    Reader::with_window(path.as_ref(), HEADER_BYTES, 0).map(|reader| reader.header)
+}
+
 /// What came after the last good record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tail {

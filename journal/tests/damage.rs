@@ -5,7 +5,9 @@ use std::path::Path;
 
 use bytes::Bytes;
 use journal::format::RECORD_HEAD;
-use journal::{Appender, Cause, ClipId, Entry, Header, Index, Range, Reader, Record, Skimmed, Skimmer, Tail, UnitHead};
+use journal::{
+    Appender, Cause, ClipId, Entry, Header, Hints, Index, Range, Reader, Record, Skimmed, Skimmer, Tail, UnitHead,
+};
 use media::id::{BroadcastId, TrackId};
 use media::message::{AccessUnit, Codec, CodecConfig, GapReason};
 use proptest::prelude::*;
@@ -141,7 +143,15 @@ proptest! {
         fs::write(&path, &all).expect("write");
         match Index::build(&path) {
             Ok(index) => prop_assert!(with_header && index.entries.is_empty()),
-            Err(_) => prop_assert!(!with_header),
+            Err(_) => {
+                prop_assert!(!with_header);
+                let Header { broadcast, part, clip, channel, .. } = header();
+                let (channels, all_day) = (vec![channel], vec![0..=86_400_000_000]);
+                let (media_zero_utc_us, opened_utc_us) = (all_day.clone(), all_day);
+                let hints = Hints { broadcast, part, clip, channels, media_zero_utc_us, opened_utc_us };
+                prop_assert!(journal::restore(&path, &hints).is_err());
+                prop_assert_eq!(fs::read(&path).expect("read"), bytes);
+            }
         }
     }
 }

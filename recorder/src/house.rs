@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
 
+use journal::OpenError;
 use storage::local::LocalClip;
 use storage::{Disk, NodeStatus, StorageError, retention};
 use tokio::time::Instant;
@@ -160,7 +161,25 @@ fn follows_a_cut(part: &Path) -> bool {
     let Some(before) = number(part).and_then(|part| part.checked_sub(1)) else { return true };
     let siblings = part.parent().map(journals_of).unwrap_or_default();
     let Some(before) = siblings.into_iter().find(|path| number(path) == Some(before)) else { return true };
-    journal::Index::build(&before).is_ok_and(|index| index.cut_ns.is_some() || index.closed)
+    match journal::Index::build(&before) {
+        Ok(index) => index.cut_ns.is_some() || index.closed,
+        // nothing of it becomes a clip
+        Err(error) => matches!(error, OpenError::Header { .. }),
+    }
+}
+
+/// Every journal below `root` and every file that may become one, sorted. What is left of headers that were being restored is removed.
+pub(crate) fn written_in(root: &Path) -> std::io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for path in list(root).iter().flat_map(|folder| list(folder)) {
+        match path.extension().and_then(|extension| extension.to_str()) {
+            Some(journal::restore::RESTORED) => std::fs::remove_file(&path)?,
+            Some(journal::EXTENSION | journal::BEGUN) => found.push(path),
+            _ => {}
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
 /// Every journal below `root`, sorted: by broadcast, then part.

@@ -36,6 +36,7 @@ mod part_file;
 mod pictures;
 pub mod rebuild;
 mod recovery;
+mod restore;
 mod rollover;
 mod sidecars;
 mod stream;

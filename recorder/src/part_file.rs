@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use journal::{AppendError, Appender, Cause, Header, Record};
 use media::id::TrackId;
-use media::message::AccessUnit;
+use media::message::{AccessUnit, CodecConfig};
 
 use crate::medium::{Answer, Medium, Outcome};
 
-/// The number of a track's next unit is told so often, in nanoseconds of the timeline: a reader that had to pass over damage counts
-/// back from there.
+/// The number of a track's next unit is told so often, in nanoseconds of the timeline, and its configuration with it, as at each keyframe: a
+/// reader that had to pass over damage counts back from there, and shows what it could not without.
 const COUNT_EVERY_NS: u64 = 2_000_000_000;
 /// A medium that has not answered within this counts as one that refuses.
 const ANSWERS_WITHIN: Duration = Duration::from_secs(2);
@@ -38,6 +38,8 @@ pub(crate) struct PartFile {
     waiting_bytes: usize,
     /// The number that a reader expects of the next unit of each track, and the time of the one that was told last.
     expected: BTreeMap<TrackId, (u64, u64)>,
+    /// In force, and whether a unit has followed the record that said so last.
+    configs: BTreeMap<TrackId, (CodecConfig, bool)>,
     /// Where the next part begins, once this one was cut.
     cut: Option<Record>,
     /// Set when the part is to be closed.
@@ -88,7 +90,7 @@ pub(crate) struct GivenUp {
 
 impl PartFile {
     pub(crate) fn new(header: Header, path: PathBuf) -> Self {
-        let (waiting, requests, expected) = (Vec::new(), Vec::new(), BTreeMap::new());
+        let (waiting, requests) = (Vec::new(), Vec::new());
         Self {
             header,
             path,
@@ -101,7 +103,8 @@ impl PartFile {
             waiting,
             given: 0,
             waiting_bytes: 0,
-            expected,
+            expected: BTreeMap::new(),
+            configs: BTreeMap::new(),
             cut: None,
             end: None,
             requests,
@@ -115,8 +118,10 @@ impl PartFile {
             self.expected.clear();
             return;
         }
-        if matches!(record, Record::Cut { .. }) {
-            self.cut = Some(record.clone());
+        match &record {
+            Record::Cut { .. } => self.cut = Some(record.clone()),
+            Record::Config { track, config } => drop(self.configs.insert(*track, (config.clone(), false))),
+            _ => {}
         }
         self.wanted += u32::from(matches!(record, Record::Cut { .. } | Record::End { .. }));
         self.waiting_bytes += record.size();
@@ -130,15 +135,31 @@ impl PartFile {
             !after_given_up && *expected == number && now_ns < told_ns.saturating_add(COUNT_EVERY_NS)
         });
         let told_ns = told.map(|(_, told_ns)| *told_ns);
+        let is_keyframe = unit.key && self.configs.get(&track).is_some_and(|(config, _)| config.codec.is_video());
+        if is_keyframe || told_ns.is_none() {
+            self.say_configs(|of| is_keyframe || of == track);
+        }
         if told_ns.is_none() {
             self.push(Record::Count { track, number, given_up: after_given_up });
+        }
+        if let Some((_, followed)) = self.configs.get_mut(&track) {
+            *followed = true;
         }
         self.expected.insert(track, (number + 1, told_ns.unwrap_or(now_ns)));
         self.push(Record::Unit(unit));
     }
 
+    /// Once more, where units have followed.
+    fn say_configs(&mut self, of: impl Fn(TrackId) -> bool) {
+        let followed = self.configs.iter().filter(|(track, (_, followed))| *followed && of(**track));
+        let said: Vec<_> =
+            followed.map(|(track, (config, _))| Record::Config { track: *track, config: config.clone() }).collect();
+        said.into_iter().for_each(|record| self.push(record));
+    }
+
     /// Ends the part. What a reader needs to make sense of the units is said once more, lest it stand in one damaged place alone.
     pub(crate) fn close(&mut self, utc_us: u64, cause: Cause) {
+        self.say_configs(|_| true);
         for (track, (number, _)) in std::mem::take(&mut self.expected) {
             self.push(Record::Count { track, number, given_up: false });
         }
@@ -257,7 +278,7 @@ impl PartFile {
         appender.take_dirty().then(|| appender.file())
     }
 
-    /// Gives up the units that wait. Configurations, gaps and cuts stay: the file makes no sense without them.
+    /// Gives up the units that wait. The newest configuration of each track, gaps and cuts stay: the file makes no sense without them.
     pub(crate) fn give_up(&mut self) -> GivenUp {
         // What the appender wrote of a batch before it failed is in the file; only the rest is pending there.
         let pending = self.appender.as_mut().map_or(self.given, Appender::discard_pending);
@@ -275,7 +296,7 @@ impl PartFile {
                 false
             })
             .collect();
-        self.waiting = kept;
+        self.waiting = without_superseded(kept);
         self.expected.clear();
         self.given = 0;
         self.waiting_bytes = self.waiting.iter().map(Record::size).sum();
@@ -283,11 +304,24 @@ impl PartFile {
     }
 }
 
+/// Without the configurations that no unit follows before the next one of the track.
+fn without_superseded(records: Vec<Record>) -> Vec<Record> {
+    let mut newer = BTreeSet::new();
+    let mut kept: Vec<Record> = records
+        .into_iter()
+        .rev()
+        .filter(|record| !matches!(record, Record::Config { track, .. } if !newer.insert(*track)))
+        .collect();
+    kept.reverse();
+    kept
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
     use journal::{ClipId, Index};
     use media::id::BroadcastId;
+    use media::message::Codec;
 
     use super::*;
 
@@ -343,6 +377,42 @@ mod tests {
         let found: Vec<_> = index.entries.iter().map(|e| (e.pts_ns, e.number, e.after_given_up)).collect();
         assert_eq!(found, [(7, Some(2), true)]);
         assert_eq!(part.give_up(), GivenUp::default());
+    }
+
+    #[test]
+    fn configurations_are_said_again() {
+        let folder = tempfile::tempdir().expect("folder");
+        let (medium, jobs) = Medium::idle();
+        let now = Instant::now();
+        let mut part = PartFile::new(header(), folder.path().join("a.oxj"));
+        let config = |width| {
+            let config = CodecConfig { codec: Codec::Vp8, width, height: 9, channels: 0, parameter_sets: Bytes::new() };
+            Record::Config { track: TrackId(0), config }
+        };
+        part.push(config(16));
+        for number in 0..25 {
+            let key = number % 20 == 0;
+            part.push_unit(number, AccessUnit { key, ..unit(number * 200_000_000) }, false);
+        }
+        part.close(0, Cause::End);
+        part.flush(now, &medium, true).expect("written");
+        jobs.try_iter().for_each(|job| job());
+        part.flush(now, &medium, true).expect("named");
+        let said = journal::Reader::open(&part.path).expect("open").map(|record| record.expect("read"));
+        assert_eq!(
+            said.filter(|record| *record == config(16)).count(),
+            4,
+            "at the head, at 2 s, at the keyframe at 4 s, at the end"
+        );
+        assert_eq!(Index::build(&part.path).expect("index").epochs.len(), 1);
+
+        let mut waits = PartFile::new(header(), folder.path().join("b.oxj"));
+        for round in 0..100 {
+            waits.push(config(round));
+            waits.push_unit(u64::from(round), unit(u64::from(round)), true);
+            assert_eq!(waits.give_up().units, 1);
+        }
+        assert_eq!(waits.waiting, [config(99)], "a disk that is away for long costs no memory");
     }
 
     #[test]

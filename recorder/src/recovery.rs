@@ -12,7 +12,7 @@ use storage::local::{ClipRequest, Inspection, LocalClip};
 use storage::{ClipCause, ClipState, Id, StorageError};
 
 use crate::desk::Desk;
-use crate::{RecorderError, clock, house, ledger, upload};
+use crate::{RecorderError, clock, house, ledger, restore, upload};
 
 /// The journal thread writes so often: a process that lived would have written once more within this time, in milliseconds.
 const WRITES_EVERY_MS: u64 = 100;
@@ -20,6 +20,7 @@ const WRITES_EVERY_MS: u64 = 100;
 pub(crate) async fn reconcile(desk: &Desk) -> Result<(), RecorderError> {
     desk.stores.local.forget_extracts().await?;
     let mut rows = all_rows(desk).await?;
+    let restored = restore::headers(desk, &rows).await?;
     adopt_journals(desk, &mut rows).await?;
     let requests = desk.stores.local.open_requests().await?;
     let mut ends: BTreeMap<Id, i64> = BTreeMap::new();
@@ -28,7 +29,7 @@ pub(crate) async fn reconcile(desk: &Desk) -> Result<(), RecorderError> {
         match row.state {
             ClipState::Recording => {
                 let last = !rows.values().any(|other| other.broadcast == row.broadcast && other.part > row.part);
-                if let Some(end_ms) = close(desk, row, last, &requests).await? {
+                if let Some(end_ms) = close(desk, row, last, &restored, &requests).await? {
                     let end = ends.entry(row.broadcast.clone()).or_insert(end_ms);
                     *end = end_ms.max(*end);
                     recovered.push(row);
@@ -100,12 +101,13 @@ fn is_stub(path: &Path) -> bool {
     path.metadata().is_ok_and(|m| m.len() < journal::format::HEADER_BYTES as u64)
 }
 
-/// A part that was open when the process died, the `last` of its broadcast or not. The time of its last unit, UTC milliseconds; none when
+/// A part that was open when the process died, the `last` of its broadcast or not; of some the header was `restored`. The time of its last unit, UTC milliseconds; none when
 /// there is no unit in it.
 async fn close(
     desk: &Desk,
     row: &LocalClip,
     last: bool,
+    restored: &BTreeSet<PathBuf>,
     requests: &[ClipRequest],
 ) -> Result<Option<i64>, RecorderError> {
     let path = row.journal.clone();
@@ -120,6 +122,13 @@ async fn close(
             return Ok(None);
         }
     };
+    if let Some(index) = index.as_ref().filter(|index| index.entries.is_empty() && !index.damage.is_empty()) {
+        let bytes: u64 = index.damage.iter().map(|damage| damage.bytes).sum();
+        desk.alarm(
+            &row.channel,
+            format!("of part {} nothing is left that can be shown: {bytes} bytes are damaged", row.part),
+        );
+    }
     let Some((index, end_us)) = index.and_then(|i| i.entries.iter().map(|e| e.utc_us).max().map(|end| (i, end))) else {
         upload::remove(&row.journal).await?;
         desk.stores.local.forget(row.id.clone()).await?;
@@ -128,7 +137,8 @@ async fn close(
     if let Tail::Torn { at, bytes } = index.tail {
         tracing::warn!(clip = %row.id, at, bytes, "the end of a journal is torn; everything before it is kept");
     }
-    let cause = index.cause.map_or(ClipCause::Recovered, ledger::clip_cause);
+    let cause = index.cause.filter(|_| !restored.contains(&row.journal));
+    let cause = cause.map_or(ClipCause::Recovered, ledger::clip_cause);
     // what came after a cut is in the next part, if that was written at all
     let ended = index.closed && index.cut_ns.is_none();
     let lost_ms = if ended || !last { 0 } else { lost_ms(&row.journal, end_us).await };
@@ -224,7 +234,7 @@ async fn end_broadcasts(
 }
 
 /// Reading journals blocks; a panic in it is a bug and travels on.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
+pub(crate) async fn blocking<T: Send + 'static>(work: impl FnOnce() -> T + Send + 'static) -> T {
     match tokio::task::spawn_blocking(work).await {
         Ok(done) => done,
         Err(error) => std::panic::resume_unwind(error.into_panic()),

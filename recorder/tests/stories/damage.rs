@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use journal::{Entry, Header, Index, Reader, Tail};
+use journal::{Entry, Index, Reader, Tail};
 use media::message::{Codec, EndReason, GapReason};
 use rand::rngs::StdRng;
 use rand::{RngExt, SeedableRng};
@@ -11,16 +11,16 @@ use storage::ClipCause;
 
 use crate::node::*;
 
-const PAGE: usize = 4096;
-const CODECS: [Codec; 4] = [Codec::Vp8, Codec::H264, Codec::Vp9, Codec::Av1];
+pub const PAGE: usize = 4096;
+pub const CODECS: [Codec; 4] = [Codec::Vp8, Codec::H264, Codec::Vp9, Codec::Av1];
 
 /// Spoilt journals of each codec.
-fn count() -> u64 {
+pub fn count() -> u64 {
     if std::env::var_os("OXBOW_SOAK").is_some() { 1000 } else { 90 }
 }
 
 /// The journal of a live of six seconds, and its file name below the folder of journals.
-async fn recorded(codec: Codec) -> (Vec<u8>, PathBuf) {
+pub async fn recorded(codec: Codec) -> (Vec<u8>, PathBuf) {
     let folder = tempfile::tempdir().unwrap();
     let node = Node::start(folder.path(), NEVER).await;
     let broadcast = node.begin();
@@ -36,7 +36,7 @@ async fn recorded(codec: Codec) -> (Vec<u8>, PathBuf) {
 }
 
 /// Spoils something behind the header. What, and the first place that is not as it was.
-fn spoil(bytes: &mut Vec<u8>, head: usize, rng: &mut StdRng) -> (&'static str, usize) {
+pub fn spoil(bytes: &mut Vec<u8>, head: usize, rng: &mut StdRng) -> (&'static str, usize) {
     let pages = bytes.len() / PAGE;
     let page = |rng: &mut StdRng| rng.random_range(1..pages) * PAGE;
     match rng.random_range(0..6) {
@@ -86,7 +86,7 @@ fn unit(entry: &Entry) -> Entry {
 }
 
 /// `written` is what was recorded; `sound` is the first place that is not as it was.
-fn check(index: &Index, written: &Index, sound: u64, what: &str) {
+pub fn check(index: &Index, written: &Index, sound: u64, what: &str) {
     for track in index.tracks() {
         let mut originals = written.entries.iter().filter(|entry| entry.track == track);
         for entry in index.entries.iter().filter(|entry| entry.track == track) {
@@ -139,11 +139,22 @@ pub async fn journals_of_four_codecs_give_back_what_is_whole() {
     }
 }
 
-fn put(data: &Path, below: &Path, bytes: &[u8]) -> Header {
+pub fn put(data: &Path, below: &Path, bytes: &[u8]) -> PathBuf {
     let path = data.join(below);
     std::fs::create_dir_all(path.parent().unwrap()).unwrap();
     std::fs::write(&path, bytes).unwrap();
-    Reader::open(&path).unwrap().header().clone()
+    path
+}
+
+/// What was raised so far.
+pub fn alarms(node: &mut Node) -> Vec<String> {
+    let mut alarms = Vec::new();
+    while let Ok(event) = node.events.try_recv() {
+        if let recorder::RecorderEvent::Alarm { text, .. } = event {
+            alarms.push(text);
+        }
+    }
+    alarms
 }
 
 pub async fn a_clip_of_a_damaged_journal_shows_what_is_whole_and_says_what_is_not() {
@@ -154,7 +165,7 @@ pub async fn a_clip_of_a_damaged_journal_shows_what_is_whole_and_says_what_is_no
         let page = bytes.len() / 2 / PAGE * PAGE;
         bytes[page..page + PAGE].fill(0);
         let folder = tempfile::tempdir().unwrap();
-        let header = put(folder.path(), &below, &bytes);
+        let header = journal::header_of(put(folder.path(), &below, &bytes)).unwrap();
         let mut node = Node::start(folder.path(), NEVER).await;
         node.settle(1).await;
         let clip = node.clips().await.remove(0);
@@ -167,12 +178,7 @@ pub async fn a_clip_of_a_damaged_journal_shows_what_is_whole_and_says_what_is_no
         println!("     {codec:?}: {missing} pictures missing, {} ms lost", clip.lost_ms);
         assert!((1..=30).contains(&missing) && said == missing, "{missing} missing, {said} said");
         assert!(clip.lost_ms >= missing * 33, "{} ms", clip.lost_ms);
-        let mut alarms = Vec::new();
-        while let Ok(event) = node.events.try_recv() {
-            if let recorder::RecorderEvent::Alarm { text, .. } = event {
-                alarms.push(text);
-            }
-        }
+        let alarms = alarms(&mut node);
         assert!(alarms.iter().any(|text| text.contains("is damaged: ")), "{alarms:?}");
         let problems = node.check().await.problems;
         assert!(problems.len() == 1 && problems[0].contains("damaged bytes from"), "{problems:#?}");

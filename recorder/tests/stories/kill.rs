@@ -46,14 +46,14 @@ pub fn live(arguments: &[String]) -> ExitCode {
     ExitCode::SUCCESS
 }
 
-struct Victim {
+pub struct Victim {
     child: Child,
-    given: Arc<AtomicU64>,
+    pub given: Arc<AtomicU64>,
     started: Arc<AtomicU64>,
 }
 
 impl Victim {
-    fn start(data: &Path, only_recover: bool) -> Self {
+    pub fn start(data: &Path, only_recover: bool) -> Self {
         let mut command = Command::new(std::env::current_exe().expect("this program"));
         command.arg("live").arg(data).stdout(Stdio::piped()).stdin(Stdio::null());
         if only_recover {
@@ -75,7 +75,7 @@ impl Victim {
     }
 
     /// Waits for a moment to come, then for a while, then kills. How many pictures had been given by then.
-    fn kill_when(mut self, moment: impl Fn(&Self) -> bool, then: Duration) -> u64 {
+    pub fn kill_when(mut self, moment: impl Fn(&Self) -> bool, then: Duration) -> u64 {
         let end = Instant::now() + Duration::from_secs(60);
         while !moment(&self) {
             assert!(Instant::now() < end, "the moment did not come");
@@ -123,13 +123,13 @@ fn spool_holds(data: &Path, part: &str) -> bool {
 }
 
 /// Some milliseconds, the same in every run.
-fn seeded(seed: u64, below: u64) -> Duration {
+pub fn seeded(seed: u64, below: u64) -> Duration {
     let mut x = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     x = (x ^ (x >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
     Duration::from_millis((x ^ (x >> 31)) % below)
 }
 
-async fn kill(data: &Path, moment: impl Fn(&Victim) -> bool + Send + 'static, then: Duration) -> u64 {
+pub async fn kill(data: &Path, moment: impl Fn(&Victim) -> bool + Send + 'static, then: Duration) -> u64 {
     let victim = Victim::start(data, false);
     tokio::task::spawn_blocking(move || victim.kill_when(moment, then)).await.expect("the kill")
 }

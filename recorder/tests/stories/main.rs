@@ -7,6 +7,7 @@
 mod clips;
 mod damage;
 mod faults;
+mod headers;
 mod kill;
 mod made;
 mod moments;
@@ -56,6 +57,9 @@ const STORIES: &[(&str, Story)] = stories![
     recovery::check_names_what_is_wrong,
     damage::journals_of_four_codecs_give_back_what_is_whole,
     damage::a_clip_of_a_damaged_journal_shows_what_is_whole_and_says_what_is_not,
+    headers::journals_of_four_codecs_get_their_header_back,
+    headers::parts_of_a_crash_without_their_headers_become_clips,
+    headers::a_kill_while_a_header_is_restored_leaves_one_file,
     pictures::a_clip_gets_pictures_and_health_and_leaves_nothing_of_them,
     pictures::a_clip_that_is_silent_is_found_by_it,
     pictures::a_crash_between_looking_and_storing_loses_no_picture,

@@ -102,6 +102,7 @@ impl Reading {
         while let Some((offset, next)) = self.skimmer.next_record()? {
             match next {
                 Skimmed::Unit(head) => self.unit(offset, head, configs)?,
+                Skimmed::Record(Record::Config { track, config }) if self.tracks.get(&track) == Some(&config) => {}
                 Skimmed::Record(Record::Config { track, config }) => {
                     self.tracks.insert(track, config);
                     self.tell(track, configs);
