@@ -68,6 +68,19 @@ async fn every_codec_becomes_h264_and_aac() {
 }
 
 #[tokio::test]
+async fn a_cut_within_a_picture_shortens_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let part = write_part(folder.path(), 0, &media(&pattern(Codec::Vp8), 3), Cause::End);
+    for end_ms in [2_002, 2_010, 2_020, 2_031] {
+        let piece = Piece { journals: vec![part.clone()], from_ns: None, to_ns: Some(end_ms * MS) };
+        let exported = run(compatible(folder.path(), vec![piece])).await.unwrap();
+        consecutive(&inspect::clip(&exported.file).unwrap().numbers().unwrap(), 0, 61);
+        // Sound is cut at a packet of 20 ms.
+        assert!(exported.duration_ms.abs_diff(end_ms) <= 20, "{} of {end_ms}", exported.duration_ms);
+    }
+}
+
+#[tokio::test]
 async fn pieces_of_any_codec_size_and_orientation_become_one_file() {
     let folder = tempfile::tempdir().unwrap();
     let mut turned = media(&pattern(Codec::H264), 2);

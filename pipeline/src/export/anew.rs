@@ -22,6 +22,8 @@ pub(super) const MUXER_IS_DOWN: &str = "the muxer takes no more";
 /// Decodes all pictures and pushes them as H.264 of one size, one for each that could be decoded.
 pub(super) fn pictures(plan: &Plan, track: &Track, to: &AppSrc, timeout: Duration) -> Result<Vec<Stamp>, ExportError> {
     let mut stamps = Vec::with_capacity(track.samples.len());
+    // How long a picture is shown is known when the next one is there. The decoder guesses, and the muxer believes it of the last.
+    let mut held: Option<(u64, gst::Sample)> = None;
     for (at, stretch) in track.stretches.iter().enumerate() {
         let end = track.stretches.get(at + 1).map_or(track.samples.len(), |next| next.from);
         let samples = &track.samples[stretch.from..end];
@@ -30,15 +32,16 @@ pub(super) fn pictures(plan: &Plan, track: &Track, to: &AppSrc, timeout: Duratio
         let machine = Machine::new(&format!("{decoder} ! {}", to_h264(track, stretch)?), &caps)?;
         let units = samples.iter().map(|sample| (sample, sample.at_ns - zero_ns));
         machine.run(track, units, &plan.journals, timeout, |at_ns, sample| {
-            push(to, zero_ns + at_ns, sample, &mut stamps)
+            let at_ns = zero_ns + at_ns;
+            match held.replace((at_ns, sample.clone())) {
+                Some((from_ns, before)) => push(to, from_ns, Some(at_ns - from_ns), &before, &mut stamps),
+                None => Ok(()),
+            }
         })?;
     }
-    // A picture lasts until the next.
-    for at in 1..stamps.len() {
-        stamps[at - 1].duration_ns = stamps[at].at_ns - stamps[at - 1].at_ns;
-    }
-    if let (Some(stamp), Some(last)) = (stamps.last_mut(), track.samples.last()) {
-        stamp.duration_ns = (last.at_ns + last.duration_ns).saturating_sub(stamp.at_ns).max(1);
+    if let (Some((from_ns, last)), Some(sample)) = (held, track.samples.last()) {
+        let lasts_ns = (sample.at_ns + sample.duration_ns).saturating_sub(from_ns).max(1);
+        push(to, from_ns, Some(lasts_ns), &last, &mut stamps).map_err(ExportError::Unfaithful)?;
     }
     Ok(stamps)
 }
@@ -68,14 +71,21 @@ pub(super) fn sound(plan: &Plan, track: &Track, to: &AppSrc, timeout: Duration) 
     machine.run(track, units, &plan.journals, timeout, |at_ns, sample| {
         // The decoder gives back what came a frame before, so each frame is put where its sound belongs.
         match at_ns.checked_sub(PRIMING_NS) {
-            Some(at_ns) => push(to, zero_ns + at_ns, sample, &mut stamps),
+            Some(at_ns) => push(to, zero_ns + at_ns, None, sample, &mut stamps),
             None => Ok(()),
         }
     })?;
     Ok(stamps)
 }
 
-fn push(to: &AppSrc, at_ns: u64, sample: &gst::Sample, stamps: &mut Vec<Stamp>) -> Result<(), String> {
+/// Without `lasts_ns` a sample lasts as long as its encoder says.
+fn push(
+    to: &AppSrc,
+    at_ns: u64,
+    lasts_ns: Option<u64>,
+    sample: &gst::Sample,
+    stamps: &mut Vec<Stamp>,
+) -> Result<(), String> {
     if stamps.is_empty() {
         to.set_caps(sample.caps_owned().as_ref());
     }
@@ -84,7 +94,8 @@ fn push(to: &AppSrc, at_ns: u64, sample: &gst::Sample, stamps: &mut Vec<Stamp>) 
     let at = gst::ClockTime::from_nseconds(at_ns);
     fresh.set_pts(at);
     fresh.set_dts(at);
-    let duration_ns = fresh.duration().map_or(0, gst::ClockTime::nseconds);
+    let duration_ns = lasts_ns.unwrap_or_else(|| fresh.duration().map_or(0, gst::ClockTime::nseconds));
+    fresh.set_duration(gst::ClockTime::from_nseconds(duration_ns));
     stamps.push(Stamp { at_ns, duration_ns });
     to.push_buffer(buffer).map(drop).map_err(|_| MUXER_IS_DOWN.into())
 }
