@@ -27,6 +27,53 @@ export async function clipNumbers(media: Uint8Array): Promise<(number | null)[]>
   return Array.from({ length: pictures.length / size }, (_, i) => read(pictures.subarray(i * size)));
 }
 
+/** Its number, and when it is shown in seconds of the file. */
+export type Picture = { number: number | null; at: number };
+
+/** All pictures that a player shows, in order. */
+export async function picturesOf(media: Uint8Array): Promise<Picture[]> {
+  const args = ["-v", "error", "-i", "-", "-an", "-fps_mode", "passthrough", "-copyts"];
+  args.push("-enc_time_base", "1:90000", "-c:v", "rawvideo", "-f", "framecrc", "-");
+  const ffmpeg = spawn("ffmpeg", args, { stdio: ["pipe", "pipe", "inherit"] });
+  const lines: Buffer[] = [];
+  ffmpeg.stdout.on("data", (chunk: Buffer) => lines.push(chunk));
+  ffmpeg.stdin.end(media);
+  const [[code], numbers] = await Promise.all([once(ffmpeg, "close"), clipNumbers(media)]);
+  if (code !== 0) throw new Error(`ffmpeg ended with ${code}`);
+  const times = Buffer.concat(lines)
+    .toString()
+    .split("\n")
+    .filter((line) => /^\d/.test(line))
+    .map((line) => Number(line.split(",")[2]) / 90_000);
+  if (times.length !== numbers.length) throw new Error(`${times.length} times of ${numbers.length} pictures`);
+  return numbers.map((number, n) => ({ number, at: times[n] ?? 0 }));
+}
+
+/** Seconds of the file. */
+export type Stretch = { from: number; to: number };
+
+/** Where ffmpeg finds pictures that are black, none for a while, and sound that says nothing, for a second or longer. */
+export async function flawsOf(media: Uint8Array): Promise<Record<"black" | "held" | "silent", Stretch[]>> {
+  const args = ["-nostats", "-i", "-", "-vf", "blackdetect=d=1"];
+  args.push("-af", "silencedetect=noise=-60dB:d=1", "-f", "null", "-");
+  const ffmpeg = spawn("ffmpeg", args, { stdio: ["pipe", "ignore", "pipe"] });
+  const said: Buffer[] = [];
+  ffmpeg.stderr.on("data", (chunk: Buffer) => said.push(chunk));
+  ffmpeg.stdin.end(media);
+  const [[code], pictures] = await Promise.all([once(ffmpeg, "close"), picturesOf(media)]);
+  const text = Buffer.concat(said).toString();
+  if (code !== 0) throw new Error(`ffmpeg ended with ${code}: ${text}`);
+  const times = (name: string) =>
+    [...text.matchAll(new RegExp(`${name}: ?([0-9.]+)`, "g"))].map((match) => Number(match[1]));
+  const between = (kind: string) => {
+    const ends = times(`${kind}_end`);
+    return times(`${kind}_start`).map((from, n) => ({ from, to: ends[n] ?? Number.POSITIVE_INFINITY }));
+  };
+  const steps = pictures.map(({ at }, n) => ({ from: at, to: pictures[n + 1]?.at ?? at }));
+  const held = steps.filter(({ from, to }) => to - from > 1);
+  return { black: between("black"), held, silent: between("silence") };
+}
+
 function read(luma: Buffer): number | null {
   const strip = HEIGHT / 12;
   let bits = 0;

@@ -4,7 +4,7 @@ import { m } from "@/messages";
 import { cn } from "@/ui/cn";
 import { type Edge, timecode } from "./range";
 import type { Transport } from "./transport";
-import { type Span, toPx } from "./view";
+import { clamp, type Span, toPx } from "./view";
 
 export function Handle({
   edge,
@@ -58,17 +58,26 @@ export function Handle({
       onKeyDown={keyed}
       onFocus={onFocus}
       className={cn(
-        "absolute top-[20px] bottom-0 z-10 grid w-3 cursor-ew-resize touch-none place-items-center bg-kept-fill text-caption font-heading text-on-kept max-tablet:w-5",
+        "absolute top-[20px] bottom-0 z-10 grid w-3 cursor-ew-resize touch-none place-items-center bg-kept-fill text-caption font-heading text-on-kept [--wide:12px] max-tablet:w-5 max-tablet:[--wide:20px]",
         // Wider to the finger than to the eye.
         "after:absolute after:inset-y-0 after:-inset-x-1.5",
         edge === "in" ? "-translate-x-full rounded-l-[5px]" : "rounded-r-[5px]",
       )}
-      style={{ left: toPx(ms, view, width) }}
+      style={{ left: besideThe(edge, toPx(ms, view, width), width) }}
     >
       <span aria-hidden>{edge === "in" ? m.editor.inLetter : m.editor.outLetter}</span>
     </div>
   );
 }
+
+/** It lies outside of what it bounds; where that is at the border of the timeline, within it, so that it is seen. */
+function besideThe(edge: Edge, px: number, width: number): string {
+  if (px < -1 || px > width + 1) return `${px}px`;
+  return edge === "in" ? `max(${px}px, var(--wide))` : `min(${px}px, calc(${width}px - var(--wide)))`;
+}
+
+/** Half of the playhead's time, pixels. */
+const HALF = 34;
 
 /** Moves with every picture, without React. */
 export function Playhead({ transport, view, width }: { transport: Transport; view: Span; width: number }) {
@@ -78,7 +87,12 @@ export function Playhead({ transport, view, width }: { transport: Transport; vie
     () =>
       transport.onMove((ms) => {
         if (line.current) line.current.style.transform = `translateX(${toPx(ms, view, width)}px)`;
-        if (time.current) time.current.textContent = timecode(ms);
+        if (!time.current) return;
+        time.current.textContent = timecode(ms);
+        // At the borders the line goes on and the time stays readable.
+        const px = toPx(ms, view, width);
+        const isSeen = px >= 0 && px <= width;
+        time.current.style.left = isSeen ? `${clamp(px, HALF, width - HALF) - px}px` : "0";
       }),
     [transport, view, width],
   );

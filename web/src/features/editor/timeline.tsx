@@ -132,12 +132,23 @@ export function Timeline({
         <Film view={view} width={width} clip={clip} cues={strips.cues} height={FILM} />
         <Keyframes view={view} width={width} keyframesMs={strips.keyframesMs} />
         <Wave view={view} width={width} clip={clip} peaks={strips.peaks} height={WAVE} />
-        <Findings view={view} width={width} clip={clip} findings={strips.findings} />
+        <Findings
+          view={view}
+          width={width}
+          clip={clip}
+          findings={strips.findings}
+          onGo={(ms) => {
+            transport.seek(ms);
+            onView((now) => reveal(now, ms, all));
+          }}
+          onSee={(ms) => onView((now) => reveal(now, ms, all))}
+        />
         <Beyond all={all} clip={clip} view={view} width={width} />
         <span aria-hidden className="absolute top-[26px] bottom-0 left-0 bg-bg/65" style={{ width: inPx }} />
         <span aria-hidden className="absolute top-[26px] right-0 bottom-0 bg-bg/65" style={{ left: outPx }} />
         <span
           aria-hidden
+          data-range
           className="absolute top-[20px] bottom-0 border-t-[6px] border-b-2 border-kept-fill"
           style={{ left: inPx, width: Math.max(0, outPx - inPx) }}
         />
