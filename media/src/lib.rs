@@ -22,6 +22,7 @@ pub mod session;
 pub mod slab;
 pub mod stats;
 pub mod tap;
+mod timers;
 pub mod token;
 
 pub use demux::stun_user;

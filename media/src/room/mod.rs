@@ -14,6 +14,7 @@ use crate::id::{BroadcastId, ChannelName, SessionId, TrackId};
 use crate::limit;
 use crate::message::{Event, Now};
 use crate::slab::Key;
+use crate::timers::Appointment;
 
 use mirror::{Audience, Mirror};
 use track::Track;
@@ -58,8 +59,7 @@ pub struct Room {
     pub traces: bool,
     /// The heights that were told last.
     pub told_heights: Vec<u16>,
-    /// The moment the room asked to be called at.
-    pub scheduled: Option<Instant>,
+    pub appointment: Appointment,
 }
 
 impl Room {
@@ -83,7 +83,7 @@ impl Room {
             marked: false,
             traces: false,
             told_heights: Vec::new(),
-            scheduled: None,
+            appointment: Appointment::default(),
         }
     }
 

@@ -13,6 +13,7 @@ use crate::room::{Publisher, Room};
 use crate::session::{Session, SessionConfig};
 use crate::slab::Key;
 use crate::stats::DropReason;
+use crate::timers::Appointment;
 
 use super::ingest::Ingest;
 use super::peer::{Peer, PeerRole};
@@ -158,7 +159,17 @@ impl Router {
         let channel = self.rooms.get(room).map(|room| room.channel.clone()).ok_or(Refusal::Unknown)?;
         let ufrag: Box<str> = session.local_ufrag().into();
         let diary = Diary::new(now, session.role());
-        let peer = Peer { id, session, channel, room, role, connected: false, closing: false, scheduled: None, diary };
+        let peer = Peer {
+            id,
+            session,
+            channel,
+            room,
+            role,
+            connected: false,
+            closing: false,
+            appointment: Appointment::default(),
+            diary,
+        };
         let key = self.sessions.insert(peer);
         // 64 random bits and more: a second session of the same name is no accident of this process.
         assert!(self.demux.expect(&ufrag, key), "a user name was drawn twice");

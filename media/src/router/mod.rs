@@ -15,7 +15,6 @@ mod publisher;
 mod recording;
 mod room_life;
 mod start;
-mod timers;
 mod viewer;
 
 use std::collections::{HashMap, VecDeque};
@@ -39,12 +38,12 @@ use crate::session::{Certificate, Received};
 use crate::slab::{Key, Slab};
 use crate::stats::{Counters, DropReason};
 use crate::tap::Tap;
+use crate::timers::{Timer, Timers};
 
 pub use moving::Moving;
 
 use fanout::Fanout;
 use peer::{Peer, PeerRole};
-use timers::{Timer, Timers};
 
 /// What a shard is made with.
 pub struct RouterConfig {
@@ -208,19 +207,21 @@ impl Router {
     }
 
     fn tick(&mut self, now: Now, arena: &mut SendArena) {
-        while let Some(timer) = self.timers.due(now.mono) {
+        while let Some((at, timer)) = self.timers.due(now.mono) {
             match timer {
-                Timer::Session(key) => {
+                Timer::Session(key) if self.sessions.get_mut(key).is_some_and(|peer| peer.appointment.is_kept(at)) => {
                     self.guarded(now, key, arena, |router, arena| router.session_tick(now, key, arena));
                 }
-                Timer::Room(key) => self.room_tick(now, key, arena),
+                Timer::Room(key) if self.rooms.get_mut(key).is_some_and(|room| room.appointment.is_kept(at)) => {
+                    self.room_tick(now, key, arena);
+                }
+                Timer::Session(_) | Timer::Room(_) => {}
             }
         }
     }
 
     fn session_tick(&mut self, now: Now, key: Key, arena: &mut SendArena) {
         let Some(peer) = self.sessions.get_mut(key) else { return };
-        peer.scheduled = None;
         if let Some(reason) = peer.session.tick(now, arena) {
             return self.closed(now, key, reason, arena);
         }
@@ -241,10 +242,7 @@ impl Router {
     fn schedule_session(&mut self, key: Key) {
         let Some(peer) = self.sessions.get_mut(key) else { return };
         let Some(due) = peer.next_deadline(&self.rooms) else { return };
-        if peer.scheduled.is_none_or(|scheduled| due < scheduled) {
-            peer.scheduled = Some(due);
-            self.timers.set(due, Timer::Session(key));
-        }
+        self.timers.ask(due, &mut peer.appointment, Timer::Session(key));
     }
 
     /// A panic in one session's work closes that session; the others go on.

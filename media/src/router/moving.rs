@@ -9,6 +9,7 @@ use crate::limit;
 use crate::message::{CloseReason, Event, Now, Output};
 use crate::slab::Key;
 use crate::stun_user;
+use crate::timers::Appointment;
 
 use super::Router;
 use super::peer::{Peer, PeerRole};
@@ -63,7 +64,7 @@ impl Router {
             self.fanout.viewer_left(peer.room, at);
         }
         let mut peer = self.sessions.remove(key)?;
-        peer.scheduled = None;
+        peer.appointment = Appointment::default();
         self.pending_sessions -= 1;
         self.by_id.remove(&peer.id);
         self.demux.forget(key, peer.session.local_ufrags(), peer.session.addresses());

@@ -13,6 +13,7 @@ use crate::session::Session;
 use crate::session::estimate::Estimator;
 use crate::session::negotiate::{Kind, Section};
 use crate::slab::{Key, Slab};
+use crate::timers::Appointment;
 
 use super::ingest::Ingest;
 use super::probe::sound;
@@ -60,7 +61,7 @@ pub struct Peer {
     pub connected: bool,
     /// Only waits for its last DTLS words to be out.
     pub closing: bool,
-    pub scheduled: Option<Instant>,
+    pub appointment: Appointment,
     pub diary: Diary,
 }
 

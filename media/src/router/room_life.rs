@@ -7,11 +7,11 @@ use crate::limit;
 use crate::message::{CloseReason, EndReason, Event, Now, SrtpProfile};
 use crate::slab::Key;
 use crate::tap::Tap;
+use crate::timers::Timer;
 
 use super::Router;
 use super::command::close_reason;
 use super::peer::{PeerRole, SENDER_REPORT_INTERVAL};
-use super::timers::Timer;
 
 /// How soon a silent streamer that speaks again is noticed.
 const LISTEN_AGAIN: Duration = Duration::from_millis(100);
@@ -175,7 +175,6 @@ impl Router {
 
     pub(super) fn room_tick(&mut self, now: Now, key: Key, arena: &mut SendArena) {
         let Some(room) = self.rooms.get_mut(key) else { return };
-        room.scheduled = None;
         if room.mirror.is_some() {
             return self.beat(now, key);
         }
@@ -212,9 +211,6 @@ impl Router {
         let tap = self.taps.get(&key).and_then(Tap::next_deadline);
         let beat = room.mirror.map(|mirror| mirror.beat_at);
         let Some(due) = [room.hold_deadline(), room.listen_at, tap, beat].into_iter().flatten().min() else { return };
-        if room.scheduled.is_none_or(|scheduled| due < scheduled) {
-            room.scheduled = Some(due);
-            self.timers.set(due, Timer::Room(key));
-        }
+        self.timers.ask(due, &mut room.appointment, Timer::Room(key));
     }
 }
