@@ -2,7 +2,7 @@
 //! reports (RFC 3550 §6.4.1), else from the arrival of its packets.
 //!
 //! A sender's own clock may stand anywhere and drift; what counts is that all its tracks use the same one. So one difference lays it on our clock: the
-//! least that its reports have shown lately, followed slowly. A clock that somebody sets is laid anew.
+//! least that its reports have shown lately, followed slowly. A clock that somebody sets is laid anew, and a single report that is wrong is outvoted.
 
 /// One moment on both clocks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,9 +118,11 @@ impl SourceClock {
 #[derive(Clone, Copy, Debug, Default)]
 pub struct SenderOffset {
     us: Option<i64>,
-    /// The least differences that this window and the one before have shown, and when this one began.
-    least: [Option<i64>; 2],
+    /// The two least differences that the window before and this one have shown, and when this one began.
+    least: [[Option<i64>; 2]; 2],
     window_us: u64,
+    /// How many there were so far.
+    seen: u32,
     /// When the newest one came.
     newest_us: u64,
     /// A difference that contradicts what was seen so far, and since when.
@@ -142,6 +144,8 @@ const SET_US: i64 = 250_000;
 const SET_STAYS_US: u64 = 1_500_000;
 /// Differences that agree to this are one.
 const AGREE_US: i64 = 100_000;
+/// A least difference from which all others are so far was wrong: no other way through the network is as much quicker.
+const LONE_US: i64 = 40_000;
 /// So long after the first nothing relies on it yet, and the least difference is taken at once.
 const SETTLE_US: u64 = 2_500_000;
 /// A drift is seen in the least differences of two such windows.
@@ -171,7 +175,7 @@ impl SenderOffset {
         let least = self.observe(sample, arrival_utc_us);
         let most =
             (arrival_utc_us.saturating_sub(std::mem::replace(&mut self.newest_us, arrival_utc_us)) / DRIFT_SLEW) as i64;
-        let young = self.least[0].is_none() && arrival_utc_us < self.window_us.saturating_add(SETTLE_US);
+        let young = self.least[0][0].is_none() && arrival_utc_us < self.window_us.saturating_add(SETTLE_US);
         let offset = if young { least } else { offset + (least - offset).clamp(-most, most) };
         self.us = Some(offset);
         Some(Laid { utc_us: sender_us.wrapping_add_signed(offset), anew: false })
@@ -182,14 +186,23 @@ impl SenderOffset {
         self.us
     }
 
-    /// The least of what was seen lately.
+    /// The least of what was seen lately; the next one if nothing comes near to the least. Of two the least: one that comes late is likelier than one
+    /// that is wrong.
     fn observe(&mut self, sample: i64, utc_us: u64) -> i64 {
         if utc_us >= self.window_us.saturating_add(DRIFT_US) {
-            self.least = [self.least[1], None];
+            self.least = [self.least[1], [None; 2]];
             self.window_us = utc_us;
         }
-        self.least[1] = Some(self.least[1].map_or(sample, |least| least.min(sample)));
-        self.least.iter().flatten().copied().min().unwrap_or(sample)
+        let [least, next] = &mut self.least[1];
+        if least.is_none_or(|least| sample < least) {
+            *next = least.replace(sample);
+        } else if next.is_none_or(|next| sample < next) {
+            *next = Some(sample);
+        }
+        self.seen = self.seen.saturating_add(1);
+        let [[first, second], [third, fourth]] = self.least.map(|two| two.map(|least| least.unwrap_or(i64::MAX)));
+        let lately = [first.min(third), first.max(third).min(second).min(fourth)];
+        lately[usize::from(self.seen > 2 && lately[1].saturating_sub(lately[0]) > LONE_US)]
     }
 }
 
@@ -269,6 +282,20 @@ mod tests {
         assert_eq!(lay(500, 10_000), Some(10_000));
         assert_eq!(lay(700, 99_999), Some(10_200), "a late report moves nothing");
         assert_eq!(lay(400, 10_100), Some(9_900));
+    }
+
+    #[test]
+    fn one_report_that_is_wrong_moves_nothing() {
+        for wrong in [1, 3, 40] {
+            let mut offset = SenderOffset::default();
+            for report in 1..120 {
+                let now = (5000 + report) * SECOND;
+                let sender_us = now + if report == wrong { 90_000 } else { 0 };
+                let laid = offset.lay(sender_us, now + 5_000 + report % 7 * 1000).expect("it agrees");
+                let astray_us = laid.utc_us as i64 - (sender_us + 5_000) as i64;
+                assert!(report < 3 || (0..=3_000).contains(&astray_us), "{wrong}: {astray_us} us at {report}");
+            }
+        }
     }
 
     const SECOND: u64 = 1_000_000;

@@ -19,7 +19,7 @@ const LAID_NS: u64 = 10_000_000_000;
 
 /// Simulated minutes of each live.
 fn minutes() -> u64 {
-    if std::env::var_os("OXBOW_SOAK").is_some() { 120 } else { 2 }
+    if std::env::var_os("OXBOW_SOAK").is_some() { 120 } else { 4 }
 }
 
 /// What became of a long live.
