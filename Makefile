@@ -1,4 +1,4 @@
-# Two commands: `make run` and `make test`. `make soak` runs the same stories with full counts, `make fuzz` looks for new inputs
+# Two commands: `make run` and `make test`. `make soak` runs the long tests with full counts, `make fuzz` looks for new inputs
 # that break a parser (SECONDS_EACH=60 a target).
 .PHONY: run test soak fuzz
 run:
@@ -8,6 +8,6 @@ run:
 test:
 	@scripts/test.sh
 soak:
-	@scripts/test.sh soak
+	@scripts/soak.sh
 fuzz:
 	@scripts/fuzz.sh $(SECONDS_EACH)

@@ -1,10 +1,9 @@
 #!/usr/bin/env bash
-# Everything: format, lints, unit tests, stories, conformance suites, browsers. `test.sh soak` runs the stories with full counts.
+# Everything: format, lints, unit tests, stories, conformance suites, browsers. Long tests run a sample here; `soak.sh` runs them in full.
 . "$(dirname "$0")/lib.sh"
 need cargo "install Rust 1.95 or newer (https://rustup.rs)"
 need npm "install Node.js 20 or newer"
 need python3 "install Python 3.11 or newer"
-[ "${1:-}" = soak ] && export OXBOW_SOAK=1
 
 scripts/install-packages.sh test
 

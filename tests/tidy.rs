@@ -236,6 +236,28 @@ fn the_webrtc_family_is_pinned_exactly() {
 }
 
 #[test]
+fn each_test_that_is_longer_in_a_soak_is_run_by_it() {
+    let reads = |text: &str| {
+        let code = text.lines().filter(|line| !line.trim_start().starts_with("//"));
+        code.into_iter().any(|line| line.contains("OXBOW_SOAK") || line.contains("soak()"))
+    };
+    let known = ["tests/support/mod.rs", "tests/tidy.rs"];
+    let longer: BTreeSet<String> = files(&[".rs"])
+        .into_iter()
+        .filter(|(path, text)| reads(text) && !known.contains(&path.as_str()))
+        .map(|(path, _)| path)
+        .collect();
+    let script = fs::read_to_string(root().join("scripts/soak.sh")).expect("scripts/soak.sh");
+    let run: BTreeSet<String> = script
+        .lines()
+        .filter_map(|line| line.split_whitespace().next())
+        .filter(|word| word.ends_with(".rs"))
+        .map(str::to_owned)
+        .collect();
+    assert_eq!(run, longer, "left: run by scripts/soak.sh, right: reads OXBOW_SOAK");
+}
+
+#[test]
 fn files_stay_small_enough_to_read() {
     let wrong: Vec<_> = files(&[".rs", ".ts", ".tsx"])
         .into_iter()

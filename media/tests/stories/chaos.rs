@@ -123,5 +123,8 @@ fn story(seed: u64) {
 #[test]
 fn order_and_the_best_picture_come_out_of_chaos() {
     let seeds = if std::env::var_os("OXBOW_SOAK").is_some() { 100 } else { 2 };
-    (0..seeds).for_each(story);
+    for seed in 0..seeds {
+        println!("seed {seed}");
+        story(seed);
+    }
 }

@@ -168,6 +168,13 @@ impl Rungs {
                 self.0[at].plis.push(now.mono);
                 self.0[at].key_wanted |= self.0[at].obeys && self.0[at].alive;
             }
+            // when requests stay without answer
+            Feedback::Fir(entries) => {
+                for (ssrc, _) in entries {
+                    let Some(at) = rung(ssrc, &mut self.0) else { return false };
+                    self.0[at].key_wanted |= self.0[at].obeys && self.0[at].alive;
+                }
+            }
             Feedback::ReceiverReport { blocks, .. } => {
                 for block in blocks {
                     if let Some(at) = rung(block.ssrc, &mut self.0) {
