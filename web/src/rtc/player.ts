@@ -7,36 +7,9 @@
 import { Join } from "./join";
 import { LatencyMeter } from "./latency";
 import type { Ended, Link, Off, OnAir } from "./link";
+import { NOTHING_YET, type PlayerState, type PlayerView } from "./player-view";
 import { Pulse } from "./pulse";
 import { Store } from "./store";
-
-export type PlayerState =
-  | { kind: "connecting" }
-  /** Nothing on air; starts by itself. */
-  | { kind: "waiting" }
-  | { kind: "joining"; live: OnAir; since: number }
-  | { kind: "live"; live: OnAir }
-  /** Our own connection is bad. */
-  | { kind: "reconnecting"; live: OnAir; since: number }
-  /** The streamer is gone and may come back. */
-  | { kind: "interrupted"; live: OnAir; since: number }
-  | { kind: "ended"; ended: Ended }
-  /** The browser has no decoder for the picture. */
-  | { kind: "unplayable"; live: OnAir }
-  | { kind: "refused"; code: string; detail: string };
-
-export type PlayerView = {
-  state: PlayerState;
-  stream: MediaStream | null;
-  viewers: number | null;
-  /** Heights to choose from, the largest first; empty where there is no choice. */
-  heights: readonly number[];
-  /** The viewer's choice: none higher; null is the best that the network carries. */
-  quality: number | null;
-  latencyMs: number | null;
-  /** The viewer's network carries only the sound; the picture returns by itself. */
-  picturesPaused: boolean;
-};
 
 const STALL_MS = 1_000;
 const REJOIN_MS = 4_000;
@@ -49,17 +22,6 @@ const REJOIN_WAITS_MS = [0, 1_000, 2_000, 4_000, 8_000];
 const LATENCY_STEP_MS = 50;
 /** An unanswered offer is made anew when it is older: its candidates may be of another network. */
 const OFFER_GOOD_MS = 120_000;
-
-/** What a player shows before it has heard anything. */
-export const NOTHING_YET: PlayerView = {
-  state: { kind: "connecting" },
-  stream: null,
-  viewers: null,
-  heights: [],
-  quality: null,
-  latencyMs: null,
-  picturesPaused: false,
-};
 
 export class Player {
   readonly view = new Store<PlayerView>(NOTHING_YET);

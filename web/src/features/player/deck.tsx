@@ -1,6 +1,6 @@
 import { VolumeX } from "lucide-react";
 import { m } from "@/messages";
-import type { PlayerView } from "@/rtc/player";
+import type { PlayerView } from "@/rtc/player-view";
 import { Button } from "@/ui/button";
 import { cn } from "@/ui/cn";
 import { clock, spoken } from "@/ui/format";

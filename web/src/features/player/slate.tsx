@@ -2,7 +2,7 @@ import { AudioLines } from "lucide-react";
 import { type ReactNode, useEffect, useState } from "react";
 import { Link } from "react-router";
 import { m } from "@/messages";
-import type { PlayerView } from "@/rtc/player";
+import type { PlayerView } from "@/rtc/player-view";
 import { Button } from "@/ui/button";
 import { codecName } from "@/ui/format";
 import { useNow } from "@/ui/hooks";

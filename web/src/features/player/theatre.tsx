@@ -3,7 +3,7 @@ import { ChevronLeft } from "lucide-react";
 import { type ReactNode, useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { Link } from "react-router";
 import { m } from "@/messages";
-import type { PlayerView } from "@/rtc/player";
+import type { PlayerView } from "@/rtc/player-view";
 import { prepareRewind } from "@/rtc/rewind";
 import { cn } from "@/ui/cn";
 import { setTheatre } from "@/ui/media-elements";

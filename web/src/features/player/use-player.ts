@@ -1,7 +1,8 @@
 // One channel's socket and player for as long as the page is open. Socket and offer are made in the same moment.
 import { useEffect, useState, useSyncExternalStore } from "react";
 import { ChannelSocket } from "@/api/socket";
-import { NOTHING_YET, Player, type PlayerView } from "@/rtc/player";
+import { Player } from "@/rtc/player";
+import { NOTHING_YET, type PlayerView } from "@/rtc/player-view";
 
 export type Seat = { socket: ChannelSocket; player: Player };
 

@@ -3,7 +3,7 @@
 import { type RefObject, useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { m } from "@/messages";
 import type { OnAir } from "@/rtc/link";
-import type { PlayerView } from "@/rtc/player";
+import type { PlayerView } from "@/rtc/player-view";
 import type { RewindView } from "@/rtc/rewind";
 import { codecName } from "@/ui/format";
 import { toast } from "@/ui/toast";
