@@ -44,6 +44,7 @@ test("clips are chosen by pointer, by Shift and by keys", async ({ page }) => {
   await expect(bar(page)).toContainText("1 chosen");
   await box(2).click({ modifiers: ["Shift"] });
   await expect(bar(page)).toContainText("3 chosen");
+  expect((await bar(page).boundingBox())?.height, "one row").toBeLessThan(60);
   await expectAccessible(page);
   await page.keyboard.press("Escape");
   await expect(bar(page)).toBeHidden();
@@ -142,7 +143,7 @@ test("several become one clip, in the order in which they happened", async ({ pa
   expect(Math.abs(made.durationMs - both)).toBeLessThan(250);
 });
 
-test("on a phone the filters are a sheet", async ({ page }) => {
+test("on a phone the filters are a sheet", async ({ page }, info) => {
   await page.setViewportSize({ width: 390, height: 844 });
   await open(page);
   await page.getByRole("button", { name: "Filters" }).click();
@@ -152,6 +153,11 @@ test("on a phone the filters are a sheet", async ({ page }) => {
   await sheet.getByRole("button", { name: "Show the clips" }).click();
   await expect(cards(page)).toHaveCount(2);
   await expect(page).toHaveURL(/pinned=yes/);
+  await cards(page).first().getByRole("checkbox").check();
+  await expect(bar(page)).toContainText("1 chosen");
+  await expectNoSidewaysScroll(page);
+  await expectAccessible(page);
+  await page.screenshot({ path: info.outputPath("bar.png") });
 });
 
 test("many are deleted after the offer to undo, and not before", async ({ page, oxbow }) => {

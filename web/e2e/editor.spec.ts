@@ -223,6 +223,18 @@ test("the picture on the screen becomes the cover", async ({ page, oxbow }, info
   await page.screenshot({ path: info.outputPath("cover.png") });
 });
 
+test("a tag that is too long is said to be, and stays in its field", async ({ page }) => {
+  await open(page);
+  const field = page.getByLabel("Tags", { exact: true });
+  await field.fill(`${"long".repeat(20)},`);
+  await expect(field).toHaveAccessibleDescription("A tag has at most 40 characters.");
+  const tag = page.getByRole("button", { name: /^Remove tag: long/ });
+  const box = await tag.boundingBox();
+  expect((box?.x ?? 0) + (box?.width ?? 0)).toBeLessThan(1440);
+  await tag.click();
+  await expect(field).not.toHaveAttribute("aria-invalid", "true");
+});
+
 test("what is said about a clip saves itself, and is published by a key", async ({ page, oxbow }) => {
   await open(page);
   const state = page.locator("[data-save]");

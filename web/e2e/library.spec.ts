@@ -138,3 +138,15 @@ test("delete can be undone, and without that is for good", async ({ page, oxbow 
   await page.reload();
   await expect(cards).toHaveCount(before - 1);
 });
+
+test("days that are turned round are said to be", async ({ page }) => {
+  await signIn(page);
+  await page.goto("/library?from=2026-05-02&to=2026-05-01");
+  const said = "The last day is before the first. Change one of them.";
+  for (const name of ["From", "To"]) {
+    await expect(page.getByLabel(name, { exact: true })).toHaveAccessibleDescription(said);
+  }
+  await expectAccessible(page);
+  await page.getByLabel("To", { exact: true }).fill("2026-05-03");
+  await expect(page.getByText(said)).toBeHidden();
+});

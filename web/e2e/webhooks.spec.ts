@@ -55,6 +55,30 @@ function isSigned({ headers, body }: Told, secret: string): boolean {
   return String(headers["webhook-signature"]).split(" ").includes(wanted);
 }
 
+test("what is wrong with a webhook is said where it is, and has the focus", async ({ page }, info) => {
+  await page.goto("/webhooks");
+  await expect(page.getByRole("heading", { name: "For those who run this server" })).toBeVisible();
+  await page.getByLabel("Stream key").fill(KEY);
+  await page.getByRole("button", { name: "Open the page" }).click();
+  await page.getByRole("button", { name: "New webhook" }).first().click();
+  const make = page.getByRole("button", { name: "Make it" });
+  const [address, channels] = [page.getByLabel("Address"), page.getByLabel("Channels")];
+  await make.click();
+  await expect(address).toBeFocused();
+  await expect(address).toHaveAccessibleDescription("Give the address that is to be told.");
+  await address.fill("not an address");
+  await channels.fill("main, My_Channel");
+  await make.click();
+  await expect(channels).toBeFocused();
+  await expect(channels).toHaveAccessibleDescription(/^“My_Channel” is no name of a channel/);
+  await expectAccessible(page);
+  await page.screenshot({ path: info.outputPath("wrong.png") });
+  await channels.fill("main");
+  await make.click();
+  await expect(address).toBeFocused();
+  await expect(address).toHaveAccessibleDescription(/https:\/\/example\.org/);
+});
+
 test("a webhook is made, tried, paused, told again and removed", async ({ page, oxbow }, info) => {
   const receiver = await Receiver.start();
   await page.goto(`/studio#key=${KEY}`);

@@ -48,6 +48,8 @@ export const webhooks = {
   someMissing: "Choose at least one type.",
   channelsField: "Channels",
   channelsHint: "Names separated by commas. Empty: all, and what concerns the server.",
+  channelWrong: (name: string) =>
+    `“${name}” is no name of a channel: use 1 to 32 small letters, digits or dashes.`,
   create: "Make it",
   save: "Save",
   secretTitle: "The secret of this webhook",

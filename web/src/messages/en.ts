@@ -181,6 +181,9 @@ export const en = {
     keyTooOften: "Too many attempts. Wait a minute and try again.",
     keyFailed: "Could not check the key. The server did not answer; try again.",
     keyOpen: "Open studio",
+    operatorTitle: "For those who run this server",
+    operatorText: "This page needs the stream key. Oxbow printed it when it started.",
+    operatorOpen: "Open the page",
     signOut: "Lock studio",
     ready: "Ready",
     notReady: "Not ready",
@@ -456,6 +459,7 @@ export const en = {
     when: "Recorded",
     from: "From",
     to: "To",
+    turned: "The last day is before the first. Change one of them.",
     chip: {
       text: (text: string) => `Text: ${text}`,
       tag: (tag: string) => `Tag: ${tag}`,

@@ -1,6 +1,7 @@
 import { useQueryClient } from "@tanstack/react-query";
 import { useEffect, useRef, useState, useSyncExternalStore } from "react";
 import { Link } from "react-router";
+import { CHANNEL } from "@/api/channel";
 import { placeClip, useChannelStats, useClips, useServerInfo, useSignIn, useSignOut } from "@/api/queries";
 import { useClipList } from "@/features/clips/list";
 import { Bar, ClipButton, clipNow } from "@/features/studio/bar";
@@ -11,7 +12,7 @@ import { noticeFor } from "@/features/studio/notices";
 import { Preview } from "@/features/studio/preview";
 import { Recording } from "@/features/studio/recording";
 import { studio } from "@/features/studio/session";
-import { AddressBar, CHANNEL, Settings } from "@/features/studio/settings";
+import { AddressBar, Settings } from "@/features/studio/settings";
 import { SourceCards } from "@/features/studio/source-cards";
 import { m } from "@/messages";
 import { sendable } from "@/rtc/publisher";
@@ -24,7 +25,7 @@ export default function StudioPage() {
   useTitle(m.app.title(m.studio.title));
   const [failed, pending] = useKeyInAddress();
   return (
-    <KeyGate failed={m.studio.keyFailed} keyFailed={failed} busy={pending} block="aspect-video">
+    <KeyGate for="studio" failed={m.studio.keyFailed} keyFailed={failed} busy={pending} block="aspect-video">
       <Studio />
     </KeyGate>
   );

@@ -49,9 +49,12 @@ export function BulkBar({
     <>
       <section
         aria-label={m.bulk.bar}
-        className="rise fixed bottom-5 left-1/2 z-20 flex max-w-[calc(100vw-28px)] -translate-x-1/2 flex-wrap items-center gap-1 rounded-float bg-stage px-2 py-1.5 text-stage-ink shadow-float max-tablet:bottom-[66px] max-tablet:w-full max-tablet:justify-center"
+        className="rise fixed bottom-5 left-1/2 z-20 flex w-max max-w-[calc(100vw-28px)] -translate-x-1/2 flex-wrap items-center gap-1 rounded-float bg-stage px-2 py-1.5 text-stage-ink shadow-float max-tablet:bottom-[66px] max-tablet:w-full max-tablet:justify-center"
       >
-        <b role="status" className="num px-2 font-control whitespace-nowrap">
+        <b
+          role="status"
+          className="num px-2 font-control whitespace-nowrap max-tablet:basis-full max-tablet:py-1.5"
+        >
           {m.bulk.selected(clips.length)}
         </b>
         <span aria-hidden className="mx-1 h-6 w-px bg-stage-line max-tablet:hidden" />
@@ -117,7 +120,7 @@ export function BulkBar({
           small
           label={m.bulk.clear}
           onClick={onClear}
-          className="text-stage-ink hover:bg-stage-raised hover:text-stage-ink"
+          className="text-stage-ink hover:bg-stage-raised hover:text-stage-ink max-tablet:absolute max-tablet:top-1 max-tablet:right-1"
         >
           <X {...ICON} />
         </IconButton>

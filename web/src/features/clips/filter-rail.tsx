@@ -54,6 +54,7 @@ const LOOK: readonly Entry[] = [
 
 function Filters({ filter, channels, tags, onChange }: FilterProps) {
   const dates = useId();
+  const turned = !!filter.from && !!filter.to && filter.to < filter.from;
   const list = (title: string, entries: readonly Entry[]) => (
     <Group title={title}>
       <ul className="flex flex-col gap-px">
@@ -96,7 +97,7 @@ function Filters({ filter, channels, tags, onChange }: FilterProps) {
         </Group>
       )}
       <Group title={m.library.when}>
-        <div className="grid grid-cols-2 gap-2 px-2 pt-1">
+        <div className="grid gap-2 px-2 pt-1">
           {(["from", "to"] as const).map((name) => (
             <div key={name}>
               <label htmlFor={`${dates}-${name}`} className="mb-[5px] block text-caption text-ink-2">
@@ -106,11 +107,18 @@ function Filters({ filter, channels, tags, onChange }: FilterProps) {
                 id={`${dates}-${name}`}
                 type="date"
                 value={filter[name] ?? ""}
+                aria-invalid={turned || undefined}
+                aria-describedby={turned ? `${dates}-wrong` : undefined}
                 onChange={(event) => onChange(name, event.target.value)}
-                className={cn(inputClass(), "px-2 text-dense")}
+                className={cn(inputClass(turned), "px-2 text-dense")}
               />
             </div>
           ))}
+          {turned && (
+            <p id={`${dates}-wrong`} role="status" className="text-caption text-danger">
+              {m.library.turned}
+            </p>
+          )}
         </div>
       </Group>
       {channels.length > 1 && (

@@ -124,7 +124,7 @@ function Tags({
       <div className="flex min-h-9 flex-wrap items-center gap-1.5 rounded-control border border-line-2 bg-raised px-1.5 py-[3px] focus-within:border-water">
         <ul aria-label={m.editor.tagList} className="contents">
           {tags.map((tag) => (
-            <li key={tag}>
+            <li key={tag} className="max-w-full min-w-0">
               <button
                 type="button"
                 aria-label={m.editor.removeTag(tag)}

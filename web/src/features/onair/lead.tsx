@@ -52,7 +52,7 @@ export function Lead({ live, clips, now }: { live: Live; clips: readonly Clip[];
           <h2 className="truncate text-[20px] leading-[26px] max-tablet:text-[17px] max-tablet:leading-[22px]">
             @{live.channel}
           </h2>
-          <p className="num truncate text-dense text-ink-2">
+          <p className="num truncate text-dense text-ink-2 max-tablet:whitespace-normal">
             {m.home.since(timeOfDay(live.startedAt))}
             {live.video === null && live.audio !== null && ` · ${m.home.soundOnly}`}
             {live.recording && ` · ${m.count.clipsSoFar(clips.length)}`}

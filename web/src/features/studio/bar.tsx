@@ -44,7 +44,7 @@ export function Bar({
           <Pill tone={missing ? "plain" : "ok"} large>
             {missing ? m.studio.notReady : m.studio.ready}
           </Pill>
-          <p className="min-w-0 flex-1 text-dense text-ink-2 max-tablet:truncate">
+          <p className="min-w-0 flex-1 text-dense text-ink-2 max-tablet:line-clamp-2 max-tablet:text-caption">
             {missing ?? m.studio.viewersSee}
           </p>
           {publisher.kind === "connecting" ? (

@@ -6,8 +6,14 @@ import { Button } from "@/ui/button";
 import { Field } from "@/ui/field";
 import { Logo } from "@/ui/logo";
 
+const WORDS = {
+  studio: [m.studio.keyTitle, m.studio.keyText, m.studio.keyOpen],
+  operator: [m.studio.operatorTitle, m.studio.operatorText, m.studio.operatorOpen],
+} as const;
+
 /** Swaps the stream key for a cookie. */
-export function KeyForm({ failed }: { failed: string | undefined }) {
+export function KeyForm({ purpose, failed }: { purpose: keyof typeof WORDS; failed: string | undefined }) {
+  const [title, text, open] = WORDS[purpose];
   const [key, setKey] = useState("");
   const [error, setError] = useState(failed);
   const form = useRef<HTMLFormElement>(null);
@@ -30,8 +36,8 @@ export function KeyForm({ failed }: { failed: string | undefined }) {
     <main id="content" className="grid flex-1 place-items-center px-3.5 py-12">
       <form ref={form} onSubmit={submit} noValidate className="w-full max-w-[380px]">
         <Logo className="mb-5 h-9 w-12" />
-        <h1 className="text-page">{m.studio.keyTitle}</h1>
-        <p className="mt-1.5 mb-5 text-reading text-ink-2">{m.studio.keyText}</p>
+        <h1 className="text-page">{title}</h1>
+        <p className="mt-1.5 mb-5 text-reading text-ink-2">{text}</p>
         <Field
           label={m.studio.keyLabel}
           type="password"
@@ -47,7 +53,7 @@ export function KeyForm({ failed }: { failed: string | undefined }) {
         />
         <Button type="submit" variant="water" className="mt-4 w-full" disabled={signIn.isPending}>
           <KeyRound aria-hidden className="size-[15px]" strokeWidth={1.75} />
-          {m.studio.keyOpen}
+          {open}
         </Button>
       </form>
     </main>

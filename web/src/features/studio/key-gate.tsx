@@ -9,6 +9,7 @@ export function KeyGate({
   failed,
   keyFailed,
   busy = false,
+  for: purpose = "operator",
   block = "h-40",
   children,
 }: {
@@ -18,6 +19,8 @@ export function KeyGate({
   keyFailed?: string | undefined;
   /** A key is being tried. */
   busy?: boolean;
+  /** Why the key is asked for. */
+  for?: "studio" | "operator";
   /** The size of what the page begins with. */
   block?: string;
   children: ReactNode;
@@ -38,5 +41,5 @@ export function KeyGate({
       </main>
     );
   }
-  return session.data?.streamer ? children : <KeyForm failed={keyFailed} />;
+  return session.data?.streamer ? children : <KeyForm purpose={purpose} failed={keyFailed} />;
 }

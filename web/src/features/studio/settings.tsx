@@ -1,12 +1,11 @@
 import { Copy, ExternalLink } from "lucide-react";
+import { CHANNEL } from "@/api/channel";
 import { m } from "@/messages";
 import type { VideoCodec } from "@/rtc/link";
 import { sendable } from "@/rtc/publisher";
 import { Button } from "@/ui/button";
 import { Choice, Field } from "@/ui/field";
 import { toast } from "@/ui/toast";
-
-export const CHANNEL = /^[a-z0-9-]{1,32}$/;
 
 /** Channel and picture format, chosen before going live; the address to hand out. */
 export function Settings({

@@ -1,10 +1,19 @@
-import { type FormEvent, useId, useState } from "react";
+import { type FormEvent, useEffect, useId, useRef, useState } from "react";
+import { CHANNEL } from "@/api/channel";
 import { EVENT_TYPES, type NewWebhook, type Webhook } from "@/api/generated/protocol";
 import { m } from "@/messages";
 import { Button } from "@/ui/button";
 import { Dialog } from "@/ui/dialog";
 import { Choice, Field } from "@/ui/field";
 import { names } from "./words";
+
+type Part = "url" | "types" | "channels";
+
+const INPUT: Record<Part, string> = {
+  url: "input[type=url]",
+  types: "fieldset input",
+  channels: "input[name=channels]",
+};
 
 /** Asks for what a webhook is; of one that there is, for what changes. */
 export function WebhookForm({
@@ -27,12 +36,23 @@ export function WebhookForm({
   const [types, setTypes] = useState<readonly string[]>(webhook?.types ?? []);
   const [what, setWhat] = useState<"all" | "some">(types.length === 0 ? "all" : "some");
   const [sent, setSent] = useState<string>();
-  const [missing, setMissing] = useState<"url" | "types">();
+  const [missing, setMissing] = useState<Part>();
+  const form = useRef<HTMLFormElement>(null);
+  const lacks = (part: Part) => {
+    setMissing(part);
+    form.current?.querySelector<HTMLElement>(INPUT[part])?.focus();
+  };
+  // What can be wrong beside the address was found here.
+  useEffect(() => {
+    if (error !== undefined) form.current?.querySelector<HTMLElement>(INPUT.url)?.focus();
+  }, [error]);
+  const wrongChannel = names(channels).find((name) => !CHANNEL.test(name));
   const submit = (event: FormEvent) => {
     event.preventDefault();
     setMissing(undefined);
-    if (url.trim() === "") return setMissing("url");
-    if (what === "some" && types.length === 0) return setMissing("types");
+    if (url.trim() === "") return lacks("url");
+    if (what === "some" && types.length === 0) return lacks("types");
+    if (wrongChannel !== undefined) return lacks("channels");
     setSent(url);
     onDone({
       url: url.trim(),
@@ -45,7 +65,7 @@ export function WebhookForm({
     setTypes((before) => EVENT_TYPES.filter((one) => (one === type ? on : before.includes(one))));
   return (
     <Dialog open onClose={onClose} title={webhook ? m.webhooks.editTitle : m.webhooks.makeTitle}>
-      <form noValidate onSubmit={submit} className="mt-1 flex flex-col gap-3.5">
+      <form ref={form} noValidate onSubmit={submit} className="mt-1 flex flex-col gap-3.5">
         <Field
           label={m.webhooks.url}
           type="url"
@@ -85,8 +105,14 @@ export function WebhookForm({
           value={channels}
           autoComplete="off"
           spellCheck={false}
+          name="channels"
           onChange={(event) => setChannels(event.target.value)}
           hint={m.webhooks.channelsHint}
+          error={
+            missing === "channels" && wrongChannel !== undefined
+              ? m.webhooks.channelWrong(wrongChannel)
+              : undefined
+          }
         />
         <div className="flex justify-end gap-2">
           <Button onClick={onClose}>{m.app.cancel}</Button>
