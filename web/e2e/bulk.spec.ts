@@ -153,6 +153,8 @@ test("on a phone the filters are a sheet", async ({ page }, info) => {
   await sheet.getByRole("button", { name: "Show the clips" }).click();
   await expect(cards(page)).toHaveCount(2);
   await expect(page).toHaveURL(/pinned=yes/);
+  const search = await page.getByRole("searchbox").boundingBox();
+  expect(search?.width, "room to type beside the chips").toBeGreaterThan(180);
   await cards(page).first().getByRole("checkbox").check();
   await expect(bar(page)).toContainText("1 chosen");
   await expectNoSidewaysScroll(page);

@@ -202,7 +202,7 @@ function SearchField({ text, onChange }: { text: string; onChange: (text: string
   }, [text]);
   useKeys({ "/": () => field.current?.focus() });
   return (
-    <div className="relative min-w-0 flex-1 tablet:w-80 tablet:flex-none">
+    <div className="relative min-w-48 flex-1 tablet:w-80 tablet:flex-none">
       <Search
         aria-hidden
         className="pointer-events-none absolute top-1/2 left-[11px] size-[15px] -translate-y-1/2 text-ink-2"

@@ -1,5 +1,6 @@
 // What a player shows. How it comes to that does not belong here.
 import type { Ended, OnAir } from "./link";
+
 export type PlayerState =
   | { kind: "connecting" }
   /** Nothing on air; starts by itself. */
