@@ -16,12 +16,12 @@ storage/tests/retention.rs        300 libraries
 storage/tests/faults.rs           60 files through a line that fails
 recorder/tests/stories/rollovers.rs  80 s of seeded rollovers in each of 4 codecs, with files
 recorder/tests/stories/damage.rs     1000 damaged journals in each of 4 codecs
-recorder/tests/stories/headers.rs    1000 spoilt journal headers in each of 4 codecs
+recorder/tests/stories/headers.rs    333 spoilt headers in each of 4 codecs, 40 kills -9
 recorder/tests/stories/faults.rs     300 clips through a store that fails
 recorder/tests/stories/sidecars.rs   50 kills -9 of an editor
 recorder/tests/stories/made.rs       108 kills -9 of orders
 recorder/tests/stories/moments.rs    50 kills -9 in each phase of a clip
-tests/exact_clips.rs              2 minutes live in each of 4 codecs
+tests/exact_clips.rs              4 minutes live in each of 4 codecs, 200 rollovers
 tests/hls.rs                      90 s live, replayed
 tests/kill.rs                     20 kills -9 of a server that records
 tests/events.rs                   20 kills -9 of a server that tells

@@ -48,6 +48,12 @@ pub struct Publish {
     /// Pictures only.
     #[arg(long)]
     silent: bool,
+    /// Timestamps and sequence numbers wrap after about so many seconds.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..=600))]
+    wrap_after: Option<u64>,
+    /// Change between the size and three quarters of it so often.
+    #[arg(long, value_name = "SECONDS", value_parser = clap::value_parser!(u64).range(1..))]
+    resize_every: Option<u64>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -106,7 +112,11 @@ async fn run(asked: Publish) -> Result<publisher::Report, Box<dyn std::error::Er
     let pattern =
         TestPattern { codec, width, height, fps: asked.fps, bitrate: asked.bitrate * 1000, sound: !asked.silent };
     let duration = asked.seconds.map(Duration::from_secs);
-    Ok(publisher::run(PublisherConfig { whip_url, key: StreamKey::new(key), pattern, duration }, stop).await?)
+    let (wrap_after, resize_every) =
+        (asked.wrap_after.map(Duration::from_secs), asked.resize_every.map(Duration::from_secs));
+    let key = StreamKey::new(key);
+    let config = PublisherConfig { whip_url, key, pattern, duration, wrap_after, resize_every };
+    Ok(publisher::run(config, stop).await?)
 }
 
 /// The server of these settings, once it has its key.

@@ -30,10 +30,10 @@ use webrtc::peer_connection::{
 };
 use webrtc::rtp_transceiver::{RTCRtpTransceiverDirection, RTCRtpTransceiverInit, RtpSender};
 
-use crate::PublishError;
 use crate::keyframes::{self, KeyframeRequests};
-use crate::stream::{self, Stream};
+use crate::stream::{self, Start, Stream};
 use crate::whip::{OfferError, Whip};
+use crate::{PublishError, PublisherConfig};
 
 const GATHER: Duration = Duration::from_secs(5);
 /// ICE and DTLS together.
@@ -80,14 +80,14 @@ impl Connection {
     /// Offers, waits for the answer and until media can flow.
     pub(crate) async fn open(
         whip: &Whip,
-        pattern: &TestPattern,
+        config: &PublisherConfig,
         keyframes: KeyframeHandle,
     ) -> Result<Connection, OfferError> {
         let (gathered, mut is_gathered) = watch::channel(false);
         let (changed, state) = watch::channel(RTCPeerConnectionState::New);
         let handler = Handler { gathered, state: changed };
-        let peer = build(whip.url(), pattern, keyframes, handler).await.map_err(broken)?;
-        match Self::negotiate(&peer, whip, pattern, &mut is_gathered, state).await {
+        let peer = build(whip.url(), &config.pattern, keyframes, handler).await.map_err(broken)?;
+        match Self::negotiate(&peer, whip, config, &mut is_gathered, state).await {
             Ok(connection) => Ok(connection),
             Err(error) => {
                 let _ = peer.close().await;
@@ -99,12 +99,12 @@ impl Connection {
     async fn negotiate(
         peer: &Arc<dyn PeerConnection>,
         whip: &Whip,
-        pattern: &TestPattern,
+        config: &PublisherConfig,
         is_gathered: &mut watch::Receiver<bool>,
         mut state: watch::Receiver<RTCPeerConnectionState>,
     ) -> Result<Connection, OfferError> {
-        let picture = add(peer, pattern.codec).await.map_err(broken)?;
-        let sound = match pattern.sound {
+        let picture = add(peer, config.pattern.codec).await.map_err(broken)?;
+        let sound = match config.pattern.sound {
             true => Some(add(peer, Codec::Opus).await.map_err(broken)?),
             false => None,
         };
@@ -127,10 +127,10 @@ impl Connection {
             }
             let dtls = picture.sender.transport().await.map_err(broken)?.ok_or_else(|| broken("no transport"))?;
             let sound = match sound {
-                Some(sound) => Some(sound.into_stream().await?),
+                Some(sound) => Some(sound.into_stream(config.wrap_after).await?),
                 None => None,
             };
-            Ok((dtls, picture.into_stream().await?, sound))
+            Ok((dtls, picture.into_stream(config.wrap_after).await?, sound))
         };
         match opened.await {
             Ok((dtls, picture, sound)) => {
@@ -320,7 +320,7 @@ async fn add(peer: &Arc<dyn PeerConnection>, codec: Codec) -> Result<Offered, we
 
 impl Offered {
     /// With the payload type of the answer.
-    async fn into_stream(self) -> Result<Stream, OfferError> {
+    async fn into_stream(self, wrap_after: Option<Duration>) -> Result<Stream, OfferError> {
         let parameters = self.sender.get_parameters().await.map_err(broken)?;
         let payload_type =
             parameters.rtp_parameters.codecs.first().map(|codec| codec.payload_type).ok_or_else(|| {
@@ -329,6 +329,8 @@ impl Offered {
                     detail: format!("the answer takes no {:?}", self.codec),
                 })
             })?;
-        Ok(Stream::new(self.track, self.codec, self.ssrc, payload_type, rand::random()))
+        let start =
+            wrap_after.map_or_else(|| Start::random(rand::random()), |after| Start::before_wrap(self.codec, after));
+        Ok(Stream::new(self.track, self.codec, self.ssrc, payload_type, start))
     }
 }

@@ -48,6 +48,20 @@ pub struct PublisherConfig {
     pub pattern: TestPattern,
     /// Media to send before it stops by itself; `None`: until it is told to.
     pub duration: Option<Duration>,
+    /// Timestamps, sequence numbers and picture ids begin so that they wrap in the middle of the live: the first about so long after the
+    /// first packet, the others not long before. `None`: they begin anywhere.
+    pub wrap_after: Option<Duration>,
+    /// So often pictures change between their size and three quarters of it; `None`: never.
+    pub resize_every: Option<Duration>,
+}
+
+impl PublisherConfig {
+    /// Three quarters of the pattern's, even.
+    fn smaller(&self) -> TestPattern {
+        let quarters = |side: u16| (u32::from(side) * 3 / 4) as u16 & !1;
+        let (width, height) = (quarters(self.pattern.width), quarters(self.pattern.height));
+        TestPattern { width, height, ..self.pattern.clone() }
+    }
 }
 
 /// What was sent, after an ordered end.
@@ -86,5 +100,8 @@ pub enum PublishError {
 /// [`PublishError`].
 pub async fn run(config: PublisherConfig, stop: CancellationToken) -> Result<Report, PublishError> {
     config.pattern.check()?;
+    if config.resize_every.is_some() {
+        config.smaller().check()?;
+    }
     live::run(config, stop).await
 }

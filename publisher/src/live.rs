@@ -27,13 +27,13 @@ enum Left {
 
 pub(crate) async fn run(config: PublisherConfig, stop: CancellationToken) -> Result<Report, PublishError> {
     let whip = Whip::new(config.whip_url.clone(), config.key.clone())?;
-    let (keyframes, units) = start_source(config.pattern.clone()).await?;
+    let (keyframes, units) = start_source(&config).await?;
     let mut live =
         Live { units, waiting: None, end_ns: config.duration.map(|d| d.as_nanos() as u64), report: Report::default() };
     let mut pause = FIRST_PAUSE;
     loop {
         let opened = tokio::select! {
-            opened = Connection::open(&whip, &config.pattern, keyframes.clone()) => opened,
+            opened = Connection::open(&whip, &config, keyframes.clone()) => opened,
             () = stop.cancelled() => return Ok(live.report),
         };
         let reason = match opened {
@@ -127,10 +127,12 @@ impl Live {
 
 /// Runs the encoders on a thread of their own, a little ahead of what is sent. It ends with the receiver.
 async fn start_source(
-    pattern: TestPattern,
+    config: &PublisherConfig,
 ) -> Result<(KeyframeHandle, mpsc::Receiver<Result<Encoded, SourceError>>), PublishError> {
     let (units, receiver) = mpsc::channel(AHEAD);
     let (started, ready) = tokio::sync::oneshot::channel();
+    let (pattern, smaller) = (config.pattern.clone(), config.smaller());
+    let resize_every_ns = config.resize_every.map(|every| every.as_nanos().max(1) as u64);
     let work = move || {
         let mut source = match pattern.start() {
             Ok(source) => source,
@@ -140,8 +142,13 @@ async fn start_source(
             }
         };
         let _ = started.send(Ok(source.keyframes()));
+        let mut resized = 0;
         loop {
-            let unit = source.next_unit();
+            let resizes = resize_every_ns.map_or(0, |every| source.next_picture_ns() / every);
+            let resize = (resizes != resized).then_some(if resizes % 2 == 1 { &smaller } else { &pattern });
+            resized = resizes;
+            let turned = resize.map_or(Ok(()), |TestPattern { width, height, .. }| source.resize(*width, *height));
+            let unit = turned.and_then(|()| source.next_unit());
             let failed = unit.is_err();
             if units.blocking_send(unit).is_err() || failed {
                 return;

@@ -42,16 +42,50 @@ pub(crate) struct Stream {
     next_report_ns: u64,
 }
 
+/// Where the numbers of a stream begin.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Start {
+    sequence: u16,
+    /// RTP timestamp of pts 0.
+    rtp_zero: u32,
+    /// VP9 alone tells it from the first one on.
+    picture_id: u16,
+}
+
+impl Start {
+    /// Anywhere (RFC 3550 §5.1).
+    pub(crate) fn random(random: u64) -> Self {
+        // The lower half, so that the rollover counter of SRTP is not guessed wrong when the first packets are lost.
+        let sequence = random as u16 & 0x7fff;
+        Self { sequence, rtp_zero: (random >> 16) as u32, picture_id: random as u16 }
+    }
+
+    /// All of them wrap: the timestamp so long after pts 0, the others by then, as sound has 50 packets a second and pictures have more.
+    pub(crate) fn before_wrap(codec: Codec, after: Duration) -> Self {
+        let seconds = after.as_secs();
+        Self {
+            sequence: 0_u16.wrapping_sub((seconds * 50) as u16),
+            rtp_zero: 0_u32.wrapping_sub((seconds * u64::from(codec.clock_rate())) as u32),
+            picture_id: 0_u16.wrapping_sub((seconds * 20) as u16),
+        }
+    }
+}
+
 impl Stream {
-    /// `random` chooses the first sequence number and timestamp (RFC 3550 §5.1).
-    pub(crate) fn new(track: Arc<TrackLocalStaticRTP>, codec: Codec, ssrc: u32, payload_type: u8, random: u64) -> Self {
+    pub(crate) fn new(
+        track: Arc<TrackLocalStaticRTP>,
+        codec: Codec,
+        ssrc: u32,
+        payload_type: u8,
+        start: Start,
+    ) -> Self {
         let payloader: Box<dyn Payloader> = match codec {
             Codec::Vp8 => {
                 let mut payloader = Vp8Payloader::default();
                 payloader.enable_picture_id = true;
                 Box::new(payloader)
             }
-            Codec::Vp9 => Box::new(Vp9Payloader::new(random as u16)),
+            Codec::Vp9 => Box::new(Vp9Payloader::new(start.picture_id)),
             Codec::H264 => Box::new(H264Payloader::default()),
             Codec::Av1 => Box::new(Av1Payloader::default()),
             Codec::Opus => Box::new(OpusPayloader),
@@ -62,9 +96,8 @@ impl Stream {
             clock_rate: u64::from(codec.clock_rate()),
             ssrc,
             payload_type,
-            // The lower half, so that the rollover counter of SRTP is not guessed wrong when the first packets are lost.
-            sequence: random as u16 & 0x7fff,
-            rtp_zero: (random >> 16) as u32,
+            sequence: start.sequence,
+            rtp_zero: start.rtp_zero,
             packets: 0,
             octets: 0,
             next_report_ns: 0,
@@ -135,6 +168,15 @@ fn ntp(at: SystemTime) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn numbers_wrap_when_they_are_to() {
+        for codec in [Codec::Vp9, Codec::Opus] {
+            let start = Start::before_wrap(codec, Duration::from_secs(8));
+            assert_eq!(start.rtp_zero.wrapping_add(8 * codec.clock_rate()), 0);
+            assert_eq!(start.sequence.wrapping_add(8 * 50), 0);
+        }
+    }
 
     #[test]
     fn wall_clock_becomes_ntp_time() {

@@ -19,6 +19,8 @@ fn config(server: &Server, codec: Codec, seconds: Option<u64>) -> PublisherConfi
         key: StreamKey::new(KEY),
         pattern: TestPattern { codec, width: 384, height: 216, bitrate: 600_000, ..TestPattern::default() },
         duration: seconds.map(Duration::from_secs),
+        wrap_after: None,
+        resize_every: None,
     }
 }
 

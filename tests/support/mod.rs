@@ -5,6 +5,7 @@
 
 pub mod orders;
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{Read, Write};
 use std::path::{Path, PathBuf};
@@ -339,6 +340,8 @@ pub struct Shown {
     pub duplicate: u32,
     /// Per clip, in milliseconds; positive when the sound is late.
     pub sound_offsets_ms: Vec<f64>,
+    /// Per clip, pixels.
+    pub sizes: Vec<BTreeSet<(u32, u32)>>,
 }
 
 /// Downloads and decodes clips in order.
@@ -355,6 +358,7 @@ pub async fn show(server: &Server, clips: &[Value], fps: u32) -> Shown {
         assert!(!numbers.is_empty(), "a clip without pictures: {clip}");
         shown.sound_offsets_ms.extend(decoded.sound_offset_ns(fps).map(|ns| ns as f64 / 1e6));
         shown.numbers.extend(numbers);
+        shown.sizes.push(decoded.pictures.iter().map(|picture| (picture.width, picture.height)).collect());
     }
     for pair in shown.numbers.windows(2) {
         match pair[1].cmp(&(pair[0] + 1)) {

@@ -118,6 +118,7 @@ impl TestPattern {
         crate::gst::init().map_err(SourceError::Encoder)?;
         let painter = self.painter()?;
         Ok(Source {
+            pattern: self.clone(),
             fps: u64::from(self.fps),
             painter,
             pictures: Encoder::picture(self)?,
@@ -131,6 +132,7 @@ impl TestPattern {
 
 /// Makes the units of a [`TestPattern`] in order of time. Blocking: one picture takes a few milliseconds.
 pub struct Source {
+    pattern: TestPattern,
     fps: u64,
     painter: Picture,
     pictures: Encoder,
@@ -153,6 +155,23 @@ impl KeyframeHandle {
 impl Source {
     pub fn keyframes(&self) -> KeyframeHandle {
         KeyframeHandle(Arc::clone(&self.key_wanted))
+    }
+
+    /// From the next picture on, which is a keyframe, pictures have another size.
+    ///
+    /// # Errors
+    /// As [`TestPattern::start`]; the source goes on as it was.
+    pub fn resize(&mut self, width: u16, height: u16) -> Result<(), SourceError> {
+        let pattern = TestPattern { width, height, ..self.pattern.clone() };
+        (self.painter, self.pictures) = (pattern.painter()?, Encoder::picture(&pattern)?);
+        self.pattern = pattern;
+        Ok(())
+    }
+
+    /// Time of the next picture, nanoseconds since picture 0.
+    #[must_use]
+    pub fn next_picture_ns(&self) -> u64 {
+        self.picture_ns(self.next_picture)
     }
 
     /// The next unit; the first picture is a keyframe.

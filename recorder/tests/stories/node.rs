@@ -213,6 +213,7 @@ impl Node {
 /// Facts of a live: two configurations, then units in order of time, a keyframe on each second.
 pub struct Live {
     source: Source,
+    codec: Codec,
     pub facts: Vec<TapFact>,
     pub pictures: u64,
     pub packets: u64,
@@ -222,19 +223,16 @@ pub struct Live {
 impl Live {
     pub fn new(codec: Codec) -> Self {
         let pattern = TestPattern { codec, width: 384, height: 216, fps: FPS, bitrate: 400_000, sound: true };
-        let config = |codec, width, height, channels| CodecConfig {
-            codec,
-            width,
-            height,
-            channels,
-            parameter_sets: Bytes::new(),
-        };
-        let facts = vec![
-            TapFact::Config { track: VIDEO, config: config(codec, 384, 216, 0) },
-            TapFact::Config { track: SOUND, config: config(Codec::Opus, 0, 0, 2) },
-        ];
+        let sound = CodecConfig { codec: Codec::Opus, width: 0, height: 0, channels: 2, parameter_sets: Bytes::new() };
+        let facts = vec![picture_config(codec, 384, 216), TapFact::Config { track: SOUND, config: sound }];
         let source = pattern.start().expect("the encoders start");
-        Self { source, facts, pictures: 0, packets: 0, first_utc_us: now_us() }
+        Self { source, codec, facts, pictures: 0, packets: 0, first_utc_us: now_us() }
+    }
+
+    /// From the next picture on, which is a keyframe, they have another size.
+    pub fn resize(&mut self, width: u16, height: u16) {
+        self.source.resize(width, height).expect("another encoder starts");
+        self.facts.insert(0, picture_config(self.codec, width, height));
     }
 
     /// One more unit.
@@ -270,9 +268,10 @@ impl Live {
             let fact = self.unit();
             if let (TapFact::Unit(unit), Some(TapFact::Config { config, .. })) = (&fact, facts.first_mut())
                 && unit.track == VIDEO
+                && unit.key
                 && config.codec == Codec::Av1
             {
-                // the sequence header, an OBU with its size, stands first in the first picture
+                // the sequence header, an OBU with its size, stands first in a keyframe
                 config.parameter_sets = unit.data.slice(..2 + usize::from(unit.data[1]));
             }
             let done =
@@ -283,6 +282,11 @@ impl Live {
             }
         }
     }
+}
+
+fn picture_config(codec: Codec, width: u16, height: u16) -> TapFact {
+    let config = CodecConfig { codec, width, height, channels: 0, parameter_sets: Bytes::new() };
+    TapFact::Config { track: VIDEO, config }
 }
 
 /// Gives everything, as fast as it is taken.

@@ -1,6 +1,6 @@
-//! Seeded rollovers with real files: by size, by time and by request, in four codecs, with late sound and pauses of it. Everything that
-//! was given is in exactly one clip, and `check` is silent from the database alone. The same without muxing, with far more turns:
-//! `src/stream_tests.rs`.
+//! Seeded rollovers with real files: by size, by time and by request, in four codecs, with late sound, pauses of it and pictures that change
+//! their size. Everything that was given is in exactly one clip, and `check` is silent from the database alone. The same without muxing, with far
+//! more turns: `src/stream_tests.rs`.
 
 use media::message::{Codec, EndReason, TapFact};
 use rand::rngs::StdRng;
@@ -16,12 +16,17 @@ fn seconds() -> u64 {
     if std::env::var_os("OXBOW_SOAK").is_some() { 80 } else { 10 }
 }
 
+/// A beep that sound is missing of cannot be laid beside its picture.
+fn between_beeps(at_ns: u64) -> u64 {
+    if at_ns % SECOND < 200 * MS { at_ns / SECOND * SECOND + 200 * MS } else { at_ns }
+}
+
 /// How many packets of sound were given; pictures all were.
 async fn play_seeded(node: &Node, live: &mut Live, seed: u64) -> u64 {
     let mut rng = StdRng::seed_from_u64(seed);
     let broadcast = node.begin();
-    let (late_ns, mut silent_until) = (rng.random_range(0..2000) * MS, 0);
-    let mut packets = 0;
+    let (late_ns, mut silent_until) = (between_beeps(rng.random_range(0..2000) * MS), 0);
+    let (mut packets, mut large) = (0, false);
     let mut request_at = rng.random_range(1000..4000) * MS;
     let mut at = 0;
     while at < seconds() * SECOND {
@@ -40,8 +45,14 @@ async fn play_seeded(node: &Node, live: &mut Live, seed: u64) -> u64 {
                 node.give(broadcast, fact);
             }
         }
-        if rng.random_bool(0.03) {
-            silent_until = at + rng.random_range(200..2500) * MS;
+        if rng.random_bool(0.05) {
+            large = !large;
+            let (width, height) = if large { (512, 288) } else { (384, 216) };
+            live.resize(width, height);
+        }
+        // one that begins in a beep leaves its rest in the decoder
+        if rng.random_bool(0.03) && between_beeps(at) == at {
+            silent_until = between_beeps(at + rng.random_range(200..2500) * MS);
         }
         if at >= request_at {
             request_at = at + rng.random_range(1000..4000) * MS;
