@@ -14,7 +14,7 @@ media/tests/stories/chaos.rs      100 seeds of everything at once
 fuzz/tests/seeded.rs              100 times the mutations of 19 parsers
 storage/tests/retention.rs        300 libraries
 storage/tests/faults.rs           60 files through a line that fails
-recorder/tests/stories/rollovers.rs  80 s of seeded rollovers in each of 4 codecs, with files
+recorder/tests/stories/rollovers.rs  184 rollovers in 4 codecs, with files
 recorder/tests/stories/damage.rs     1000 damaged journals in each of 4 codecs
 recorder/tests/stories/headers.rs    333 spoilt headers in each of 4 codecs, 40 kills -9
 recorder/tests/stories/faults.rs     300 clips through a store that fails

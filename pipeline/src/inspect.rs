@@ -19,6 +19,8 @@ const DECODE: Duration = Duration::from_secs(300);
 const LOUD: i16 = 3_000;
 /// Silence before a beep; what begins louder was cut off and has no onset.
 const SILENCE_NS: u64 = 200_000_000;
+/// Between two packets; more is a pause, after which silence is waited for anew.
+const PAUSE_NS: u64 = 5_000_000;
 
 /// A decoded clip. Times are nanoseconds since the start of its playback.
 #[derive(Clone, Debug, Default)]
@@ -167,12 +169,18 @@ fn picture(sample: &gst::Sample, clip: &mut Clip) -> Option<()> {
 struct Beeps {
     /// Time of the last loud sample; 0 before the first, so that a clip must begin with silence as well.
     loud_until_ns: u64,
+    /// Where the sound so far ends.
+    end_ns: u64,
 }
 
 fn sound(sample: &gst::Sample, clip: &mut Clip, beeps: &mut Beeps) -> Option<()> {
     let pts_ns = running_time(sample)?;
     let rate = u64::try_from(sample.caps()?.structure(0)?.get::<i32>("rate").ok()?).ok()?;
     let map = sample.buffer()?.map_readable().ok()?;
+    if pts_ns > beeps.end_ns + PAUSE_NS {
+        // it may go on in the middle of a beep, and a decoder begins with what it heard before
+        beeps.loud_until_ns = beeps.loud_until_ns.max(pts_ns);
+    }
     let mut count = 0;
     for bytes in map.chunks_exact(2) {
         let at = pts_ns + count * 1_000_000_000 / rate;
@@ -184,6 +192,8 @@ fn sound(sample: &gst::Sample, clip: &mut Clip, beeps: &mut Beeps) -> Option<()>
         }
         count += 1;
     }
-    clip.sounds.push(Sound { pts_ns, duration_ns: count * 1_000_000_000 / rate });
+    let duration_ns = count * 1_000_000_000 / rate;
+    beeps.end_ns = pts_ns + duration_ns;
+    clip.sounds.push(Sound { pts_ns, duration_ns });
     Some(())
 }

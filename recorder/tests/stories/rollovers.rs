@@ -109,6 +109,7 @@ pub async fn random_rollovers_join_in_four_codecs() {
         node.check_is_silent().await;
         node.stop().await;
     }
+    println!("     {rollovers} rollovers");
     assert!(rollovers >= 12, "{rollovers}");
 }
 
