@@ -19,8 +19,8 @@ const DECODE: Duration = Duration::from_secs(300);
 const LOUD: i16 = 3_000;
 /// Silence before a beep; what begins louder was cut off and has no onset.
 const SILENCE_NS: u64 = 200_000_000;
-/// Between two packets; more is a pause, after which silence is waited for anew.
-const PAUSE_NS: u64 = 5_000_000;
+/// Between two packets; more is a pause that could pass for silence, after which silence is waited for anew. Where two pieces meet it is less.
+const PAUSE_NS: u64 = SILENCE_NS / 2;
 
 /// A decoded clip. Times are nanoseconds since the start of its playback.
 #[derive(Clone, Debug, Default)]
