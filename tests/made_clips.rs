@@ -199,12 +199,144 @@ async fn the_timeline_outlives_the_journals() {
     assert!(status.success(), "{report}");
 }
 
+/// The numbers of the pictures of a file, and when each is shown in it, milliseconds.
+async fn pictures_of(server: &Server, clip: &Value) -> Vec<(u32, f64)> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = server.download(clip, folder.path()).await;
+    let seen = tokio::task::spawn_blocking(move || pipeline::inspect::clip(&file)).await.expect("no panic");
+    let pictures = seen.expect("it decodes").pictures;
+    pictures.iter().map(|p| (p.number.expect("a number"), p.pts_ns as f64 / 1e6)).collect()
+}
+
+/// Hashes of the packets of a file's pictures, and which of them are keyframes.
+async fn packets_of(server: &Server, clip: &Value) -> Vec<(bool, String)> {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = server.download(clip, folder.path()).await;
+    let path = file.to_str().expect("a path");
+    let show = ["-v", "error", "-select_streams", "v", "-show_data_hash", "sha256", "-show_entries"];
+    let told = tool("ffprobe", &[&show[..], &["packet=flags,data_hash", "-of", "json", path]].concat());
+    let told: Value = serde_json::from_str(&told).expect("JSON of ffprobe");
+    let packets = told["packets"].as_array().expect("packets").iter();
+    packets.map(|p| (p["flags"].as_str().expect("flags").starts_with('K'), p["data_hash"].to_string())).collect()
+}
+
+/// Every part of the recording is deleted, journals and all, and the database is built anew from the store. What was made of it is cut as if it were the
+/// recording.
+async fn what_was_made_outlives_the_recording(codec: &str) {
+    let mut house = House::new(&[("CLIP_LENGTH", "5")]);
+    let server = house.start();
+    Publisher::start(&server, "main", &["--codec", codec, "--seconds", "13"]).finish();
+    let parts = server.ended(Duration::from_secs(40)).await;
+    let pictures = shown_when(&server, &parts).await;
+    let border_ms = parts[1]["fromMs"].as_f64().expect("its start");
+    let border = pictures.iter().position(|(_, at)| *at >= border_ms - 2.0).expect("a border");
+    let of = |from: usize, to: usize| json!({ "broadcast": parts[0]["broadcast"], "fromMs": pictures[from].1 as u64, "toMs": pictures[to].1 as u64 });
+    let story = Story { server, folder: tempfile::tempdir().expect("a folder") };
+    let (across, late) = (of(border - 77, border + 53), of(border + 71, border + 133));
+    let (trim, ..) = story.make(json!({ "pieces": [across], "precision": "exact" })).await;
+    let (merge, ..) = story.make(json!({ "pieces": [late, across], "precision": "exact" })).await;
+    story.server.nothing_on_its_way(Duration::from_secs(60)).await;
+    let is_a_start = |timeline: &Value, at: f64| {
+        let keys = timeline["keyframesMs"].as_array().expect("keyframes");
+        keys.iter().any(|key| (key.as_f64().expect("a time") - at).abs() < 2.0)
+    };
+    for part in &parts {
+        let path = format!("/api/clips/{}", part["id"].as_str().expect("an id"));
+        let answer =
+            story.server.http.delete(story.server.url(&path)).bearer_auth(KEY).send().await.expect("an answer");
+        assert!(answer.status().is_success(), "{}", answer.status());
+    }
+    let gone = || walk(&house.data()).iter().all(|path| path.extension().is_none_or(|e| e != journal::EXTENSION));
+    story.server.until(Duration::from_secs(60), "no journal", async |_| gone().then_some(())).await;
+    story.server.nothing_on_its_way(Duration::from_secs(60)).await;
+    assert!(story.server.stop().success());
+
+    for name in ["oxbow.db", "oxbow.db-wal", "oxbow.db-shm"] {
+        let _ = std::fs::remove_file(house.data().join(name));
+    }
+    let (status, told) = house.run("reindex");
+    assert!(status.success(), "{told}");
+    house.set("JOURNAL_KEEP", "0");
+    let story = Story { server: house.start(), ..story };
+    let left = story.server.get_with_key("/api/clips").await;
+    let kinds: Vec<&Value> = left["items"].as_array().expect("clips").iter().map(|clip| &clip["kind"]).collect();
+    assert_eq!(kinds, ["made", "made"], "nothing is left of the recording");
+
+    // Of the trim: from the middle of a group of pictures to the middle of another.
+    let id = |clip: &Value| clip["id"].as_str().expect("an id").to_owned();
+    let shown = pictures_of(&story.server, &trim).await;
+    let piece = |clip: &Value, from: (u32, f64), to: (u32, f64)| json!({ "clip": clip["id"], "fromMs": (from.1 - 1.0).max(0.0) as u64, "toMs": (to.1 - 1.0) as u64 });
+    let middle = piece(&trim, shown[9], shown[117]);
+    let expected: Vec<u32> = shown[9..117].iter().map(|(number, _)| *number).collect();
+    let (again, judged, numbers) = story.make(json!({ "pieces": [middle], "precision": "exact" })).await;
+    assert_eq!(numbers, expected, "the picture that was asked for is the first, and none is missing");
+    assert_eq!((judged.codecs(), judged.streams[0].2), (vec![codec, "opus"], numbers.len() as u64));
+    let (of_trim, of_again) = (packets_of(&story.server, &trim).await, packets_of(&story.server, &again).await);
+    let second = of_again.iter().skip(1).position(|(key, _)| *key).expect("a keyframe behind the first") + 1;
+    let copied = &of_again[second..];
+    assert!(copied.len() > 30, "{} of {}", copied.len(), of_again.len());
+    assert!(of_trim.windows(copied.len()).any(|same| same == copied), "copied bit by bit from the second keyframe on");
+    assert!(story.server.printed().contains("a journal was brought back from the store"), "by range reads");
+    // A generation later, when even what it was made of is gone.
+    let path = format!("/api/clips/{}", id(&trim));
+    let timeline = story.server.get_with_key(&format!("{path}/timeline")).await;
+    assert!(is_a_start(&timeline, timeline["fromMs"].as_f64().expect("its start")), "{timeline}");
+    for (format, codecs) in [("compatible", vec!["h264", "aac"]), ("audio", vec!["opus"])] {
+        let (_, judged, numbers) =
+            story.make(json!({ "pieces": [middle], "precision": "exact", "format": format })).await;
+        assert_eq!(judged.codecs(), codecs);
+        assert!(format == "audio" || numbers == expected, "{format}: {numbers:?}");
+    }
+    let key =
+        timeline["keyframesMs"].as_array().and_then(|keys| keys.get(1)).and_then(Value::as_f64).expect("a keyframe");
+    let key_ms = key - timeline["fromMs"].as_f64().expect("its start");
+    let at_key = shown.iter().find(|(_, at)| *at >= key_ms - 2.0).expect("its picture");
+    let fast = json!({ "clip": trim["id"], "fromMs": key_ms.ceil() as u64, "toMs": key_ms as u64 + 500 });
+    let (_, _, numbers) = story.make(json!({ "pieces": [fast] })).await;
+    assert_eq!(numbers.first(), Some(&at_key.0), "a fast cut begins at the keyframe that the timeline shows");
+    cover_of_a_moment(&story.server, &id(&trim)).await;
+
+    // Of the merge, in its own time: within its second piece, and across the border of the two.
+    let shown = pictures_of(&story.server, &merge).await;
+    let second = shown.windows(2).position(|pair| pair[1].0 < pair[0].0).expect("where the second piece begins") + 1;
+    let timeline = story.server.get_with_key(&format!("/api/clips/{}/timeline", id(&merge))).await;
+    assert_eq!((&timeline["broadcast"], &timeline["fromMs"]), (&Value::Null, &json!(0.0)), "{timeline}");
+    assert!(is_a_start(&timeline, shown[0].1) && is_a_start(&timeline, shown[second].1), "{timeline}");
+    for (from, to) in [(second + 11, second + 101), (second - 17, second + 13), (0, shown.len() - 1)] {
+        let (clip, judged, numbers) =
+            story.make(json!({ "pieces": [piece(&merge, shown[from], shown[to])], "precision": "exact" })).await;
+        let expected: Vec<u32> = shown[from..to].iter().map(|(number, _)| *number).collect();
+        assert_eq!(numbers, expected, "pictures {from} to {to} of the merge, {clip}");
+        assert_eq!(judged.codecs(), [codec, "opus"]);
+    }
+    story.server.nothing_on_its_way(Duration::from_secs(60)).await;
+    let deleted = story.server.http.delete(story.server.url(&path)).bearer_auth(KEY).send().await.expect("an answer");
+    assert!(deleted.status().is_success());
+    let own = json!({ "clip": again["id"], "fromMs": 300, "toMs": 1300 });
+    let (_, _, numbers) = story.make(json!({ "pieces": [own], "precision": "exact" })).await;
+    assert_eq!(numbers, expected[9..39], "of what was made of what was made");
+    story.server.nothing_on_its_way(Duration::from_secs(60)).await;
+    assert!(story.server.stop().success());
+    let (status, report) = house.check();
+    assert!(status.success(), "{report}");
+}
+
+#[tokio::test]
+async fn what_was_made_of_h264_outlives_the_recording() {
+    what_was_made_outlives_the_recording("h264").await;
+}
+
+#[tokio::test]
+async fn what_was_made_of_vp8_outlives_the_recording() {
+    what_was_made_outlives_the_recording("vp8").await;
+}
+
 /// A picture from the middle of a stored clip becomes its cover, and stays one of its pictures; what is no moment of it is refused.
 async fn cover_of_a_moment(server: &Server, clip: &str) {
     let path = format!("/api/clips/{clip}/posters");
     let choose =
         async |path: &str, at_ms: u64| answer(ask(server, path, &json!({ "atMs": at_ms })).bearer_auth(KEY)).await;
-    let before = server.get(&path).await.as_array().expect("pictures").len();
+    let before = server.get_with_key(&path).await.as_array().expect("pictures").len();
     for _ in 0..2 {
         let (status, clip) = choose(&path, 1234).await;
         assert_eq!(status, StatusCode::OK, "{clip}");
@@ -212,8 +344,8 @@ async fn cover_of_a_moment(server: &Server, clip: &str) {
         assert_eq!(posters.len(), before + 1, "the same moment is one picture: {clip}");
         let made = posters.last().expect("a picture");
         assert!(made["chosen"] == true && (1234..1300).contains(&made["atMs"].as_u64().expect("a time")), "{made}");
-        let picture =
-            server.http.get(server.url(made["url"].as_str().expect("an address"))).send().await.expect("an answer");
+        let asked = server.http.get(server.url(made["url"].as_str().expect("an address"))).bearer_auth(KEY);
+        let picture = asked.send().await.expect("an answer");
         assert_eq!(
             (picture.status(), &picture.headers()["content-type"]),
             (StatusCode::OK, &"image/jpeg".parse().unwrap())

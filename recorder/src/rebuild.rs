@@ -3,6 +3,7 @@
 //!
 //! Not here: which clip holds a range (orders), and how a journal becomes a file (pipeline).
 
+use std::cmp::Reverse;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -11,8 +12,9 @@ use std::path::{Path, PathBuf};
 
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt, stream};
-use journal::{Units, units};
-use storage::{Clip, ObjectStore, StorageError};
+use journal::{Units, UnitsPiece, units};
+use media::id::BroadcastId;
+use storage::{Clip, Id, ObjectStore, StorageError};
 
 use crate::guard;
 
@@ -51,7 +53,8 @@ impl Drop for Rebuilt {
     }
 }
 
-/// The journal of a stored clip, as far as a range of the broadcast's timeline needs it, in this folder.
+/// The journal of a stored clip, as far as a range of a broadcast's timeline needs it, in this folder. Of a clip that shows the broadcast more than once
+/// it is the piece that holds most of the range.
 ///
 /// # Errors
 /// NotFound when the clip has no table of units or an object is gone; Corrupt when table and file do not fit; Refused when the disk has
@@ -60,12 +63,11 @@ pub async fn rebuild(
     objects: &ObjectStore,
     spool: &Path,
     clip: &Clip,
+    broadcast: &Id,
     range: journal::Range,
 ) -> Result<Rebuilt, StorageError> {
     let table = read_table(objects, clip).await?;
-    let [piece] = &table.pieces[..] else {
-        return Err(StorageError::Corrupt("the table of units of a part has one piece".into()));
-    };
+    let piece = piece_of(table, broadcast, range)?;
     let spans = worth_their_requests(units::spans(piece.select(range), HOLE_BYTES));
     let fetched_bytes = spans.iter().map(|span| span.end - span.start).sum();
     check_room(spool, fetched_bytes)?;
@@ -74,7 +76,7 @@ pub async fn rebuild(
     let rebuilt = Rebuilt { path: spool.join(format!("{name}.{}", journal::EXTENSION)), fetched_bytes };
     let written = tokio::task::spawn_blocking(move || {
         let fetch = |unit: &units::Unit| bytes.read(unit.offset, unit.size as usize);
-        let written = table.pieces[0].rebuild(range, &rebuilt.path, fetch);
+        let written = piece.rebuild(range, &rebuilt.path, fetch);
         written.map(|_| rebuilt).map_err(|error| StorageError::Corrupt(format!("clip {}: {error}", bytes.object)))
     });
     written.await.unwrap_or_else(|error| Err(StorageError::Corrupt(error.to_string())))
@@ -93,6 +95,16 @@ async fn read_table(objects: &ObjectStore, clip: &Clip) -> Result<Units, Storage
         }
         Err(error) => Err(StorageError::Corrupt(format!("{key}: {error}"))),
     }
+}
+
+fn piece_of(table: Units, broadcast: &Id, range: journal::Range) -> Result<UnitsPiece, StorageError> {
+    let broadcast: BroadcastId = broadcast.as_str().parse().map_err(|_| StorageError::NotFound)?;
+    let shown = |piece: &UnitsPiece| piece.to_ns.min(range.to_ns).saturating_sub(piece.from_ns.max(range.from_ns));
+    // Where two hold as much, what was received is better than what was made of it.
+    let made = |piece: &UnitsPiece| piece.select(range).filter(|unit| unit.made).count();
+    let of = table.pieces.into_iter().filter(|piece| piece.header.broadcast == broadcast);
+    let best = of.max_by_key(|piece| (shown(piece), Reverse(made(piece))));
+    best.ok_or_else(|| StorageError::Corrupt("its table of units does not name the broadcast".into()))
 }
 
 /// Many small ranges become one.

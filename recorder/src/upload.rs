@@ -139,7 +139,7 @@ async fn put(desk: &Desk, row: &LocalClip, clip: &Clip, file: &Path) -> Result<(
             Ok((table, sha256)) => {
                 objects.put_file(name, &table, "application/octet-stream", &sha256).await?;
             }
-            Err(error) if row.journal.exists() => return Err(StorageError::Local(format!("its units: {error}"))),
+            Err(error) if can_be_made_again(row) => return Err(StorageError::Local(format!("its units: {error}"))),
             Err(error) => tracing::warn!(clip = %clip.id, %error, "a clip goes without its table of units"),
         }
     }

@@ -116,7 +116,7 @@ async fn of_channel(
         open_to_all(app, &broadcast, from_ns, to_ns).await?;
         app.clip_rate().check(caller)?;
     }
-    let recipe = Recipe::of(Piece { broadcast: broadcast.id, from_ns, to_ns });
+    let recipe = Recipe::of(Piece::new(broadcast.id, from_ns, to_ns));
     // Whoever made it has to see it; who else does is the streamer's to say.
     let visibility = if by == Actor::Streamer { Visibility::Hidden } else { Visibility::Link };
     place(app, channel.to_string(), recipe, by, title, visibility).await
@@ -264,7 +264,7 @@ async fn piece(app: &App, wanted: &NewPiece) -> Result<(String, Vec<Piece>), Err
                 (None | Some(0), None, Some(_)) => (0, Piece::END),
                 (from, to, _) => range(from.unwrap_or(0), to, end_ns(&broadcast))?,
             };
-            Ok((broadcast.channel, vec![Piece { broadcast: broadcast.id, from_ns, to_ns }]))
+            Ok((broadcast.channel, vec![Piece::new(broadcast.id, from_ns, to_ns)]))
         }
         (None, Some(clip)) => {
             let clip = clips::locate(app, &id(clip)?).await?.clip;
@@ -284,7 +284,7 @@ pub fn pieces_of(clip: &storage::Clip) -> Vec<Piece> {
     // Sound that began before a border ends after it; the next clip begins at the picture.
     let pictures = tracks.filter(|track| track.codec != "opus").map(|track| track.to_ns).max();
     let to_ns = pictures.unwrap_or(clip.to_ns).max(clip.from_ns + 1);
-    vec![Piece { broadcast: clip.broadcast.clone(), from_ns: clip.from_ns, to_ns }]
+    vec![Piece::new(clip.broadcast.clone(), clip.from_ns, to_ns)]
 }
 
 /// The range of a clip's own time.
@@ -296,19 +296,22 @@ pub fn within_clip(clip: &storage::Clip, from_ms: u64, to_ms: Option<u64>) -> Re
     if from >= to {
         return Err(Error::invalid("the range ends where it begins, or before"));
     }
-    let mut at = 0;
+    // Of a part nothing is left to fall back on when it is gone: its own table of units is where the recording is looked for anyway.
+    let itself = Some(&clip.id).filter(|_| clip.kind == ClipKind::Made && clip.units.is_some());
+    let mut end = 0;
     let mut pieces = Vec::new();
     for piece in pieces_of(clip) {
-        let end = at + (piece.to_ns - piece.from_ns);
-        if from < end && to > at {
-            let from_ns = piece.from_ns + from.saturating_sub(at);
+        let begins = piece.at_ns.unwrap_or(end);
+        end = begins + (piece.to_ns - piece.from_ns);
+        if from < end && to > begins {
+            let from_ns = piece.from_ns + from.saturating_sub(begins);
             let to_ns = piece.to_ns - end.saturating_sub(to);
-            pieces.push(Piece { from_ns, to_ns, ..piece });
+            pieces.push(Piece { clip: itself.cloned(), ..Piece::new(piece.broadcast, from_ns, to_ns) });
         }
-        at = end;
     }
     if pieces.is_empty() {
-        return Err(Error::invalid(format!("the range begins after the end of the clip, at {:.3} s", at as f64 / 1e9)));
+        let seconds = end as f64 / 1e9;
+        return Err(Error::invalid(format!("the range begins after the end of the clip, at {seconds:.3} s")));
     }
     Ok(pieces)
 }
@@ -355,7 +358,7 @@ pub async fn extract(
         (from, to) => range(from.unwrap_or(0), to, end_ns)?,
     };
     let (precision, format) = (wanted.precision.unwrap_or_default(), wanted.format.unwrap_or_default());
-    let recipe = Recipe { pieces: vec![Piece { broadcast: broadcast.id.clone(), from_ns, to_ns }], precision, format };
+    let recipe = Recipe { pieces: vec![Piece::new(broadcast.id.clone(), from_ns, to_ns)], precision, format };
     if by == Actor::Stranger {
         if to_ns.min(end_ns) - from_ns > STRANGER_NS {
             return Err(Error::invalid("without the stream key a range has at most 180 seconds"));

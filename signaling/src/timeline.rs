@@ -33,7 +33,7 @@ const REMEMBERED: u64 = 512;
 /// The longest table that is read.
 const TABLE_BYTES: usize = 32 * 1024 * 1024;
 
-/// Keyframes of stored parts, which do not change.
+/// Keyframes of stored files, which do not change, in nanoseconds of the file's own time.
 pub struct Timelines {
     tables: Cache<Id, Arc<[u64]>>,
 }
@@ -44,11 +44,12 @@ impl Default for Timelines {
     }
 }
 
-/// Milliseconds since the media of the clip's broadcast began, with fractions.
+/// Milliseconds since the media of the clip's broadcast began, with fractions. A clip that was made of several pieces has a time of its own, from 0 on.
 #[derive(Clone, Debug, PartialEq, Serialize, TS, ToSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ClipTimeline {
-    pub broadcast: String,
+    /// None: the times are the clip's own.
+    pub broadcast: Option<String>,
     pub from_ms: f64,
     pub to_ms: f64,
     /// How far the recording can be cut on either side; at least the clip itself.
@@ -59,12 +60,12 @@ pub struct ClipTimeline {
 }
 
 /// # Errors
-/// `not_found`, `gone`, `away`, `invalid` for a clip that was made of several pieces: it has no one timeline.
+/// `not_found`, `gone`, `away`, `invalid` for a clip that was made of several pieces and has no table of units.
 pub async fn of_clip(app: &App, visitor: &Visitor, id: &Id) -> Result<ClipTimeline, Error> {
     let clip = clips::seen(app, visitor, id).await?.clip;
     let mut pieces = pieces_of(&clip);
     let (Some(piece), true) = (pieces.pop(), pieces.is_empty()) else {
-        return Err(Error::invalid("this clip is made of several pieces and has no timeline of its own"));
+        return of_several(app, &clip).await;
     };
     let rows = app.local().parts_of(piece.broadcast.clone()).await?;
     let end_ns = app.local().local_broadcast(piece.broadcast.clone()).await?.map_or(piece.to_ns, |broadcast| {
@@ -77,15 +78,31 @@ pub async fn of_clip(app: &App, visitor: &Visitor, id: &Id) -> Result<ClipTimeli
     if !run(&parts, &piece).is_some_and(|(from, to)| covers(&parts[from..=to], &wanted, end_ns)) {
         add_stored(&mut parts, stored(app, &piece, &wanted).await);
     }
-    let kept = kept(app, parts, piece).await?;
+    let has_its_own = clip.kind == ClipKind::Made && clip.units.is_some();
+    let kept = if has_its_own && !holds(&parts, &piece) {
+        let keyframes = of_table(app, &clip).await.iter().map(|at| at + clip.from_ns).collect();
+        Kept { from_ns: piece.from_ns, to_ns: piece.to_ns, keyframes, piece }
+    } else {
+        kept(app, parts, piece).await?
+    };
     Ok(ClipTimeline {
-        broadcast: kept.piece.broadcast.to_string(),
+        broadcast: Some(kept.piece.broadcast.to_string()),
         from_ms: kept.piece.from_ns as f64 / NS_PER_MS,
         to_ms: kept.piece.to_ns as f64 / NS_PER_MS,
         kept_from_ms: kept.from_ns as f64 / NS_PER_MS,
         kept_to_ms: kept.to_ns as f64 / NS_PER_MS,
         keyframes_ms: kept.keyframes.iter().map(|ns| *ns as f64 / NS_PER_MS).collect(),
     })
+}
+
+/// Nothing but the clip itself tells of what lies between its pieces.
+async fn of_several(app: &App, clip: &Clip) -> Result<ClipTimeline, Error> {
+    if clip.units.is_none() {
+        return Err(Error::invalid("this clip is made of several pieces and has no timeline of its own"));
+    }
+    let to_ms = clip.duration_ms as f64;
+    let keyframes_ms = of_table(app, clip).await.iter().take(KEYFRAMES).map(|ns| *ns as f64 / NS_PER_MS).collect();
+    Ok(ClipTimeline { broadcast: None, from_ms: 0.0, to_ms, kept_from_ms: 0.0, kept_to_ms: to_ms, keyframes_ms })
 }
 
 struct Kept {
@@ -137,6 +154,14 @@ fn run(parts: &[Part], piece: &Piece) -> Option<(usize, usize)> {
     let last = at + parts[at..].windows(2).take_while(|pair| joins(pair)).count();
     Some((first, last))
 }
+
+/// Whether the whole piece can be had of them.
+fn holds(parts: &[Part], piece: &Piece) -> bool {
+    run(parts, piece).is_some_and(|(_, last)| parts[last].to_ns.is_none_or(|to| to + PICTURE_NS >= piece.to_ns))
+}
+
+/// About what the ends of sound and picture differ by.
+const PICTURE_NS: u64 = 100_000_000;
 
 /// Whether these reach as far as anybody looks, or as far as there is anything.
 fn covers(parts: &[Part], window: &Range<u64>, end_ns: u64) -> bool {
@@ -197,15 +222,15 @@ async fn kept(app: &App, mut parts: Vec<Part>, piece: Piece) -> Result<Kept, Err
         let keys = match part.source {
             Source::Journal(journal) => {
                 let read = tokio::task::spawn_blocking(move || of_journal(journal));
-                read.await.map_err(|error| Error::internal("a recording cannot be read", error))?.into()
+                read.await.map_err(|error| Error::internal("a recording cannot be read", error))?
             }
             Source::Stored(clip) if tables < TABLES => {
                 tables += 1;
-                of_table(app, &clip).await
+                of_table(app, &clip).await.iter().map(|at| at + clip.from_ns).collect()
             }
             Source::Stored(_) => continue,
         };
-        kept.keyframes.extend(keys.iter().filter(|at| window.contains(at)));
+        kept.keyframes.extend(keys.into_iter().filter(|at| window.contains(at)));
         if kept.keyframes.len() >= KEYFRAMES {
             kept.keyframes.truncate(KEYFRAMES);
             break;
@@ -246,6 +271,7 @@ async fn read_table(app: &App, clip: &Clip) -> Result<Vec<u64>, Error> {
     read.map_err(|error| Error::internal("a table of units is damaged", error))
 }
 
+/// In the file's own time. One that was made for the file is as good a start of a cut as any.
 fn keyframes(table: &Units) -> Vec<u64> {
     let of_piece = |piece: &journal::UnitsPiece| {
         let videos: Vec<_> = piece
@@ -256,8 +282,8 @@ fn keyframes(table: &Units) -> Vec<u64> {
                 _ => None,
             })
             .collect();
-        let keys = piece.units.iter().filter(|unit| unit.key && !unit.made && videos.contains(&unit.track));
-        keys.map(|unit| unit.pts_ns).collect::<Vec<u64>>()
+        let keys = piece.units.iter().filter(|unit| unit.key && videos.contains(&unit.track));
+        keys.map(|unit| unit.pts_ns.saturating_sub(piece.from_ns) + piece.offset_ns).collect::<Vec<u64>>()
     };
     table.pieces.iter().flat_map(of_piece).collect()
 }

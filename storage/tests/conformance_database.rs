@@ -47,7 +47,7 @@ async fn what_was_inserted_comes_back(place: Place) {
         revision: u32::MAX - 1,
         ..place.clip(0, "")
     };
-    let piece = |from_ns| Piece { broadcast: full.broadcast.clone(), from_ns, to_ns: Piece::END };
+    let piece = |from_ns| Piece::new(full.broadcast.clone(), from_ns, Piece::END);
     let bare = Clip {
         kind: ClipKind::Made,
         recipe: Some(Recipe {

@@ -152,7 +152,7 @@ fn clip(live: &Broadcast, part: u32) -> Clip {
 
 /// One that somebody had made.
 fn made(clip: Clip) -> Clip {
-    let piece = Piece { broadcast: clip.broadcast.clone(), from_ns: clip.from_ns, to_ns: clip.to_ns };
+    let piece = Piece::new(clip.broadcast.clone(), clip.from_ns, clip.to_ns);
     let object = key::made(&clip.channel, &clip.broadcast, &clip.id, "mp4");
     let recipe = Recipe { pieces: vec![piece], precision: Precision::Exact, format: Format::Compatible };
     Clip { kind: ClipKind::Made, object, poster: None, recipe: Some(recipe), ..clip }

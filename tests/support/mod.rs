@@ -96,7 +96,12 @@ impl House {
 
     /// Runs `oxbow check` on the folder: its exit status and what it printed.
     pub fn check(&self) -> (ExitStatus, String) {
-        let output = self.command().arg("check").stdin(Stdio::null()).output().expect("oxbow check runs");
+        self.run("check")
+    }
+
+    /// As [`House::check`], another of its commands.
+    pub fn run(&self, name: &str) -> (ExitStatus, String) {
+        let output = self.command().arg(name).stdin(Stdio::null()).output().expect("the binary runs");
         let text = [output.stdout, output.stderr].concat();
         (output.status, String::from_utf8_lossy(&text).into_owned())
     }

@@ -70,11 +70,16 @@ fn in_force(track: &Track, config: &CodecConfig) -> CodecConfig {
     }
 }
 
+/// For another file, of whose table the journal was rebuilt: no packets brought it.
+fn was_made(sample: &Sample) -> bool {
+    sample.number.is_none() && (sample.first_seq, sample.last_seq) == (0, 0)
+}
+
 fn unit(sample: &Sample, place: Place) -> Unit {
     Unit {
         track: sample.track,
         key: sample.key,
-        made: matches!(sample.origin, Origin::Made(_)),
+        made: matches!(sample.origin, Origin::Made(_)) || was_made(sample),
         pts_ns: sample.pts_ns,
         duration_ns: sample.duration_ns,
         utc_us: sample.utc_us,

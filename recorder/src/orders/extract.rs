@@ -10,7 +10,7 @@ use storage::{Id, StorageError};
 use tokio::task::JoinSet;
 use tokio::time::Instant;
 
-use super::make;
+use super::make::{self, Beside};
 use crate::desk::Desk;
 use crate::{clock, upload};
 
@@ -66,7 +66,8 @@ pub(crate) async fn run(desk: Arc<Desk>) {
 
 async fn extract(desk: &Desk, wanted: Extract) -> Result<(), StorageError> {
     let Extract { id, recipe, used_ms, .. } = wanted;
-    let made = make::make(desk, &recipe, &id, used_ms, recipe.is_moment()).await.map(|made| made.exported);
+    let beside = if recipe.is_moment() { Beside::Still } else { Beside::Nothing };
+    let made = make::make(desk, &recipe, &id, used_ms, beside).await.map(|made| made.exported);
     let files: Vec<PathBuf> =
         made.iter().flat_map(|exported| [&exported.file].into_iter().chain(&exported.poster)).cloned().collect();
     let told = made.map_err(|trouble| trouble.text).map(|exported| MadeFile {

@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use journal::Index;
+use journal::units::EXTENSION as UNITS;
 use pipeline::{Border, ExportError, ExportJob, Exported, Lane};
 use storage::local::LocalClip;
 use storage::{Clip, ClipCause, ClipKind, Format, Id, Piece, Precision, Recipe, key};
@@ -23,13 +24,23 @@ pub(super) struct Made {
     lost_ms: u64,
 }
 
+/// What lies beside the file.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Beside {
+    /// What a clip has: poster and table of units.
+    ClipFiles,
+    /// The picture that it begins with.
+    Still,
+    Nothing,
+}
+
 /// Waits for what was asked for at `asked_ms` and has it made, under this name.
 pub(super) async fn make(
     desk: &Desk,
     recipe: &Recipe,
     stem: &Id,
     asked_ms: i64,
-    poster: bool,
+    beside: Beside,
 ) -> Result<Made, Trouble> {
     let mut pieces = Vec::with_capacity(recipe.pieces.len());
     let mut with_gaps = Vec::new();
@@ -60,8 +71,8 @@ pub(super) async fn make(
         },
         directory: desk.config.spool(),
         stem: stem.to_string(),
-        poster: poster && recipe.format != Format::Audio,
-        units: false,
+        poster: !matches!(beside, Beside::Nothing) && recipe.format != Format::Audio,
+        units: matches!(beside, Beside::ClipFiles),
     };
     let exporting = desk.stores.workers.export(job, lane(recipe));
     // what is missing is counted while the worker is busy
@@ -121,6 +132,7 @@ pub(super) fn describe(row: &LocalClip, recipe: &Recipe, made: &Made) -> Clip {
         sha256: exported.sha256.clone(),
         object: key(exported.container.extension()),
         poster: exported.poster.as_ref().map(|_| key("jpg")),
+        units: exported.units.as_ref().map(|_| key(UNITS)),
         lost_ms: made.lost_ms,
         created_at_ms: clock::utc_ms(),
         revision: row.clip.as_ref().map_or(0, |clip| clip.revision),
@@ -137,6 +149,7 @@ fn shown(recipe: &Recipe, exported: &Exported) -> Recipe {
     for (piece, shown) in recipe.pieces.iter_mut().zip(&exported.pieces) {
         piece.from_ns = shown.from_ns;
         piece.to_ns = shown.to_ns.min(piece.to_ns).max(shown.from_ns + 1);
+        (piece.at_ns, piece.clip) = (Some(shown.offset_ns), None);
     }
     recipe
 }

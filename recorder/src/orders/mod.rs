@@ -14,11 +14,13 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
+use pipeline::Exported;
 use storage::local::LocalClip;
 use storage::{Clip, ClipState, Id, Reason, Recipe, StorageError};
 use tokio::task::JoinSet;
 
 pub(crate) use self::extract::run as extracts;
+use self::make::Beside;
 use crate::desk::Desk;
 use crate::{clip, clock, upload};
 
@@ -113,14 +115,14 @@ async fn order(desk: &Desk, row: LocalClip) {
 
 /// The clip, or none when it was deleted meanwhile.
 async fn make(desk: &Desk, row: &LocalClip, recipe: &Recipe) -> Result<Option<Clip>, Trouble> {
-    let made = make::make(desk, recipe, &row.id, row.created_ms, true).await?;
+    let made = make::make(desk, recipe, &row.id, row.created_ms, Beside::ClipFiles).await?;
     crate::clip::note_undecoded(desk, row, &made.exported);
     let clip = make::describe(row, recipe, &made);
-    let (file, poster) = (made.exported.file, made.exported.poster);
+    let Exported { file, poster, units, .. } = made.exported;
     if desk.stores.local.exported(clip.clone(), file.clone(), poster.clone()).await? {
         return Ok(Some(clip));
     }
-    for path in [Some(file), poster].into_iter().flatten() {
+    for path in [Some(file), poster, units].into_iter().flatten() {
         upload::remove(&path).await?;
     }
     Ok(None)

@@ -33,7 +33,18 @@ pub(super) struct Found {
     pub(super) rebuilt: Vec<Rebuilt>,
 }
 
+/// What was received is taken as long as it is here: the start of a clip that somebody had made may have been encoded anew.
 pub(super) async fn resolve(desk: &Desk, piece: &Piece, asked_ms: i64) -> Result<Found, Trouble> {
+    match (in_parts(desk, piece, asked_ms).await, &piece.clip) {
+        (Err(gone), Some(clip)) if gone.lasting => {
+            let rebuilt = stored::bring_back_made(desk, clip, piece, gone).await?;
+            Found::of(vec![rebuilt.path().to_owned()], vec![rebuilt.path().to_owned()], vec![rebuilt]).await
+        }
+        (found, _) => found,
+    }
+}
+
+async fn in_parts(desk: &Desk, piece: &Piece, asked_ms: i64) -> Result<Found, Trouble> {
     let rows = written_rows(desk, piece, asked_ms).await?;
     let mut parts: Vec<Part> = rows.iter().filter(|row| row.journal.exists()).map(Part::of).collect();
     if let Some(first) = parts.first_mut().filter(|part| part.number > 0 && part.from_ns.is_none()) {
@@ -52,15 +63,18 @@ pub(super) async fn resolve(desk: &Desk, piece: &Piece, asked_ms: i64) -> Result
             rebuilt.push(journal);
         }
     }
-    let first = chosen.first().map(|part| part.journal.clone()).unwrap_or_default();
-    let header = tokio::task::spawn_blocking(move || Reader::open(first).map(|reader| reader.header().clone()));
-    let header = header.await.map_err(Trouble::passing)?.map_err(Trouble::passing)?;
-    Ok(Found {
-        journals: chosen.iter().map(|part| part.journal.clone()).collect(),
-        with_gaps: chosen.iter().filter(|part| part.may_have_gaps).map(|part| part.journal.clone()).collect(),
-        media_zero_utc_us: header.media_zero_utc_us,
-        rebuilt,
-    })
+    let journals = chosen.iter().map(|part| part.journal.clone()).collect();
+    let with_gaps = chosen.iter().filter(|part| part.may_have_gaps).map(|part| part.journal.clone()).collect();
+    Found::of(journals, with_gaps, rebuilt).await
+}
+
+impl Found {
+    async fn of(journals: Vec<PathBuf>, with_gaps: Vec<PathBuf>, rebuilt: Vec<Rebuilt>) -> Result<Self, Trouble> {
+        let first = journals.first().cloned().unwrap_or_default();
+        let header = tokio::task::spawn_blocking(move || Reader::open(first).map(|reader| reader.header().clone()));
+        let header = header.await.map_err(Trouble::passing)?.map_err(Trouble::passing)?;
+        Ok(Self { journals, with_gaps, media_zero_utc_us: header.media_zero_utc_us, rebuilt })
+    }
 }
 
 /// Parts that no journal is here of.

@@ -54,7 +54,7 @@ pub fn wanted(from_ns: u64, to_ns: u64) -> Vec<u32> {
 }
 
 pub fn piece(broadcast: &Id, from_ns: u64, to_ns: u64) -> Piece {
-    Piece { broadcast: broadcast.clone(), from_ns, to_ns }
+    Piece::new(broadcast.clone(), from_ns, to_ns)
 }
 
 async fn assert_shows(node: &Node, id: &Id, from_ns: u64, to_ns: u64) {

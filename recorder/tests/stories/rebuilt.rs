@@ -69,7 +69,7 @@ async fn copy(from: &ObjectStore, to: &ObjectStore, key: &str) {
 }
 
 async fn refusal(objects: &ObjectStore, spool: &Path, clip: &Clip) -> StorageError {
-    rebuild(objects, spool, clip, RANGE).await.expect_err("nothing can come back")
+    rebuild(objects, spool, clip, &clip.broadcast, RANGE).await.expect_err("nothing can come back")
 }
 
 pub async fn units_come_back_from_the_object_bit_by_bit() {
@@ -96,7 +96,7 @@ pub async fn units_come_back_from_the_object_bit_by_bit() {
             copy(&node.objects, &s3, key).await;
         }
         for objects in [&node.objects, &s3] {
-            let rebuilt = rebuild(objects, &spool, &clip, RANGE).await.expect("the units come back");
+            let rebuilt = rebuild(objects, &spool, &clip, &clip.broadcast, RANGE).await.expect("the units come back");
             assert_equal(codec, &units(rebuilt.path()), &expected);
             let fetched = rebuilt.fetched_bytes();
             assert!(fetched * 3 < clip.size, "{codec:?}: {fetched} bytes of {}", clip.size);
@@ -128,7 +128,7 @@ pub async fn an_order_months_later_is_as_one_on_the_day() {
         play(&node, broadcast, Live::new(codec).up_to(LENGTH));
         node.end(broadcast, EndReason::Stopped);
         node.settle(3).await;
-        let wanted = || vec![Piece { broadcast: id(broadcast), from_ns: RANGE.from_ns, to_ns: RANGE.to_ns }];
+        let wanted = || vec![Piece::new(id(broadcast), RANGE.from_ns, RANGE.to_ns)];
         let first = order(&node, wanted()).await;
         let first = stored(&node, &first).await;
         node.stop().await;

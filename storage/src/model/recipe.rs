@@ -28,14 +28,24 @@ pub struct Piece {
     pub from_ns: u64,
     /// Exclusive. [`Piece::END`]: as far as it was recorded.
     pub to_ns: u64,
+    /// Nanoseconds of the file's own time at which it begins. None before there is a file, and in those of older writers.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_ns: Option<u64>,
+    /// A made clip that shows it as well: its file is taken where the recording is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub clip: Option<Id>,
 }
 
 impl Piece {
     /// The largest number that both databases hold.
     pub const END: u64 = i64::MAX as u64;
 
+    pub fn new(broadcast: Id, from_ns: u64, to_ns: u64) -> Self {
+        Self { broadcast, from_ns, to_ns, at_ns: None, clip: None }
+    }
+
     pub fn whole(broadcast: Id) -> Self {
-        Self { broadcast, from_ns: 0, to_ns: Self::END }
+        Self::new(broadcast, 0, Self::END)
     }
 }
 
@@ -135,7 +145,7 @@ mod tests {
     use super::*;
 
     fn piece(from_ns: u64, to_ns: u64) -> Piece {
-        Piece { broadcast: Id::new(1, 1), from_ns, to_ns }
+        Piece::new(Id::new(1, 1), from_ns, to_ns)
     }
 
     #[test]

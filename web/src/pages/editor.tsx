@@ -4,7 +4,7 @@ import { type ReactNode, useMemo } from "react";
 import { Link, useLocation, useNavigate, useParams } from "react-router";
 import { api } from "@/api/client";
 import { useEdited, useStoryboard, useTimeline, useWaveform } from "@/api/editing";
-import type { Clip, ClipTimeline, NewClip } from "@/api/generated/protocol";
+import type { Clip, ClipTimeline, NewClip, NewPiece } from "@/api/generated/protocol";
 import type { Result } from "@/api/http";
 import { placeClip, RequestError, useBroadcasts, useClips, useSession } from "@/api/queries";
 import type { Answer } from "@/features/editor/autosave";
@@ -210,13 +210,22 @@ const LONGEST_TITLE = 200;
 /** Whole milliseconds: the picture that begins within one is the first that is kept, or the first that is not. */
 function recipeOf(cut: Cut, clip: Clip, timeline: ClipTimeline | null): NewClip {
   const say = cut.format === "original" ? m.editor.cutTitle : m.editor.exportTitle[cut.format];
-  const span = { fromMs: Math.floor(cut.inMs), toMs: Math.ceil(cut.outMs) };
   return {
     title: [...say(cut.title)].slice(0, LONGEST_TITLE).join(""),
     precision: cut.precision,
     format: cut.format,
-    pieces: [timeline === null ? { clip: clip.id, ...span } : { broadcast: timeline.broadcast, ...span }],
+    pieces: [pieceOf(cut, clip, timeline)],
   };
+}
+
+/** A made clip is a recording of its own, which stays when the broadcast's is gone. */
+function pieceOf({ inMs, outMs }: Cut, clip: Clip, timeline: ClipTimeline | null): NewPiece {
+  const fromMs = timeline?.fromMs ?? 0;
+  const within = clip.kind === "made" && inMs >= fromMs && outMs <= (timeline?.toMs ?? outMs);
+  if (!timeline?.broadcast || within) {
+    return { clip: clip.id, fromMs: Math.floor(inMs - fromMs), toMs: Math.ceil(outMs - fromMs) };
+  }
+  return { broadcast: timeline.broadcast, fromMs: Math.floor(inMs), toMs: Math.ceil(outMs) };
 }
 
 function editOf({ tags, links, ...same }: Partial<Draft>) {

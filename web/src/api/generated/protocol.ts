@@ -434,9 +434,13 @@ export type NewPiece = {
 broadcast?: string, clip?: string, fromMs?: number, toMs?: number, };
 
 /**
- * Milliseconds since the media of the clip's broadcast began, with fractions.
+ * Milliseconds since the media of the clip's broadcast began, with fractions. A clip that was made of several pieces has a time of its own, from 0 on.
  */
-export type ClipTimeline = { broadcast: string, fromMs: number, toMs: number, 
+export type ClipTimeline = { 
+/**
+ * None: the times are the clip's own.
+ */
+broadcast: string | null, fromMs: number, toMs: number, 
 /**
  * How far the recording can be cut on either side; at least the clip itself.
  */
