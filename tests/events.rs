@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use receiver::{Receiver, Reply, Request};
 use serde_json::{Value, json};
+use support::follower::{Follower, has};
 use support::{House, KEY, Publisher, Server, signal, soak};
 
 const WITHIN: Duration = Duration::from_secs(60);
@@ -39,61 +40,6 @@ async fn keyed(server: &Server, path: &str) -> Value {
     let answer = server.http.get(server.url(path)).bearer_auth(KEY).send().await.unwrap();
     assert!(answer.status().is_success(), "{path}: {}", answer.status());
     answer.json().await.unwrap()
-}
-
-/// Somebody who follows the events.
-struct Follower {
-    answer: reqwest::Response,
-    text: String,
-    last: String,
-    heard: Vec<Value>,
-    gaps: u32,
-}
-
-impl Follower {
-    async fn after(server: &Server, place: &str, query: &str) -> Self {
-        let ask = server.http.get(server.url(&format!("/api/events{query}"))).bearer_auth(KEY);
-        let answer = ask.header("last-event-id", place).send().await.unwrap();
-        assert_eq!(answer.status(), 200);
-        assert_eq!(answer.headers()["content-type"], "text/event-stream");
-        Self { answer, text: String::new(), last: place.to_owned(), heard: Vec::new(), gaps: 0 }
-    }
-
-    /// Listens until this is so, or until the connection ends; then false.
-    async fn until(&mut self, is_so: impl Fn(&[Value]) -> bool) -> bool {
-        let listen = async {
-            while !is_so(&self.heard) {
-                match self.answer.chunk().await {
-                    Ok(Some(bytes)) => self.text += std::str::from_utf8(&bytes).unwrap(),
-                    Ok(None) | Err(_) => return false,
-                }
-                while let Some((message, rest)) = self.text.split_once("\n\n") {
-                    let message = message.to_owned();
-                    self.text = rest.to_owned();
-                    self.take(&message);
-                }
-            }
-            true
-        };
-        tokio::time::timeout(WITHIN, listen).await.expect("what was waited for is heard")
-    }
-
-    fn take(&mut self, message: &str) {
-        let field = |name: &str| message.lines().find_map(|line| line.strip_prefix(name));
-        self.gaps += u32::from(field("event: ") == Some("gap"));
-        if let Some(id) = field("id: ") {
-            self.last = id.to_owned();
-        }
-        if let Some(data) = field("data: ").filter(|_| field("event: ").is_none()) {
-            let event: Value = serde_json::from_str(data).unwrap();
-            assert_eq!(event["id"], self.last);
-            self.heard.push(event);
-        }
-    }
-}
-
-fn has(kind: &'static str) -> impl Fn(&[Value]) -> bool {
-    move |heard| heard.iter().any(|event| event["type"] == kind)
 }
 
 /// Without a hole, by broadcast; the ids ascend.

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use support::follower::Follower;
 use support::{House, KEY, Publisher, Server, show};
 
 const FPS: u32 = 30;
@@ -190,6 +191,7 @@ async fn below_its_watermarks_journals_go_then_recording_stops_and_comes_back() 
     let disk = SmallDisk::mount(house.data(), 64);
     house.through = disk.through();
     let server = house.start();
+    let mut told = Follower::after(&server, "start", "?types=storage.low,storage.full,storage.ok").await;
     assert_eq!(server.http.get(server.url("/api/storage")).send().await.expect("an answer").status(), 401);
     Publisher::start(&server, "main", &["--codec", "vp8", "--size", "640x360", "--seconds", "7"]).finish();
     let before = server.ended(Duration::from_secs(30)).await;
@@ -234,6 +236,20 @@ async fn below_its_watermarks_journals_go_then_recording_stops_and_comes_back() 
     // Space again: it goes on by itself, in the same broadcast.
     disk.free();
     is_in(&server, "ok").await;
+    let full = |heard: &[serde_json::Value]| heard.iter().position(|event| event["type"] == "storage.full");
+    let ends = |heard: &[serde_json::Value]| heard.last().is_some_and(|event| event["type"] == "storage.ok");
+    assert!(told.until(|heard| full(heard).is_some() && ends(heard)).await);
+    assert_eq!(told.heard[0]["type"], "storage.low", "{:#?}", told.heard);
+    assert!(told.heard.windows(2).all(|pair| pair[0]["type"] != pair[1]["type"]), "{:#?}", told.heard);
+    let disk = |at: usize| &told.heard[at]["data"]["disk"];
+    let free = |at: usize| disk(at)["freeBytes"].as_u64().expect("bytes");
+    let stopped_at = full(&told.heard).expect("it was full");
+    assert!(
+        free(0) < 24 * MB && free(stopped_at) < 12 * MB && free(told.heard.len() - 1) >= 24 * MB,
+        "{:#?}",
+        told.heard
+    );
+    assert_eq!((&disk(0)["softBytes"], &disk(0)["hardBytes"]), (&(24 * MB).into(), &(12 * MB).into()));
     publisher.finish();
     let clips = server.ended(Duration::from_secs(60)).await;
     let clips = &clips[before.len()..];
@@ -294,6 +310,14 @@ async fn old_clips_go_as_previewed_and_those_kept_for_good_stay() {
         })
         .await;
     assert_eq!(left, expected);
+    let mut told = Follower::after(&server, "start", "?types=clip.deleted").await;
+    assert!(told.until(|heard| heard.len() >= clips.len() - expected.len()).await);
+    let mut gone: Vec<&str> = told.heard.iter().filter_map(|event| event["data"]["clip"]["id"].as_str()).collect();
+    gone.extend(expected.iter().map(String::as_str));
+    gone.sort_unstable();
+    let mut known: Vec<String> = clips.iter().map(id).collect();
+    known.sort();
+    assert_eq!(gone, known, "each clip stayed or was said to be deleted, once");
     let report = with_key(&server, "/api/retention").await;
     assert_eq!((report["clips"].as_u64(), report["items"].as_array().map(Vec::len)), (Some(0), Some(0)), "{report}");
     let usage = storage(&server).await["channels"][0].clone();

@@ -160,3 +160,19 @@ impl Resolve for Allowed {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_name_is_only_connected_to_where_events_may_be_sent() {
+        let look_up = async |name: &str| Allowed.resolve(name.parse().expect("a name")).await;
+        for forbidden in ["169.254.169.254", "0.0.0.0", "fe80::1", "::ffff:169.254.169.254", "224.0.0.1"] {
+            let Err(refusal) = look_up(forbidden).await else { panic!("{forbidden} is connected to") };
+            assert!(refusal.is::<Forbidden>(), "{forbidden}: {refusal}");
+        }
+        let found = look_up("localhost").await.expect("this machine has a name");
+        assert!(found.into_iter().all(|address| address.ip().is_loopback()));
+    }
+}

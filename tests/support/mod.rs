@@ -3,6 +3,7 @@
 
 #![allow(dead_code, reason = "each story uses its part")]
 
+pub mod follower;
 pub mod orders;
 
 use std::collections::BTreeSet;
